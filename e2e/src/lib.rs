@@ -1,0 +1,1 @@
+//! The scenarios, each stating its outcome in bytes and objects; and the benchmark.

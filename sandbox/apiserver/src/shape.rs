@@ -1,0 +1,79 @@
+//! What a resource's schema does to an object: decoding, defaults, validation, field ownership.
+
+use crate::apply::{self, ApplyError, Writer};
+use crate::registry::{Resource, Shape};
+use crate::schema::{self, BuiltinSchema, FieldError, TypeInfo};
+use serde_json::Value;
+
+impl Resource {
+    fn builtin_schema(&self) -> Option<&'static BuiltinSchema> {
+        match self.shape {
+            Shape::Builtin => schema::builtin(&self.group, &self.version, &self.kind),
+            Shape::Custom(_) => None,
+        }
+    }
+
+    /// Removes fields that the kind does not have and returns their paths.
+    pub(crate) fn prune(&self, object: &mut Value) -> Vec<String> {
+        match &self.shape {
+            Shape::Builtin => self.builtin_schema().map(|s| s.prune(object)).unwrap_or_default(),
+            Shape::Custom(Some(schema)) => schema.prune(object),
+            Shape::Custom(None) => Vec::new(),
+        }
+    }
+
+    /// Why an object of a built-in kind cannot be decoded.
+    pub(crate) fn decode_error(&self, object: &Value) -> Option<String> {
+        self.builtin_schema()?.decode_error(object)
+    }
+
+    /// Fills in defaults.
+    pub(crate) fn default(&self, object: &mut Value) {
+        match &self.shape {
+            Shape::Builtin => crate::kinds::default(self, object),
+            Shape::Custom(Some(schema)) => schema.default(object),
+            Shape::Custom(None) => {}
+        }
+    }
+
+    /// Validates against the schema.
+    pub(crate) fn schema_errors(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        match &self.shape {
+            Shape::Builtin => self.builtin_schema().map(|s| s.validate(new)).unwrap_or_default(),
+            Shape::Custom(Some(schema)) => schema.validate(new, old),
+            Shape::Custom(None) => Vec::new(),
+        }
+    }
+
+    /// The types of the kind's fields; absent when there is no schema.
+    pub(crate) fn types(&self) -> Option<TypeInfo<'_>> {
+        match &self.shape {
+            Shape::Builtin => self.builtin_schema().map(BuiltinSchema::type_info),
+            Shape::Custom(schema) => schema.as_ref().map(|s| s.type_info()),
+        }
+    }
+
+    /// Records in `managedFields` what a create, update or patch changes.
+    pub(crate) fn track(&self, old: Option<&Value>, new: &mut Value, writer: Writer<'_>) {
+        if let Some(types) = self.types() {
+            apply::track_update(types, old, new, writer);
+        }
+    }
+
+    /// Server-side apply.
+    pub(crate) fn apply(
+        &self,
+        live: Option<&Value>,
+        config: &Value,
+        writer: Writer<'_>,
+        force: bool,
+    ) -> Result<Value, ApplyError> {
+        match self.types() {
+            Some(types) => apply::apply(types, live, config, writer, force),
+            None => Err(ApplyError::BadRequest(format!(
+                "{} has no schema to apply by",
+                self.kind
+            ))),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A whole disaster-recovery world in one process: clusters, OCM, S3, storage arrays, applications, faults.

@@ -1,0 +1,203 @@
+//! The copy of the objects, and what a change of it looks like.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use kube::Resource;
+use kube::core::DeserializeGuard;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::harness::ObjectKey;
+use crate::seen::Seen;
+
+/// An object was added, changed, deleted, or could not be decoded.
+#[derive(Clone, Debug)]
+pub struct Change<K> {
+    /// Which object.
+    pub key: ObjectKey,
+    /// As it was seen before; `None` when it was not (or was not decodable).
+    pub before: Option<Arc<K>>,
+    /// As it is now. `Absent`: deleted. `Unknown`: it is there and cannot be decoded.
+    pub after: Seen<Arc<K>>,
+}
+
+impl<K> Change<K> {
+    /// The object as it is now, or as it was before it was deleted.
+    #[must_use]
+    pub fn latest(&self) -> Option<&Arc<K>> {
+        self.after.present().or(self.before.as_ref())
+    }
+
+    /// Whether the object was deleted.
+    #[must_use]
+    pub fn is_deletion(&self) -> bool {
+        self.after.is_absent()
+    }
+}
+
+/// How current a view is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// A complete list was received at some time.
+    pub synced: bool,
+    /// When the API server was last heard from: a complete list, an event, a bookmark, a watch that was
+    /// opened and had nothing to catch up with.
+    pub last_contact: Option<Instant>,
+    /// False while the API server does not know the kind (optional scopes only).
+    pub served: bool,
+}
+
+/// One object as the API server sent it.
+pub(super) type Raw<K> = DeserializeGuard<K>;
+
+pub(super) struct View<K> {
+    name: String,
+    state: RwLock<State<K>>,
+    ready: watch::Sender<bool>,
+}
+
+struct State<K> {
+    objects: BTreeMap<ObjectKey, Seen<Arc<K>>>,
+    freshness: Freshness,
+    subscribers: Vec<UnboundedSender<Change<K>>>,
+}
+
+impl<K: Resource> View<K> {
+    pub(super) fn new(name: &str) -> Self {
+        let freshness = Freshness { synced: false, last_contact: None, served: true };
+        Self {
+            name: name.to_owned(),
+            state: RwLock::new(State { objects: BTreeMap::new(), freshness, subscribers: Vec::new() }),
+            ready: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) async fn ready(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    pub(super) fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.read().objects.get(key).and_then(Seen::present).cloned()
+    }
+
+    pub(super) fn seen(&self, key: &ObjectKey) -> Seen<Arc<K>> {
+        self.read().objects.get(key).cloned().unwrap_or(Seen::Absent)
+    }
+
+    pub(super) fn filter(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        self.read().objects.values().filter_map(Seen::present).filter(|object| wanted(object)).cloned().collect()
+    }
+
+    pub(super) fn undecodable(&self) -> Vec<(ObjectKey, String)> {
+        let unknown = |(key, object): (&ObjectKey, &Seen<Arc<K>>)| Some((key.clone(), object.unknown()?.to_owned()));
+        self.read().objects.iter().filter_map(unknown).collect()
+    }
+
+    pub(super) fn freshness(&self) -> Freshness {
+        self.read().freshness
+    }
+
+    pub(super) fn subscribe(&self) -> UnboundedReceiver<Change<K>> {
+        let (sender, receiver) = unbounded();
+        let mut state = self.write();
+        for (key, object) in &state.objects {
+            let change = Change { key: key.clone(), before: None, after: object.clone() };
+            // The receiver is still in our hands.
+            let _ = sender.unbounded_send(change);
+        }
+        state.subscribers.push(sender);
+        receiver
+    }
+
+    /// Something was heard from the API server.
+    pub(super) fn contact(&self) {
+        self.write().freshness.last_contact = Some(Instant::now());
+    }
+
+    /// A complete list replaces everything. `served`: the API server knows the kind.
+    pub(super) fn replace(&self, list: Vec<Raw<K>>, served: bool) {
+        let new: BTreeMap<_, _> = list.into_iter().map(|object| self.take_in(object)).collect();
+        let mut state = self.write();
+        state.freshness = Freshness { synced: true, last_contact: Some(Instant::now()), served };
+        let old = mem::replace(&mut state.objects, new.clone());
+        for (key, before) in &old {
+            if !new.contains_key(key) {
+                state.tell(key.clone(), Some(before), Seen::Absent);
+            }
+        }
+        for (key, after) in new {
+            let before = old.get(&key);
+            let same = match (before.and_then(Seen::present), after.present()) {
+                (Some(before), Some(after)) => version(before).is_some() && version(before) == version(after),
+                (None, None) => before.is_some(),
+                _ => false,
+            };
+            if !same {
+                state.tell(key, before, after);
+            }
+        }
+        drop(state);
+        self.ready.send_replace(true);
+    }
+
+    pub(super) fn apply(&self, object: Raw<K>) {
+        let (key, after) = self.take_in(object);
+        let mut state = self.write();
+        state.freshness.last_contact = Some(Instant::now());
+        let before = state.objects.insert(key.clone(), after.clone());
+        state.tell(key, before.as_ref(), after);
+    }
+
+    pub(super) fn delete(&self, object: &Raw<K>) {
+        let key = ObjectKey::of(object);
+        let mut state = self.write();
+        state.freshness.last_contact = Some(Instant::now());
+        if let Some(before) = state.objects.remove(&key) {
+            state.tell(key, Some(&before), Seen::Absent);
+        }
+    }
+
+    fn take_in(&self, DeserializeGuard(object): Raw<K>) -> (ObjectKey, Seen<Arc<K>>) {
+        match object {
+            Ok(object) => (ObjectKey::of(&object), Seen::Present(Arc::new(object))),
+            Err(invalid) => {
+                let key = ObjectKey::namespaced(
+                    invalid.metadata.namespace.unwrap_or_default(),
+                    invalid.metadata.name.unwrap_or_default(),
+                );
+                tracing::warn!(view = self.name, object = %key, error = invalid.error, "object cannot be decoded");
+                (key, Seen::Unknown(invalid.error))
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State<K>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<K>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K> State<K> {
+    fn tell(&mut self, key: ObjectKey, before: Option<&Seen<Arc<K>>>, after: Seen<Arc<K>>) {
+        let before = before.and_then(Seen::present).cloned();
+        self.subscribers.retain(|subscriber| {
+            let change = Change { key: key.clone(), before: before.clone(), after: after.clone() };
+            subscriber.unbounded_send(change).is_ok()
+        });
+    }
+}
+
+fn version<K: Resource>(object: &K) -> Option<&str> {
+    object.meta().resource_version.as_deref()
+}

@@ -1,0 +1,213 @@
+//! The list-and-watch loop.
+//!
+//! ```text
+//!   list (all pages) ──► replace the view ──► watch from the list's version ──┐
+//!     ▲                                         ▲ the server ended it: resume │
+//!     │                                         └─────────────────────────────┤
+//!     └── 410, an error event, a line that is no event: begin anew ───────────┘
+//! ```
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::core::{DeserializeGuard, Status};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::view::{Raw, View};
+use super::{MetricsHandle, Scope};
+
+/// How long the end of a watch may lag behind the time that the server was asked to end it at.
+const LAG: Duration = Duration::from_secs(5);
+/// A watch that ends sooner than this without an event counts as failed: a broken server would be asked in a spin.
+const SHORT: Duration = Duration::from_secs(1);
+/// A watch that was opened brings what was missed at once. When this long nothing came, nothing was missed, and the view
+/// is known to be current. (The opening alone proves nothing: the view may be an hour behind until the events are in.)
+const SETTLE: Duration = Duration::from_secs(1);
+/// Between two looks for a kind that is not installed.
+const NOT_SERVED: Duration = Duration::from_secs(10);
+/// Objects per page of a list; the page size of Kubernetes' own clients.
+const PAGE: u32 = 500;
+
+/// What a list or a watch came to.
+enum Turn {
+    /// Go on (or begin) watching after this version.
+    WatchFrom(String),
+    /// It failed; try the same again, after a delay.
+    Retry { from: Option<String>, why: String },
+    /// Only a new list tells what is there.
+    Relist { why: String },
+    /// The kind is not installed.
+    NotServed,
+}
+
+/// Keeps the view until it is dropped.
+pub(super) async fn keep<K>(view: Arc<View<K>>, api: Api<DeserializeGuard<K>>, scope: Scope)
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let mut from: Option<String> = None;
+    // Failures in a row. A list alone does not end the row: where listing works and watching does not, the loop
+    // would otherwise list the cluster without a pause.
+    let mut failures = 0_u32;
+    loop {
+        let listing = from.is_none();
+        let turn = match from.take() {
+            None => list(&view, &api, &scope).await,
+            Some(version) => watch(&view, &api, &scope, version, &mut failures).await,
+        };
+        if let Some(MetricsHandle(metrics)) = &scope.metrics {
+            metrics.view_undecodable(view.name(), view.undecodable().len());
+        }
+        let why = match turn {
+            Turn::WatchFrom(version) => {
+                from = Some(version);
+                continue;
+            }
+            Turn::NotServed => {
+                tracing::debug!(view = view.name(), "kind is not installed");
+                sleep(NOT_SERVED).await;
+                continue;
+            }
+            Turn::Retry { from: version, why } => {
+                from = version;
+                why
+            }
+            Turn::Relist { why } => why,
+        };
+        failures = failures.saturating_add(1);
+        if let Some(MetricsHandle(metrics)) = &scope.metrics {
+            metrics.view_error(view.name());
+        }
+        tracing::warn!(view = view.name(), listing, failures, why, "view could not be kept up to date");
+        sleep(scope.backoff.delay(failures)).await;
+    }
+}
+
+async fn list<K>(view: &View<K>, api: &Api<DeserializeGuard<K>>, scope: &Scope) -> Turn
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let mut params = ListParams {
+        label_selector: scope.labels.clone(),
+        field_selector: scope.fields.clone(),
+        limit: Some(PAGE),
+        ..ListParams::default()
+    };
+    let mut objects = Vec::new();
+    loop {
+        let page = match api.list(&params).await {
+            Ok(page) => page,
+            Err(kube::Error::Api(status)) if status.code == 404 && scope.optional => {
+                view.replace(Vec::new(), false);
+                return Turn::NotServed;
+            }
+            // A continue token that has expired is a failure like others: the next list begins at the first page.
+            Err(error) => return Turn::Retry { from: None, why: error.to_string() },
+        };
+        objects.extend(page.items.into_iter().map(|object| trim(object, scope)));
+        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if params.continue_token.is_some() {
+            continue;
+        }
+        let Some(version) = page.metadata.resource_version.filter(|version| !version.is_empty()) else {
+            return Turn::Retry { from: None, why: "the list has no resourceVersion".to_owned() };
+        };
+        view.replace(objects, true);
+        return Turn::WatchFrom(version);
+    }
+}
+
+async fn watch<K>(
+    view: &View<K>,
+    api: &Api<DeserializeGuard<K>>,
+    scope: &Scope,
+    mut version: String,
+    failures: &mut u32,
+) -> Turn
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let params = WatchParams {
+        label_selector: scope.labels.clone(),
+        field_selector: scope.fields.clone(),
+        // The API server refuses 295 s and more to clients with the usual proxies' limits in mind.
+        timeout: Some(u32::try_from(scope.watch_timeout.as_secs()).unwrap_or(290).min(290)),
+        bookmarks: true,
+        ..WatchParams::default()
+    };
+    let opened = Instant::now();
+    let mut events = match api.watch(&params, &version).await {
+        Ok(events) => events.boxed(),
+        Err(kube::Error::Api(status)) => return refused(&status, version),
+        Err(error) => return Turn::Retry { from: Some(version), why: error.to_string() },
+    };
+    let mut heard = false;
+    let mut settled = false;
+    loop {
+        let patience = if settled { scope.watch_timeout + LAG } else { SETTLE };
+        let event = match timeout(patience, events.try_next()).await {
+            Err(_) if !settled => {
+                settled = true;
+                view.contact();
+                continue;
+            }
+            Ok(Ok(Some(event))) => event,
+            Ok(Ok(None)) if heard || opened.elapsed() >= SHORT => {
+                *failures = 0;
+                return Turn::WatchFrom(version);
+            }
+            Ok(Ok(None)) => return Turn::Retry { from: Some(version), why: "the watch ended at once".to_owned() },
+            Ok(Err(kube::Error::Api(status))) => return refused(&status, version),
+            // A line that is no event: an object without metadata, for one. Only a list tells what it was about.
+            Ok(Err(error @ kube::Error::SerdeError(_))) => return Turn::Relist { why: error.to_string() },
+            Ok(Err(error)) => return Turn::Retry { from: Some(version), why: error.to_string() },
+            Err(_) => return Turn::Retry { from: Some(version), why: "the watch fell silent".to_owned() },
+        };
+        let object_version = match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                let object = trim(object, scope);
+                let version = object.meta().resource_version.clone();
+                view.apply(object);
+                version
+            }
+            WatchEvent::Deleted(object) => {
+                view.delete(&object);
+                object.meta().resource_version.clone()
+            }
+            WatchEvent::Bookmark(bookmark) => {
+                view.contact();
+                Some(bookmark.metadata.resource_version)
+            }
+            WatchEvent::Error(status) => return refused(&status, version),
+        };
+        heard = true;
+        *failures = 0;
+        match object_version.filter(|version| !version.is_empty()) {
+            Some(newer) => version = newer,
+            None => return Turn::Relist { why: "an event has no resourceVersion".to_owned() },
+        }
+    }
+}
+
+/// What an answer of the API server that is an error means for the watch.
+fn refused(status: &Status, version: String) -> Turn {
+    let why = format!("{} ({}): {}", status.reason, status.code, status.message);
+    match status.code {
+        // Overloaded or out of order: the version is as good as before.
+        429 | 500..=599 => Turn::Retry { from: Some(version), why },
+        // 410: too old. Whatever else it is, the watch cannot be resumed.
+        _ => Turn::Relist { why },
+    }
+}
+
+fn trim<K: Resource>(mut object: Raw<K>, scope: &Scope) -> Raw<K> {
+    if !scope.keep_managed_fields {
+        object.meta_mut().managed_fields = None;
+    }
+    object
+}

@@ -1,0 +1,65 @@
+//! How a VolumeReplicationGroup's state travels back to the hub.
+//!
+//! OCM's work agent feeds scalar fields of an applied object back into the ManifestWork, within milliseconds when it
+//! watches the object. A string has no length limit of its own, lists and objects are not carried at all. So the
+//! spoke writes one string, `status.hubReport`, together with every status: the object's identity, its spec as the
+//! spoke has it, and its status. The hub reads it from the feedback value [`FEEDBACK_REPORT`]. A spoke that does not
+//! write the field (the reference product's) is read through a ManagedClusterView.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::{VolumeReplicationGroup, VolumeReplicationGroupStatus};
+
+/// Name of the feedback value that carries the report.
+pub const FEEDBACK_REPORT: &str = "report";
+/// JSONPath of the report in the applied object.
+pub const REPORT_PATH: &str = ".status.hubReport";
+/// Name of the feedback value that carries `metadata.generation`.
+pub const FEEDBACK_GENERATION: &str = "generation";
+/// JSONPath of the generation.
+pub const GENERATION_PATH: &str = ".metadata.generation";
+
+/// Version of the report's shape; a hub that meets a newer one falls back to the view.
+const SHAPE: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Report {
+    shape: u32,
+    object: VolumeReplicationGroup,
+}
+
+/// Why a report cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Not the JSON that we write.
+    #[error("the report of the VolumeReplicationGroup cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by a newer spoke.
+    #[error("the report of the VolumeReplicationGroup has shape {0}, this hub reads {SHAPE}")]
+    NewerShape(u32),
+}
+
+/// Builds the report of `vrg` as it will be once `status` is written.
+///
+/// Managed fields and the report itself are left out; a resourceVersion would be the one before the write, and is
+/// left out too.
+pub fn encode(vrg: &VolumeReplicationGroup, status: &VolumeReplicationGroupStatus) -> String {
+    let mut object = vrg.clone();
+    object.metadata.managed_fields = None;
+    object.metadata.resource_version = None;
+    let mut status = status.clone();
+    status.hub_report = String::new();
+    object.status = Some(status);
+    let report = Report { shape: SHAPE, object };
+    // Our own types serialise always; an empty report reads as "no report".
+    serde_json::to_string(&report).unwrap_or_default()
+}
+
+/// Reads a report.
+pub fn decode(text: &str) -> Result<VolumeReplicationGroup, ReportError> {
+    let report: Report = serde_json::from_str(text)?;
+    if report.shape > SHAPE {
+        return Err(ReportError::NewerShape(report.shape));
+    }
+    Ok(report.object)
+}

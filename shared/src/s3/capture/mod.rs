@@ -1,0 +1,272 @@
+//! The capture set: everything that is needed to bring one application back, complete, of one moment, of one epoch.
+//!
+//! Beside Ramen's objects, which are written as Ramen writes them, each store holds per application
+//!
+//! * a **manifest**: epoch, sequence, cluster, time, and all objects with their sha256; small sets stand in the manifest
+//!   itself, so that a restore is one request, larger ones in parts that are named by their content and written before it.
+//!   It is written conditionally: a writer that has not seen the latest manifest loses.
+//! * an **epoch**: which action of which cluster may write. A promotion raises it by compare-and-swap. Older writers are
+//!   refused: they look at it before their first write, and again after each, before they call anything protected.
+//!
+//! The order of a write is: parts, manifest, epoch again, then Ramen's layout. A crash between any two leaves a complete
+//! older or newer set. A reader takes the newest complete set of all stores; without a manifest it reads Ramen's layout, and
+//! also where a Ramen operator has written a newer primary VolumeReplicationGroup than the manifest knows.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`epoch`] | reading and raising the epoch |
+//! | [`write`] | writing a capture set, and deleting all of an application |
+//! | [`read`] | the newest complete set among several stores |
+//! | `manifest`, `fallback` | the manifest's form; Ramen's layout read as a set |
+
+pub mod epoch;
+mod fallback;
+mod manifest;
+pub mod read;
+pub mod write;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::codec::{self, CodecError};
+use super::error::{Operation, S3Error, S3ErrorKind};
+use super::layout::{AppId, ObjectRef};
+use super::store::S3Store;
+
+pub use epoch::{raise_epoch, read_epoch};
+pub use read::{Reading, RecoverySet, Source, StoreReading, read_newest_capture};
+pub use write::{Written, delete_application, write_capture};
+
+/// Sets of at most this many bytes of JSON stand in the manifest.
+pub const INLINE_LIMIT: usize = 1024 * 1024;
+
+/// Who may write: the content of the epoch object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EpochRecord {
+    /// Raised by each action that makes a cluster primary.
+    pub epoch: u64,
+    /// The cluster that became primary by it.
+    pub cluster: String,
+    /// The action that did it.
+    pub action_id: String,
+}
+
+/// Why a capture set was not written, or an epoch not raised.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] S3Error),
+    /// A newer action owns the application: this writer must stop.
+    #[error(
+        "S3 profile {profile}: {app} belongs to epoch {} of cluster {} (action {}), this writer is of epoch {mine}; \
+         it must not write any more",
+        stored.epoch, stored.cluster, stored.action_id
+    )]
+    StaleEpoch {
+        /// Name of the profile.
+        profile: String,
+        /// The application.
+        app: AppId,
+        /// What is stored.
+        stored: EpochRecord,
+        /// What the writer came with.
+        mine: u64,
+    },
+    /// Another cluster has the same epoch: two clusters were told to be primary by the same action number.
+    #[error(
+        "S3 profile {profile}: epoch {} of {app} is held by cluster {} (action {}), not by {mine}; start a new action",
+        stored.epoch, stored.cluster, stored.action_id
+    )]
+    EpochTaken {
+        /// Name of the profile.
+        profile: String,
+        /// The application.
+        app: AppId,
+        /// What is stored.
+        stored: EpochRecord,
+        /// The cluster that asked for it.
+        mine: String,
+    },
+    /// The set lacks objects that the stored set has and that nobody released.
+    #[error(
+        "S3 profile {profile}: the new set of {app} lacks {} that the stored one has ({}); \
+         release them if they are no longer protected, else capture them too",
+        keys.len(), keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    WouldLose {
+        /// Name of the profile.
+        profile: String,
+        /// The application.
+        app: AppId,
+        /// The objects.
+        keys: Vec<ObjectRef>,
+    },
+}
+
+impl CaptureError {
+    /// Whether this writer has been superseded and must stop, on all stores.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        matches!(self, Self::StaleEpoch { .. } | Self::EpochTaken { .. })
+    }
+}
+
+/// One object as it is stored: its JSON text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapturedObject {
+    json: Arc<str>,
+}
+
+impl CapturedObject {
+    pub(super) fn from_text(json: impl Into<Arc<str>>) -> Self {
+        Self { json: json.into() }
+    }
+
+    /// The complete object as it was read from the API.
+    ///
+    /// # Errors
+    /// It has no JSON form.
+    pub fn new<T: Serialize>(object: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self::from_text(codec::to_json(object)?))
+    }
+
+    /// Its JSON text.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The typed object; members that are null count as absent.
+    ///
+    /// # Errors
+    /// The JSON is not of the shape of `T`.
+    pub fn typed<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
+        codec::typed(&self.json)
+    }
+}
+
+/// Objects of one application, by their place in the layout.
+pub type Objects = BTreeMap<ObjectRef, CapturedObject>;
+
+/// What a primary writes: everything of the application that is protected, as of one moment.
+#[derive(Clone, Debug)]
+pub struct CaptureSet {
+    /// The epoch that this cluster became primary by, who it is and by which action.
+    pub writer: EpochRecord,
+    /// `metadata.uid` of the VolumeReplicationGroup.
+    pub vrg_uid: String,
+    /// When the objects were read.
+    pub time: Timestamp,
+    objects: Objects,
+    released: BTreeSet<ObjectRef>,
+}
+
+impl CaptureSet {
+    /// An empty set.
+    #[must_use]
+    pub fn new(writer: EpochRecord, vrg_uid: impl Into<String>, time: Timestamp) -> Self {
+        Self { writer, vrg_uid: vrg_uid.into(), time, objects: Objects::new(), released: BTreeSet::new() }
+    }
+
+    /// Adds an object, complete as it was read from the API; it replaces one of the same name.
+    ///
+    /// # Errors
+    /// It has no JSON form.
+    pub fn insert<T: Serialize>(&mut self, place: ObjectRef, object: &T) -> Result<(), serde_json::Error> {
+        self.released.remove(&place);
+        self.objects.insert(place, CapturedObject::new(object)?);
+        Ok(())
+    }
+
+    /// Says that an object is no longer protected: it leaves the set, and its copy in Ramen's layout is deleted.
+    /// Without that, a set that lacks a stored object is refused.
+    pub fn release(&mut self, place: ObjectRef) {
+        self.objects.remove(&place);
+        self.released.insert(place);
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// What was released.
+    #[must_use]
+    pub fn released(&self) -> &BTreeSet<ObjectRef> {
+        &self.released
+    }
+}
+
+/// The PersistentVolumes among some objects.
+///
+/// # Errors
+/// One of them is not of that shape.
+pub fn persistent_volumes(objects: &Objects) -> Result<Vec<PersistentVolume>, CodecError> {
+    of_kind(objects, |place| matches!(place, ObjectRef::Pv(_)))
+}
+
+/// The PersistentVolumeClaims among some objects.
+///
+/// # Errors
+/// One of them is not of that shape.
+pub fn persistent_volume_claims(objects: &Objects) -> Result<Vec<PersistentVolumeClaim>, CodecError> {
+    of_kind(objects, |place| matches!(place, ObjectRef::Pvc { .. }))
+}
+
+fn of_kind<T: DeserializeOwned>(objects: &Objects, wanted: fn(&ObjectRef) -> bool) -> Result<Vec<T>, CodecError> {
+    objects.iter().filter(|(place, _)| wanted(place)).map(|(_, object)| object.typed()).collect()
+}
+
+/// What this process knows of an application in one store, so that nothing is written or read twice. Wrong knowledge
+/// costs a refused write, nothing more.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    /// The manifest that is stored, as this process wrote or read it, with its entity tag.
+    manifest: Option<(manifest::Manifest, String)>,
+    /// Objects of Ramen's layout by key: the digest that this process wrote, or none if it deleted them.
+    layout: HashMap<String, Option<String>>,
+}
+
+/// Writes if what is stored has this entity tag, or if nothing is stored.
+///
+/// A store that does not know conditions answers so; then the condition is checked by reading, which leaves a gap
+/// between reading and writing, and is still more than Ramen's unconditional writes.
+async fn put_conditionally(
+    store: &S3Store,
+    key: &str,
+    body: Vec<u8>,
+    expected: Option<&str>,
+) -> Result<String, S3Error> {
+    let conditional = match expected {
+        Some(etag) => store.put_if_match(key, body.clone(), etag).await,
+        None => store.put_if_absent(key, body.clone()).await,
+    };
+    match conditional {
+        Err(error) if error.kind == S3ErrorKind::Unsupported => {
+            tracing::warn!(profile = store.profile(), key, "the S3 store does not know conditional writes");
+            let found = match store.get(key).await {
+                Ok(object) => Some(object.etag),
+                Err(error) if error.is_absent() => None,
+                Err(error) => return Err(error),
+            };
+            if found.as_deref() != expected {
+                let detail = "something else was written meanwhile";
+                return Err(store.error(Operation::Put, key, S3ErrorKind::Conflict, detail));
+            }
+            store.put(key, body).await
+        }
+        result => result,
+    }
+}
+
+fn corrupt(store: &S3Store, key: &str, error: CodecError) -> S3Error {
+    store.error(Operation::Get, key, S3ErrorKind::Corrupt, &error.to_string()).caused_by(error)
+}

@@ -1,0 +1,1 @@
+//! The operator on each managed cluster: VolumeReplicationGroup and DRClusterConfig.

@@ -1,0 +1,221 @@
+//! What a VolumeReplicationGroup orders, read once: the spec and the hub's annotations as one valid value.
+
+use kaedama_shared::api::{DRAction, PeerClass, ReplicationState, VolumeReplicationGroup};
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::names;
+use kaedama_shared::record::{ActionKind, ActionRecord};
+use kube::core::{Expression, Selector};
+
+/// The role that this cluster is told to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The application may run here.
+    Primary,
+    /// The cluster only receives.
+    Secondary,
+}
+
+/// The action under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// None: first placement, or the steady state after it.
+    Steady,
+    /// The other side is lost or given up.
+    Failover,
+    /// Planned move: nothing may be lost.
+    Relocate,
+}
+
+/// How the two sides hold their data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mode {
+    /// Two storages, one sends to the other on a schedule.
+    Async {
+        /// `schedulingInterval`, compared as text.
+        interval: String,
+        /// Storage classes that are paired; empty means that the classes are matched by provisioner only.
+        peers: Vec<PeerClass>,
+        /// Which VolumeReplicationClasses may be used.
+        classes: Selector,
+    },
+    /// One storage, shared by both sides.
+    Sync {
+        /// Storage classes that are shared.
+        peers: Vec<PeerClass>,
+    },
+}
+
+/// Parts of the operator's configuration that a decision needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Namespace of discovered applications.
+    pub ops_namespace: String,
+    /// Claims that are no longer selected may be released.
+    pub unprotection: bool,
+    /// Capture of Kubernetes objects is switched off.
+    pub kube_objects_disabled: bool,
+}
+
+/// A valid order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// The role to take.
+    pub role: Role,
+    /// The action under way.
+    pub intent: Intent,
+    /// The hub says that this is the first placement, or says nothing and no action is set.
+    pub deploys: bool,
+    /// Shared or replicated storage.
+    pub mode: Mode,
+    /// Which claims are protected.
+    pub selector: Selector,
+    /// Where those claims are looked for.
+    pub namespaces: Vec<String>,
+    /// Names of the stores, each once, in the order of the spec, without `NoS3`.
+    pub profiles: Vec<String>,
+    /// Only `NoS3` is listed: there is no store on purpose.
+    pub without_store: bool,
+    /// A relocation is being prepared or runs its final synchronisation.
+    pub final_sync: FinalSync,
+    /// A test: the stores must keep describing the real primary.
+    pub dry_run: bool,
+    /// A test failover is going on or is being cleaned up.
+    pub test_failover: bool,
+    /// Every claim is to be protected by VolSync.
+    pub force_volsync: bool,
+    /// Capture of Kubernetes objects is asked for.
+    pub kube_objects: bool,
+    /// Writer's epoch, when the hub keeps action records.
+    pub epoch: Option<u64>,
+}
+
+/// The two steps before a relocation's hand-over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FinalSync {
+    /// `spec.prepareForFinalSync`.
+    pub prepare: bool,
+    /// `spec.runFinalSync`.
+    pub run: bool,
+}
+
+impl FinalSync {
+    /// One of the steps is under way: a claim that is being deleted now is part of the relocation.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.prepare || self.run
+    }
+}
+
+impl Order {
+    /// The epoch that this writer carries into the stores; 0 for a hub that keeps no records.
+    #[must_use]
+    pub fn writer_epoch(&self) -> u64 {
+        self.epoch.unwrap_or(0)
+    }
+
+    /// Reads the order.
+    ///
+    /// # Errors
+    /// What is wrong with the object, for a person. Trying again helps only after an edit.
+    pub fn of(vrg: &VolumeReplicationGroup, settings: &Settings) -> Result<Self, String> {
+        let spec = &vrg.spec;
+        let annotation = |key: &str| vrg.metadata.annotations.as_ref().and_then(|all| all.get(key)).map(String::as_str);
+        let role = match &spec.replication_state {
+            ReplicationState::Primary => Role::Primary,
+            ReplicationState::Secondary => Role::Secondary,
+            other => return Err(format!("spec.replicationState is {:?}, neither primary nor secondary", other.as_str())),
+        };
+        let mode = match (&spec.async_, &spec.sync) {
+            (Some(_), Some(_)) => return Err("both spec.async and spec.sync are set; one VRG is either".to_owned()),
+            (None, None) => return Err("neither spec.async nor spec.sync is set".to_owned()),
+            (Some(asynchronous), None) => Mode::Async {
+                interval: asynchronous.scheduling_interval.clone(),
+                peers: asynchronous.peer_classes.clone(),
+                classes: asynchronous
+                    .replication_class_selector
+                    .clone()
+                    .try_into()
+                    .map_err(|error| format!("spec.async.replicationClassSelector: {error}"))?,
+            },
+            (None, Some(synchronous)) => Mode::Sync { peers: synchronous.peer_classes.clone() },
+        };
+        let record = vrg
+            .metadata
+            .annotations
+            .as_ref()
+            .map_or(Ok(None), ActionRecord::from_annotations)
+            .map_err(|error| error.to_string())?;
+        let intent = match &spec.action {
+            None => Intent::Steady,
+            Some(DRAction::Failover) => Intent::Failover,
+            Some(DRAction::Relocate) => Intent::Relocate,
+            Some(other) => return Err(format!("spec.action is {:?}, neither Failover nor Relocate", other.as_str())),
+        };
+        let deploys = intent == Intent::Steady
+            && record.as_ref().is_none_or(|record| record.kind == ActionKind::Deploy);
+        if spec.kube_object_protection.as_ref().is_some_and(|wanted| wanted.recipe_ref.is_some()) {
+            return Err("spec.kubeObjectProtection.recipeRef: recipes are not built yet, so the claims that the recipe \
+                        selects are not known"
+                .to_owned());
+        }
+        let profiles = distinct(&spec.s3_profiles);
+        let stores: Vec<String> = profiles.iter().filter(|name| *name != names::NO_S3).cloned().collect();
+        Ok(Self {
+            role,
+            intent,
+            deploys,
+            mode,
+            selector: selector(vrg)?,
+            namespaces: namespaces(vrg, settings)?,
+            without_store: stores.is_empty() && !profiles.is_empty(),
+            profiles: stores,
+            final_sync: FinalSync { prepare: spec.prepare_for_final_sync, run: spec.run_final_sync },
+            dry_run: spec.dry_run,
+            test_failover: annotation(names::TEST_FAILOVER_DRY_RUN) == Some("true"),
+            force_volsync: annotation(names::USE_VOLSYNC) == Some("true"),
+            kube_objects: spec.kube_object_protection.is_some() && !settings.kube_objects_disabled,
+            epoch: record.map(|record| record.epoch),
+        })
+    }
+
+    /// Whether a claim with these labels in this namespace is one that the order protects.
+    #[must_use]
+    pub fn selects(&self, namespace: &str, labels: &std::collections::BTreeMap<String, String>) -> bool {
+        use kube::core::SelectorExt as _;
+        self.namespaces.iter().any(|wanted| wanted == namespace) && self.selector.matches(labels)
+    }
+}
+
+/// The claims' selector. Objects that VolSync or we made for a while are never protected themselves (an endless
+/// regress), unless VolSync is out of the game altogether.
+fn selector(vrg: &VolumeReplicationGroup) -> Result<Selector, String> {
+    let mut selector: Selector =
+        vrg.spec.pvc_selector.clone().try_into().map_err(|error| format!("spec.pvcSelector: {error}"))?;
+    if !vrg.spec.vol_sync.disabled {
+        selector.extend([
+            Expression::NotEqual("app.kubernetes.io/created-by".to_owned(), "volsync".to_owned()),
+            Expression::NotEqual(names::CREATED_BY.to_owned(), "true".to_owned()),
+        ]);
+    }
+    Ok(selector)
+}
+
+fn namespaces(vrg: &VolumeReplicationGroup, settings: &Settings) -> Result<Vec<String>, String> {
+    let own = ObjectKey::of(vrg).namespace().to_owned();
+    let wanted = distinct(&vrg.spec.protected_namespaces);
+    if wanted.is_empty() {
+        return Ok(vec![own]);
+    }
+    if own != settings.ops_namespace {
+        return Err(format!(
+            "spec.protectedNamespaces is allowed only in namespace {}, where discovered applications live",
+            settings.ops_namespace
+        ));
+    }
+    Ok(wanted)
+}
+
+fn distinct(names: &[String]) -> Vec<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    names.iter().filter(|name| !name.is_empty() && seen.insert((*name).clone())).cloned().collect()
+}
