@@ -1,1 +1,3 @@
 //! The operator on each managed cluster: VolumeReplicationGroup and DRClusterConfig.
+
+pub mod vrg;

@@ -7,7 +7,7 @@ use kaedama_shared::api::conditions::vrg as types;
 use kaedama_shared::api::{Condition, ReplicationState, VRGState, VolumeReplicationGroup};
 
 /// What one condition says about the generation at hand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Says<'a> {
     /// True for this generation.
     True,

@@ -150,6 +150,8 @@ pub struct Site {
     pub vrg: Seen<VolumeReplicationGroup>,
     /// The view of the VRG, where one is asked for.
     pub view: Option<ObjectId>,
+    /// The work was applied a good while ago, and nothing came back: its spoke writes no report, so a view is needed.
+    pub mute: bool,
 }
 
 /// The ManifestWork that carries a VRG.
@@ -161,6 +163,8 @@ pub struct VrgWork {
     pub vrg: VolumeReplicationGroup,
     /// What the cluster last fed back, however long ago. Good for learning what once was; never for what is.
     pub last_report: Option<VolumeReplicationGroup>,
+    /// The last report came with the work itself, and not through a view.
+    pub reported: bool,
     /// It is being deleted.
     pub deleting: bool,
 }

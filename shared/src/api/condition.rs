@@ -57,7 +57,9 @@ pub struct Condition {
     #[serde(rename = "type", deserialize_with = "tolerant::nullable")]
     #[schemars(
         length(max = 316),
-        regex(pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$")
+        regex(
+            pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
+        )
     )]
     pub type_: String,
 }
@@ -156,4 +158,71 @@ pub fn remove(conditions: &mut Vec<Condition>, type_: &str) -> bool {
     let before = conditions.len();
     conditions.retain(|condition| condition.type_ != type_);
     conditions.len() != before
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn new(type_: &str, status: ConditionStatus, reason: &str, generation: i64) -> Condition {
+        Condition::new(type_, status, reason, "text", generation)
+    }
+
+    #[test]
+    fn the_transition_time_moves_with_the_status_only() {
+        let mut conditions = Vec::new();
+        assert!(set(&mut conditions, new("A", ConditionStatus::True, "One", 1), at(10)));
+        assert!(set(&mut conditions, new("A", ConditionStatus::True, "Two", 2), at(20)));
+        assert_eq!(conditions[0].last_transition_time, Some(Time(at(10))));
+        assert_eq!((conditions[0].reason.as_str(), conditions[0].observed_generation), ("Two", 2));
+        assert!(set(&mut conditions, new("A", ConditionStatus::False, "Two", 2), at(30)));
+        assert_eq!(conditions[0].last_transition_time, Some(Time(at(30))));
+    }
+
+    #[test]
+    fn setting_the_same_again_changes_nothing() {
+        let mut conditions = Vec::new();
+        let empty = Condition::new("A", ConditionStatus::Unknown, "", "", 0);
+        assert!(set(&mut conditions, empty.clone(), at(10)));
+        let before = conditions.clone();
+        assert!(!set(&mut conditions, empty, at(20)));
+        assert_eq!(conditions, before);
+        assert_eq!((conditions[0].reason.as_str(), conditions[0].message.as_str()), (NONE, NONE));
+    }
+
+    #[test]
+    fn a_condition_keeps_its_place() {
+        let mut conditions = Vec::new();
+        for type_ in ["A", "B", "C"] {
+            set(&mut conditions, new(type_, ConditionStatus::Unknown, "Initializing", 1), at(1));
+        }
+        set(&mut conditions, new("B", ConditionStatus::True, "Done", 1), at(2));
+        let order: Vec<_> = conditions.iter().map(|condition| condition.type_.as_str()).collect();
+        assert_eq!(order, ["A", "B", "C"]);
+        assert!(remove(&mut conditions, "A") && !remove(&mut conditions, "A"));
+        assert_eq!(conditions[0].type_, "B");
+    }
+
+    #[test]
+    fn a_condition_holds_for_its_generation_only() {
+        let mut conditions = Vec::new();
+        set(&mut conditions, new("A", ConditionStatus::True, "Done", 3), at(1));
+        assert!(is_true(&conditions, "A"));
+        assert!(is_true_at(&conditions, "A", 3));
+        assert!(!is_true_at(&conditions, "A", 4));
+        assert!(!is_true(&conditions, "B"));
+    }
+
+    #[test]
+    fn a_missing_transition_time_is_filled_in() {
+        let mut conditions = vec![new("A", ConditionStatus::True, "Done", 1)];
+        assert!(set(&mut conditions, new("A", ConditionStatus::True, "Done", 1), at(5)));
+        assert_eq!(conditions[0].last_transition_time, Some(Time(at(5))));
+    }
 }

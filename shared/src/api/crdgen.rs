@@ -54,6 +54,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
 pub fn crd<K: CustomResourceExt + JsonSchema>() -> CustomResourceDefinition {
     let mut crd = K::crd();
     crd.metadata.annotations = Some(BTreeMap::from([(GENERATOR.0.to_owned(), GENERATOR.1.to_owned())]));
+    crd.spec.names.list_kind = Some(format!("{}List", crd.spec.names.kind));
     let schema = root_schema::<K>();
     for version in &mut crd.spec.versions {
         version.schema = Some(CustomResourceValidation { open_api_v3_schema: Some(schema.clone()) });
@@ -137,6 +138,11 @@ fn normalise(schema: &mut Map<String, Value>) {
     }
     if let Some(Value::String(description)) = schema.get_mut("description") {
         *description = description.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    if schema.contains_key("x-kubernetes-int-or-string") {
+        // The rewriting above hoists the alternatives' types away.
+        schema.remove("type");
+        schema.insert("anyOf".to_owned(), json!([{ "type": "integer" }, { "type": "string" }]));
     }
     if schema.get("properties").and_then(Value::as_object).is_some_and(Map::is_empty) {
         schema.remove("properties");

@@ -131,13 +131,19 @@ fn digits(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
-/// `0.<digits>` of a unit, cut to whole nanoseconds.
+/// `0.<digits>` of a unit in nanoseconds, by Go's own arithmetic: digits that no longer fit are dropped, and the
+/// product is a floating-point one.
 fn fraction_of(digits: &str, scale: u64) -> u64 {
-    // 13 digits are enough for the nanoseconds of an hour; Go drops the rest as well.
-    let kept = digits.get(..13).unwrap_or(digits);
-    let divisor = 10_u128.pow(u32::try_from(kept.len()).unwrap_or(13));
-    let numerator: u128 = kept.parse().unwrap_or(0);
-    u64::try_from(numerator * u128::from(scale) / divisor).unwrap_or(0)
+    let (mut value, mut divisor) = (0_u64, 1.0_f64);
+    for digit in digits.bytes() {
+        let next = value.checked_mul(10).and_then(|tens| tens.checked_add(u64::from(digit - b'0')));
+        match next.filter(|next| *next <= 1 << 63) {
+            Some(next) => value = next,
+            None => break,
+        }
+        divisor *= 10.0;
+    }
+    (value as f64 * (scale as f64 / divisor)) as u64
 }
 
 impl fmt::Display for GoDuration {
@@ -216,3 +222,7 @@ pub fn parse_scheduling_interval(text: &str) -> Result<u64, InvalidDuration> {
     let nanoseconds = text.parse::<GoDuration>()?.as_nanos();
     u64::try_from(nanoseconds).map(|n| n / SECOND).map_err(|_| invalid())
 }
+
+#[cfg(test)]
+#[path = "duration_tests.rs"]
+mod tests;

@@ -6,8 +6,8 @@
 
 pub mod condition;
 pub mod conditions;
-pub mod csiaddons;
 pub mod crdgen;
+pub mod csiaddons;
 pub mod duration;
 pub mod ocm;
 pub mod reasons;

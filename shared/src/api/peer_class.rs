@@ -31,7 +31,11 @@ pub struct PeerClass {
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
     pub offloaded: bool,
     /// Identity that the VolumeReplicationClasses of both clusters share; empty means replication by snapshots.
-    #[serde(rename = "replicationID", deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
+    #[serde(
+        rename = "replicationID",
+        deserialize_with = "tolerant::nullable",
+        skip_serializing_if = "tolerant::empty"
+    )]
     pub replication_id: String,
     /// Name of the storage class, the same on both clusters.
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]

@@ -63,7 +63,11 @@ pub struct ProtectedPVC {
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
     pub protected_by_vol_sync: bool,
     /// Identity of the pair of storages that replicate the volume.
-    #[serde(rename = "replicationID", deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
+    #[serde(
+        rename = "replicationID",
+        deserialize_with = "tolerant::nullable",
+        skip_serializing_if = "tolerant::empty"
+    )]
     pub replication_id: Identifier,
     /// Requests and limits of the claim.
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]

@@ -150,17 +150,13 @@ pub struct VolumeReplicationGroupStatus {
     /// Everything was sent: the peer may take over.
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
     pub final_sync_complete: bool,
-    /// The state of this object as the hub needs it, in one string, because OCM feeds back strings only. An addition
-    /// to RamenDR's schema; see `crate::report`.
+    /// This object as the hub needs to see it, as one compact JSON string: Open Cluster Management feeds strings back
+    /// to the hub, and no lists or objects. Added to the contract; absent where the reference product runs.
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
     pub hub_report: String,
     /// State of the capture of Kubernetes objects.
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
     pub kube_object_protection: KubeObjectProtectionStatus,
-    /// This object as the hub needs to see it, as one compact JSON string: Open Cluster Management feeds strings back
-    /// to the hub, and no lists or objects. An addition of Kaedama's; absent where the reference product runs.
-    #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
-    pub hub_report: String,
     /// Bytes of the last synchronisation, over all claims.
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "Option::is_none")]
     pub last_group_sync_bytes: Option<i64>,

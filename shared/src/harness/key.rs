@@ -21,13 +21,19 @@ impl ObjectKey {
     /// The key of a cluster-scoped object.
     #[must_use]
     pub fn cluster(name: impl Into<String>) -> Self {
-        Self { namespace: None, name: name.into() }
+        Self {
+            namespace: None,
+            name: name.into(),
+        }
     }
 
     /// The key of a namespaced object. An empty namespace is none.
     #[must_use]
     pub fn namespaced(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: Some(namespace.into()).filter(|namespace| !namespace.is_empty()), name: name.into() }
+        Self {
+            namespace: Some(namespace.into()).filter(|namespace| !namespace.is_empty()),
+            name: name.into(),
+        }
     }
 
     /// The key of `object`. An object without a name (it was never stored) has the empty name.
@@ -35,7 +41,10 @@ impl ObjectKey {
     pub fn of<K: Resource>(object: &K) -> Self {
         let meta = object.meta();
         Self {
-            namespace: meta.namespace.clone().filter(|namespace| !namespace.is_empty()),
+            namespace: meta
+                .namespace
+                .clone()
+                .filter(|namespace| !namespace.is_empty()),
             name: meta.name.clone().unwrap_or_default(),
         }
     }
@@ -62,7 +71,10 @@ impl ObjectKey {
 
 impl<K: Lookup> From<&ObjectRef<K>> for ObjectKey {
     fn from(reference: &ObjectRef<K>) -> Self {
-        Self { namespace: reference.namespace.clone(), name: reference.name.clone() }
+        Self {
+            namespace: reference.namespace.clone(),
+            name: reference.name.clone(),
+        }
     }
 }
 
@@ -108,6 +120,10 @@ mod tests {
         let node = ObjectKey::cluster("n");
         assert_eq!(ObjectKey::from(&node.to_ref::<Node>()), node);
         assert_eq!((node.namespace(), node.to_string().as_str()), ("", "n"));
-        assert_eq!(ObjectKey::namespaced("", "n"), node, "an empty namespace is no namespace");
+        assert_eq!(
+            ObjectKey::namespaced("", "n"),
+            node,
+            "an empty namespace is no namespace"
+        );
     }
 }

@@ -120,8 +120,12 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
 
     /// A pass of `key` has ended. A key that is not running is ignored.
     pub fn done(&mut self, key: &Key, wish: Wish, now: Instant) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let State::Running { again } = entry.state else { return };
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let State::Running { again } = entry.state else {
+            return;
+        };
         self.running -= 1;
         entry.state = State::Idle;
         entry.failures = match wish {
@@ -146,7 +150,11 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
     /// When [`WorkQueue::take`] has something to give: the past if it has now, `None` if it waits for a change.
     #[must_use]
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
-        if self.ready.is_empty() { self.delayed.first().map(|(due, _)| *due) } else { Some(now) }
+        if self.ready.is_empty() {
+            self.delayed.first().map(|(due, _)| *due)
+        } else {
+            Some(now)
+        }
     }
 
     /// How many objects are ready and not yet taken.
@@ -175,8 +183,14 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
 
     /// Schedules a pass for a change: at once, or when the spacing from the last pass allows it.
     fn schedule_change(&mut self, key: Key, now: Instant) {
-        let Some(entry) = self.entries.get(&key) else { return };
-        let spacing = if entry.failures > 0 { self.spacing.max(self.backoff.delay(1)) } else { self.spacing };
+        let Some(entry) = self.entries.get(&key) else {
+            return;
+        };
+        let spacing = if entry.failures > 0 {
+            self.spacing.max(self.backoff.delay(1))
+        } else {
+            self.spacing
+        };
         let earliest = entry.started.map_or(now, |started| started + spacing);
         if earliest > now {
             self.delay(key, earliest, true);
@@ -198,14 +212,22 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
         if let Some(entry) = self.entries.get_mut(&key) {
             let number = self.next_number;
             self.next_number += 1;
-            entry.state = State::Delayed { due, number, spaced };
+            entry.state = State::Delayed {
+                due,
+                number,
+                spaced,
+            };
             self.delayed.insert((due, number));
             self.by_number.insert(number, key);
         }
     }
 
     fn forget_delay(&mut self, key: &Key) {
-        if let Some(Entry { state: State::Delayed { due, number, .. }, .. }) = self.entries.get(key) {
+        if let Some(Entry {
+            state: State::Delayed { due, number, .. },
+            ..
+        }) = self.entries.get(key)
+        {
             self.delayed.remove(&(*due, *number));
             self.by_number.remove(number);
         }
@@ -228,8 +250,14 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
     fn forget_idle(&mut self, now: Instant) {
         while let Some(key) = self.cooling.front() {
             match self.entries.get(key) {
-                Some(Entry { state: State::Idle, started: Some(started), .. }) if *started + self.spacing > now => return,
-                Some(Entry { state: State::Idle, .. }) => drop(self.entries.remove(key)),
+                Some(Entry {
+                    state: State::Idle,
+                    started: Some(started),
+                    ..
+                }) if *started + self.spacing > now => return,
+                Some(Entry {
+                    state: State::Idle, ..
+                }) => drop(self.entries.remove(key)),
                 _ => {}
             }
             self.cooling.pop_front();

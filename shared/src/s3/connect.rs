@@ -110,10 +110,12 @@ pub(super) fn client(
         .endpoint_url(profile.s3_compatible_endpoint.trim())
         .region(Region::new(profile.s3_region.trim().to_owned()))
         .force_path_style(true)
-        .credentials_provider(SdkCredentials::from_keys(
+        .credentials_provider(SdkCredentials::new(
             &credentials.access_key_id,
             &credentials.secret_access_key,
             None,
+            None,
+            "s3-profile",
         ))
         .identity_cache(IdentityCache::no_cache())
         .retry_config(RetryConfig::disabled())

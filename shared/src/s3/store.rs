@@ -194,12 +194,12 @@ impl S3Store {
         })
     }
 
-    fn put_once(
-        &self,
-        key: &str,
+    fn put_once<'a>(
+        &'a self,
+        key: &'a str,
         body: Vec<u8>,
         condition: &Condition<'_>,
-    ) -> impl Future<Output = Result<String, S3Error>> + Send {
+    ) -> impl Future<Output = Result<String, S3Error>> + Send + use<'a> {
         let request = self.inner.client.put_object().bucket(&self.inner.bucket).key(key).body(ByteStream::from(body));
         let request = match condition {
             Condition::None => request,

@@ -85,8 +85,37 @@ pub struct Order {
     pub force_volsync: bool,
     /// Capture of Kubernetes objects is asked for.
     pub kube_objects: bool,
-    /// Writer's epoch, when the hub keeps action records.
-    pub epoch: Option<u64>,
+    /// Who this cluster is to the stores.
+    pub writer: Writer,
+}
+
+/// Who writes to the stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writer {
+    /// The action by which this cluster is, or was, the primary: older ones are refused. 0 for a hub that keeps no
+    /// action records; then nobody can be told apart, and the cluster is left empty as well.
+    pub epoch: u64,
+    /// This cluster.
+    pub cluster: String,
+    /// Identity of the action.
+    pub action: String,
+    /// The present action makes this cluster the primary: the stores are told.
+    pub takes_over: bool,
+}
+
+impl Writer {
+    /// From the action record. An action that leads away from this cluster does not make it the writer of that action's
+    /// epoch: the source of a relocation goes on writing under the one before.
+    fn of(record: Option<&ActionRecord>, own_cluster: &str) -> Self {
+        let Some(record) = record else { return Self::default() };
+        if own_cluster.is_empty() || record.to == own_cluster {
+            let (cluster, action) = (record.to.clone(), record.id.clone());
+            return Self { epoch: record.epoch, cluster, action, takes_over: true };
+        }
+        let before = record.epoch.saturating_sub(1);
+        let action = record.id.strip_suffix(&record.epoch.to_string()).map(|stem| format!("{stem}{before}"));
+        Self { epoch: before, cluster: own_cluster.to_owned(), action: action.unwrap_or_default(), takes_over: false }
+    }
 }
 
 /// The two steps before a relocation's hand-over.
@@ -107,12 +136,6 @@ impl FinalSync {
 }
 
 impl Order {
-    /// The epoch that this writer carries into the stores; 0 for a hub that keeps no records.
-    #[must_use]
-    pub fn writer_epoch(&self) -> u64 {
-        self.epoch.unwrap_or(0)
-    }
-
     /// Reads the order.
     ///
     /// # Errors
@@ -174,7 +197,7 @@ impl Order {
             test_failover: annotation(names::TEST_FAILOVER_DRY_RUN) == Some("true"),
             force_volsync: annotation(names::USE_VOLSYNC) == Some("true"),
             kube_objects: spec.kube_object_protection.is_some() && !settings.kube_objects_disabled,
-            epoch: record.map(|record| record.epoch),
+            writer: Writer::of(record.as_ref(), annotation(names::DESTINATION_CLUSTER).unwrap_or_default()),
         })
     }
 

@@ -91,16 +91,11 @@ pub enum Action {
     /// Takes our finalizer off the group; it is gone afterwards.
     ReleaseGroup(ObjectId),
     /// Tells the stores that this cluster is the writer from now on.
-    ClaimEpoch {
-        /// The epoch.
-        epoch: u64,
-    },
-    /// Deletes everything stored of the group, in these profiles.
+    ClaimEpoch,
+    /// Deletes everything stored of the group, in these profiles. A store that knows a newer primary is left alone.
     PurgeStores {
         /// The profiles.
         profiles: Vec<String>,
-        /// The writer's epoch: a store with a newer one is left alone.
-        epoch: u64,
     },
     /// Creates a volume from its stored form.
     CreateVolume(Box<PersistentVolume>),

@@ -304,17 +304,33 @@ pub enum StoreRead {
     Unreadable(String),
 }
 
-/// A complete set of stored volumes and claims.
+/// A set of stored volumes and claims.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoredSet {
-    /// Epoch of the writer; 0 in Ramen's layout.
-    pub epoch: u64,
-    /// Number of the set within the epoch; 0 in Ramen's layout.
-    pub sequence: u64,
+    /// Epoch and number within it; none in Ramen's layout.
+    pub capture: Option<(u64, i64)>,
+    /// As of when; none where that is not recorded.
+    pub time: Option<Timestamp>,
     /// Who wrote it; empty where that is not recorded.
     pub cluster: String,
+    /// It is not known to be complete (Ramen's layout only); what seems to be missing.
+    pub gaps: Vec<String>,
     /// The volumes, as stored.
     pub volumes: Vec<PersistentVolume>,
     /// The claims, as stored.
     pub claims: Vec<PersistentVolumeClaim>,
+}
+
+impl StoredSet {
+    /// Whether this set goes before `other`: complete before incomplete, captures by epoch and number, else by time.
+    #[must_use]
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        if self.gaps.is_empty() != other.gaps.is_empty() {
+            return self.gaps.is_empty();
+        }
+        match (self.capture, other.capture) {
+            (Some(own), Some(theirs)) => own > theirs,
+            _ => self.time > other.time,
+        }
+    }
 }

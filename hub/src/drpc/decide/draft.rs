@@ -135,7 +135,7 @@ impl<'a> Draft<'a> {
     /// Drops views whose answer the works give by now.
     pub(super) fn drop_views(&mut self) {
         for site in &self.s.sites {
-            let answered = site.work.present().is_some_and(|work| work.last_report.is_some());
+            let answered = site.work.present().is_some_and(|work| work.reported);
             if let (Some(view), true) = (&site.view, answered) {
                 self.actions.push(Action::DeleteView { cluster: site.cluster.clone(), view: view.clone() });
             }

@@ -68,18 +68,18 @@ fn bring_to_rest(draft: &mut Draft<'_>, record: &ActionRecord, source: &super::s
         draft.decide(None, &[]);
         match gates::source_may_be_demoted(record, source) {
             Ok(permit) => {
-                draft.show(phase, Progression::FinalSyncComplete);
+                draft.show(phase.clone(), Progression::FinalSyncComplete);
                 draft.vrg(source, &Role::secondary(record), record, Permit::Demote(permit));
                 for site in s.others(&record.from) {
                     if site.asked().is_some_and(|work| facts::is_secondary(&work.vrg)) {
                         draft.vrg(site, &Role::secondary(record), record, Permit::SameSide);
                     }
                 }
-                draft.show(phase, Progression::EnsuringVolumesAreSecondary);
+                draft.show(phase.clone(), Progression::EnsuringVolumesAreSecondary);
                 draft.wait(Waiting::on(Owner::Storage, format!("the volumes on {} become secondary", source.cluster)));
             }
             Err(shut) => {
-                draft.show(phase, shut.progression);
+                draft.show(phase.clone(), shut.progression);
                 draft.wait(shut.waiting);
             }
         }
@@ -91,7 +91,7 @@ fn bring_to_rest(draft: &mut Draft<'_>, record: &ActionRecord, source: &super::s
             && vrg.status.as_ref().is_some_and(|status| status.prepare_for_final_sync_complete)
     });
     if prepared {
-        draft.show(phase, Progression::RunningFinalSync);
+        draft.show(phase.clone(), Progression::RunningFinalSync);
         // The application goes before the volumes do (rule S9).
         draft.decide(None, &[]);
         draft.vrg(source, &Role::final_sync(record), record, Permit::SameSide);
@@ -111,7 +111,7 @@ fn promote(draft: &mut Draft<'_>, record: &ActionRecord) {
         draft.outlook.peer_ready = Some(Verdict::no("NotStarted", format!("{} to {}", phase, record.to)));
     }
     let Some(target) = s.site(&record.to) else {
-        draft.show(phase, Progression::FailingOverToCluster);
+        draft.show(phase.clone(), Progression::FailingOverToCluster);
         draft.wait(Waiting::on(Owner::User, format!("cluster {} is not part of the DRPolicy any more", record.to)));
         return;
     };
@@ -144,7 +144,7 @@ fn promote(draft: &mut Draft<'_>, record: &ActionRecord) {
             draft.record(&record);
             settle::settle(draft, &record);
         } else {
-            draft.show(phase, if written { Progression::CreatingMW } else { Progression::UpdatingPlRule });
+            draft.show(phase.clone(), if written { Progression::CreatingMW } else { Progression::UpdatingPlRule });
             let what = match &target.reachable {
                 Ok(()) => format!("the VolumeReplicationGroup to appear on {}", record.to),
                 Err(why) => format!("cluster {} cannot be reached: {why}", record.to),
@@ -161,11 +161,11 @@ fn promote(draft: &mut Draft<'_>, record: &ActionRecord) {
         }
         Some(vrg) => {
             let restored = facts::holds(vrg, vrg_types::CLUSTER_DATA_READY);
-            draft.show(phase, if restored { Progression::WaitForReadiness } else { Progression::WaitingForResourceRestore });
+            draft.show(phase.clone(), if restored { Progression::WaitForReadiness } else { Progression::WaitingForResourceRestore });
             draft.wait(Waiting::on(Owner::Storage, format!("{}: {}", record.to, facts::unready(vrg))));
         }
         None => {
-            draft.show(phase, Progression::WaitingForResourceRestore);
+            draft.show(phase.clone(), Progression::WaitingForResourceRestore);
             let what = match &target.reachable {
                 Ok(()) => format!("{} has not yet taken up the change", record.to),
                 Err(why) => format!("cluster {} cannot be reached: {why}", record.to),

@@ -28,10 +28,20 @@ use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
 use super::dr_type::dr_type;
 use super::facts;
-use super::plan::{Plan, Verdict};
+use super::plan::{Action, Plan, Verdict};
 use super::snapshot::Snapshot;
 use course::Course;
 use draft::Draft;
+
+/// True where only the stores can say whether the application exists already: this hub does not remember, no cluster
+/// reports a VRG, and one of them is silent.
+pub fn needs_stores(s: &Snapshot) -> bool {
+    let phase = s.drpc.status.as_ref().map(|status| status.phase.clone()).unwrap_or_default();
+    s.drpc.metadata.deletion_timestamp.is_none()
+        && matches!(phase, DRState::Unset | DRState::WaitForUser)
+        && s.sites.iter().all(|site| site.vrg.present().is_none())
+        && s.sites.iter().any(|site| site.reachable.is_err())
+}
 
 /// Decides one pass.
 pub fn decide(s: &Snapshot) -> Plan {
@@ -53,10 +63,14 @@ pub fn decide(s: &Snapshot) -> Plan {
             );
         }
     };
-    let record = match record {
+    ask_mute(&mut draft);
+    let phase = s.drpc.status.as_ref().map(|status| status.phase.clone()).unwrap_or_default();
+    // Status is not restored with a hub, annotations are: without a phase a record may be older than the clusters.
+    let remembered = !matches!(phase, DRState::Unset | DRState::WaitForUser);
+    let record = match record.clone().filter(|_| remembered) {
         Some(record) => record,
         None => match recovery::rebuild(s) {
-            recovery::Rebuilt::Fresh => return deploy(draft),
+            recovery::Rebuilt::Fresh => return deploy(draft, record.map_or(0, |record| record.epoch)),
             recovery::Rebuilt::Found(record) => record,
             recovery::Rebuilt::Unclear { ask, message } => return recovery::pause(draft, &ask, message),
             recovery::Rebuilt::FailoverAllowed { to, from, message } => {
@@ -94,8 +108,15 @@ fn note(draft: &mut Draft<'_>, message: String) {
     }
 }
 
+/// A spoke that applied its VRG and reports nothing is the reference product's: it is looked at through a view.
+fn ask_mute(draft: &mut Draft<'_>) {
+    for site in draft.s.sites.iter().filter(|site| site.mute && site.view.is_none()) {
+        draft.actions.push(Action::EnsureView { cluster: site.cluster.clone() });
+    }
+}
+
 /// The first placement.
-fn deploy(mut draft: Draft<'_>) -> Plan {
+fn deploy(mut draft: Draft<'_>, epoch: u64) -> Plan {
     let s = draft.s;
     let to = s.drpc.spec.preferred_cluster.clone();
     if let Some(elsewhere) = s.live_decision().filter(|live| *live != to) {
@@ -108,7 +129,8 @@ fn deploy(mut draft: Draft<'_>) -> Plan {
         );
     }
     let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
-    let record = ActionRecord::accept(&uid, 1, ActionKind::Deploy, "", &to, s.generation(), s.now).reached(Step::Promoting);
+    let record = ActionRecord::accept(&uid, epoch.max(1), ActionKind::Deploy, "", &to, s.generation(), s.now)
+        .reached(Step::Promoting);
     draft.outlook.started = Some(s.now);
     draft.record(&record);
     drive::drive(&mut draft, &record);

@@ -1,6 +1,7 @@
 //! Patches other than apply: JSON merge patch (RFC 7386), JSON patch (RFC 6902) and strategic merge patch.
 
 mod json;
+mod order;
 mod strategic;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
 pub(super) struct OwnerIndex {
-    uids: BTreeSet<String>,
+    uids: BTreeMap<String, (GroupResource, Key)>,
     dependents: BTreeMap<String, BTreeSet<(GroupResource, Key)>>,
 }
 
@@ -18,8 +18,8 @@ impl OwnerIndex {
             .unwrap_or_default()
     }
 
-    pub(super) fn has_uid(&self, uid: &str) -> bool {
-        self.uids.contains(uid)
+    pub(super) fn find(&self, uid: &str) -> Option<(GroupResource, Key)> {
+        self.uids.get(uid).cloned()
     }
 
     pub(super) fn record(&mut self, resource: &GroupResource, event: &Event) {
@@ -38,7 +38,8 @@ impl OwnerIndex {
 
     fn add(&mut self, resource: &GroupResource, object: &Stored) {
         if let Some(uid) = meta::uid(&object.value) {
-            self.uids.insert(uid.to_owned());
+            self.uids
+                .insert(uid.to_owned(), (resource.clone(), object.key.clone()));
         }
         for owner in meta::owner_uids(&object.value) {
             self.dependents

@@ -10,6 +10,7 @@ mod collection;
 mod index;
 mod object;
 
+pub(crate) use object::frame;
 pub use object::{Event, EventKind, GroupResource, Key, Stored};
 
 use collection::Collection;
@@ -265,9 +266,9 @@ impl Store {
         self.lock().owners.dependents(uid)
     }
 
-    /// Whether an object with this uid exists.
-    pub fn has_uid(&self, uid: &str) -> bool {
-        self.lock().owners.has_uid(uid)
+    /// Where the object with this uid is.
+    pub fn find(&self, uid: &str) -> Option<(GroupResource, Key)> {
+        self.lock().owners.find(uid)
     }
 
     /// Resources that have objects in a namespace.

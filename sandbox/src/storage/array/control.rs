@@ -198,7 +198,8 @@ impl Arrays {
             return Ok(Promotion::Already);
         }
         let peer = &relation.sides[peer_of(side)];
-        let clean = own.promotable && !(peer.role == Role::Primary && self.connected(array, &peer.array));
+        let seen_by = self.connected(array, &peer.array).then(|| peer.array.clone());
+        let clean = own.promotable && !(peer.role == Role::Primary && seen_by.is_some());
         if !clean && !force {
             let message = format!("{unit} on array {array}: the peer has not been demoted, or its demotion is not here");
             return Err(refused(message));
@@ -215,6 +216,9 @@ impl Arrays {
         // What is on its way is an incomplete snapshot, or a demotion that is no longer true: it is dropped.
         relation.transfer = None;
         self.emit(now, array, unit.clone(), What::Promoted { forced: !clean });
+        if let Some(peer) = seen_by {
+            self.emit(now, &peer, unit.clone(), What::PeerPromoted);
+        }
         self.kick(unit, now);
         Ok(if clean { Promotion::Clean } else { Promotion::Forced })
     }

@@ -243,6 +243,8 @@ pub enum What {
         /// Whether force was needed and used.
         forced: bool,
     },
+    /// The peer became primary, and this side can see it.
+    PeerPromoted,
     /// This side became secondary.
     Demoted,
     /// A forced resync threw this side's own writes away.

@@ -151,8 +151,7 @@ impl Arrays {
         let unit = self.image(array, handle)?.unit.clone();
         if let Some((relation, side)) = unit.as_ref().and_then(|unit| self.relation_side(unit, array)) {
             if relation.sides[side].role == Role::Secondary {
-                let message = format!("volume {handle} on array {array} is secondary: read-only");
-                return Err(StorageError::new(Code::FailedPrecondition, message));
+                return Err(read_only(array, handle));
             }
             if let Mode::Sync { policy } = relation.mode {
                 let policy = if relation.broken { SyncPolicy::Degrade } else { policy };
@@ -202,6 +201,18 @@ impl Arrays {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Whether a write to a volume would be taken now, fences aside.
+    ///
+    /// # Errors
+    /// As [`Arrays::write`].
+    pub fn check_writable(&mut self, array: &ArrayId, handle: &VolumeHandle) -> Result<()> {
+        let unit = self.image(array, handle)?.unit.clone();
+        match unit.and_then(|unit| self.relation_side(&unit, array)) {
+            Some((relation, side)) if relation.sides[side].role == Role::Secondary => Err(read_only(array, handle)),
+            _ => Ok(()),
         }
     }
 
@@ -308,8 +319,7 @@ impl Arrays {
         if let Some(unit) = unit {
             let state = self.state(array, &unit);
             if state != SideState::Primary && state != SideState::Unreplicated {
-                let message = format!("volume {handle} on array {array} is secondary: read-only");
-                return Err(StorageError::new(Code::FailedPrecondition, message));
+                return Err(read_only(array, handle));
             }
             if self.relations.contains_key(&unit) {
                 // Replication here ships what was appended; a rewritten log would need a full copy of the unit.
@@ -352,6 +362,11 @@ impl Arrays {
             Err(StorageError::new(Code::Fenced, format!("{address} is fenced on array {array}")))
         })
     }
+}
+
+fn read_only(array: &ArrayId, handle: &VolumeHandle) -> StorageError {
+    let message = format!("volume {handle} on array {array} is secondary: read-only");
+    StorageError::new(Code::FailedPrecondition, message)
 }
 
 pub(super) fn link_key(one: &ArrayId, other: &ArrayId) -> (ArrayId, ArrayId) {

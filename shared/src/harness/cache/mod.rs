@@ -30,8 +30,8 @@ use super::ObjectKey;
 use super::backoff::Backoff;
 use super::metrics::HarnessMetrics;
 use crate::seen::Seen;
-pub use view::{Change, Freshness};
 use view::View;
+pub use view::{Change, Freshness};
 
 /// The stream of a cache's changes. It loses none: what is not taken waits in memory.
 pub type Changes<K> = UnboundedReceiver<Change<K>>;
@@ -79,33 +79,49 @@ impl Scope {
     /// Only objects that this label selector matches.
     #[must_use]
     pub fn labels(self, selector: impl Into<String>) -> Self {
-        Self { labels: Some(selector.into()), ..self }
+        Self {
+            labels: Some(selector.into()),
+            ..self
+        }
     }
 
     /// Only objects that this field selector matches.
     #[must_use]
     pub fn fields(self, selector: impl Into<String>) -> Self {
-        Self { fields: Some(selector.into()), ..self }
+        Self {
+            fields: Some(selector.into()),
+            ..self
+        }
     }
 
     /// The kind need not be installed: while the API server does not know it, the view is ready and empty, and
     /// [`Freshness::served`] is false. It is looked for again every ten seconds.
     #[must_use]
     pub fn optional(self) -> Self {
-        Self { optional: true, ..self }
+        Self {
+            optional: true,
+            ..self
+        }
     }
 
     /// Keeps `metadata.managedFields`, which are dropped otherwise: they are often the larger part of an object.
     #[must_use]
     pub fn keep_managed_fields(self) -> Self {
-        Self { keep_managed_fields: true, ..self }
+        Self {
+            keep_managed_fields: true,
+            ..self
+        }
     }
 
     /// The longest silence of a healthy watch (whole seconds, at least one), and the age at which the view stops
     /// answering. The age should be the greater by some seconds.
     #[must_use]
     pub fn silence(self, watch_timeout: Duration, stale_after: Duration) -> Self {
-        Self { watch_timeout: watch_timeout.max(Duration::from_secs(1)), stale_after, ..self }
+        Self {
+            watch_timeout: watch_timeout.max(Duration::from_secs(1)),
+            stale_after,
+            ..self
+        }
     }
 
     /// Delays between attempts to list or watch.
@@ -117,7 +133,10 @@ impl Scope {
     /// Writes the view's age, errors and undecodable objects there.
     #[must_use]
     pub fn metrics(self, metrics: &HarnessMetrics) -> Self {
-        Self { metrics: Some(MetricsHandle(metrics.clone())), ..self }
+        Self {
+            metrics: Some(MetricsHandle(metrics.clone())),
+            ..self
+        }
     }
 }
 
@@ -125,12 +144,18 @@ impl Scope {
 pub struct Cache<K> {
     view: Arc<View<K>>,
     stale_after: Duration,
+    keep_managed_fields: bool,
     _driver: Arc<AbortOnDropHandle<()>>,
 }
 
 impl<K> Clone for Cache<K> {
     fn clone(&self) -> Self {
-        Self { view: self.view.clone(), stale_after: self.stale_after, _driver: self._driver.clone() }
+        Self {
+            view: self.view.clone(),
+            stale_after: self.stale_after,
+            keep_managed_fields: self.keep_managed_fields,
+            _driver: self._driver.clone(),
+        }
     }
 }
 
@@ -155,11 +180,18 @@ where
         let view = Arc::new(View::new(name));
         if let Some(MetricsHandle(metrics)) = &scope.metrics {
             let seen = Arc::downgrade(&view);
-            metrics.view(name, move || seen.upgrade().and_then(|view| view.freshness().last_contact));
+            metrics.view(name, move || {
+                seen.upgrade()
+                    .and_then(|view| view.freshness().last_contact)
+            });
         }
-        let stale_after = scope.stale_after;
+        let (stale_after, keep_managed_fields) = (scope.stale_after, scope.keep_managed_fields);
         let driver = tokio::spawn(watch::keep(view.clone(), api, scope));
-        Self { view, stale_after, _driver: Arc::new(AbortOnDropHandle::new(driver)) }
+        Self {
+            view,
+            stale_after, keep_managed_fields,
+            _driver: Arc::new(AbortOnDropHandle::new(driver)),
+        }
     }
 
     /// How the view is called.
@@ -208,7 +240,9 @@ where
             return Seen::Unknown(why);
         }
         match self.view.undecodable().first() {
-            Some((key, error)) => Seen::Unknown(format!("{} {key} cannot be decoded: {error}", self.name())),
+            Some((key, error)) => {
+                Seen::Unknown(format!("{} {key} cannot be decoded: {error}", self.name()))
+            }
             None => Seen::Present(self.list()),
         }
     }
@@ -221,7 +255,13 @@ where
             return Some(format!("{} have not been listed yet", self.name()));
         };
         let age = last_contact.elapsed();
-        (age > self.stale_after).then(|| format!("view of {} is stale: last contact {} s ago", self.name(), age.as_secs()))
+        (age > self.stale_after).then(|| {
+            format!(
+                "view of {} is stale: last contact {} s ago",
+                self.name(),
+                age.as_secs()
+            )
+        })
     }
 
     /// When the API server was last heard from about these objects.
@@ -240,6 +280,15 @@ where
     #[must_use]
     pub fn undecodable(&self) -> Vec<(ObjectKey, String)> {
         self.view.undecodable()
+    }
+
+    /// Takes in what a write of our own returned, ahead of the watch: the next pass then decides on it, and not on the
+    /// version before it. Left aside where the watch has brought that version, a newer one, or the deletion.
+    pub fn note_written(&self, mut object: K) {
+        if !self.keep_managed_fields {
+            object.meta_mut().managed_fields = None;
+        }
+        self.view.note_written(object);
     }
 
     /// Every change from here on, beginning with the present objects as additions.

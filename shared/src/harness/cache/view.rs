@@ -61,16 +61,26 @@ pub(super) struct View<K> {
 
 struct State<K> {
     objects: BTreeMap<ObjectKey, Seen<Arc<K>>>,
+    /// The newest resourceVersion that the watch has brought.
+    newest: u64,
     freshness: Freshness,
     subscribers: Vec<UnboundedSender<Change<K>>>,
 }
 
 impl<K: Resource> View<K> {
     pub(super) fn new(name: &str) -> Self {
-        let freshness = Freshness { synced: false, last_contact: None, served: true };
+        let freshness = Freshness {
+            synced: false,
+            last_contact: None,
+            served: true,
+        };
         Self {
             name: name.to_owned(),
-            state: RwLock::new(State { objects: BTreeMap::new(), freshness, subscribers: Vec::new() }),
+            state: RwLock::new(State {
+                objects: BTreeMap::new(), newest: 0,
+                freshness,
+                subscribers: Vec::new(),
+            }),
             ready: watch::Sender::new(false),
         }
     }
@@ -85,19 +95,35 @@ impl<K: Resource> View<K> {
     }
 
     pub(super) fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.read().objects.get(key).and_then(Seen::present).cloned()
+        self.read()
+            .objects
+            .get(key)
+            .and_then(Seen::present)
+            .cloned()
     }
 
     pub(super) fn seen(&self, key: &ObjectKey) -> Seen<Arc<K>> {
-        self.read().objects.get(key).cloned().unwrap_or(Seen::Absent)
+        self.read()
+            .objects
+            .get(key)
+            .cloned()
+            .unwrap_or(Seen::Absent)
     }
 
     pub(super) fn filter(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        self.read().objects.values().filter_map(Seen::present).filter(|object| wanted(object)).cloned().collect()
+        self.read()
+            .objects
+            .values()
+            .filter_map(Seen::present)
+            .filter(|object| wanted(object))
+            .cloned()
+            .collect()
     }
 
     pub(super) fn undecodable(&self) -> Vec<(ObjectKey, String)> {
-        let unknown = |(key, object): (&ObjectKey, &Seen<Arc<K>>)| Some((key.clone(), object.unknown()?.to_owned()));
+        let unknown = |(key, object): (&ObjectKey, &Seen<Arc<K>>)| {
+            Some((key.clone(), object.unknown()?.to_owned()))
+        };
         self.read().objects.iter().filter_map(unknown).collect()
     }
 
@@ -109,7 +135,11 @@ impl<K: Resource> View<K> {
         let (sender, receiver) = unbounded();
         let mut state = self.write();
         for (key, object) in &state.objects {
-            let change = Change { key: key.clone(), before: None, after: object.clone() };
+            let change = Change {
+                key: key.clone(),
+                before: None,
+                after: object.clone(),
+            };
             // The receiver is still in our hands.
             let _ = sender.unbounded_send(change);
         }
@@ -124,9 +154,16 @@ impl<K: Resource> View<K> {
 
     /// A complete list replaces everything. `served`: the API server knows the kind.
     pub(super) fn replace(&self, list: Vec<Raw<K>>, served: bool) {
-        let new: BTreeMap<_, _> = list.into_iter().map(|object| self.take_in(object)).collect();
+        let new: BTreeMap<_, _> = list
+            .into_iter()
+            .map(|object| self.take_in(object))
+            .collect();
         let mut state = self.write();
-        state.freshness = Freshness { synced: true, last_contact: Some(Instant::now()), served };
+        state.freshness = Freshness {
+            synced: true,
+            last_contact: Some(Instant::now()),
+            served,
+        };
         let old = mem::replace(&mut state.objects, new.clone());
         for (key, before) in &old {
             if !new.contains_key(key) {
@@ -136,7 +173,9 @@ impl<K: Resource> View<K> {
         for (key, after) in new {
             let before = old.get(&key);
             let same = match (before.and_then(Seen::present), after.present()) {
-                (Some(before), Some(after)) => version(before).is_some() && version(before) == version(after),
+                (Some(before), Some(after)) => {
+                    version(&**before).is_some() && version(&**before) == version(&**after)
+                }
                 (None, None) => before.is_some(),
                 _ => false,
             };
@@ -152,6 +191,31 @@ impl<K: Resource> View<K> {
         let (key, after) = self.take_in(object);
         let mut state = self.write();
         state.freshness.last_contact = Some(Instant::now());
+        if let Some(after) = after.present() {
+            state.newest = state.newest.max(order(&**after).unwrap_or_default());
+            let known = state.objects.get(&key).and_then(Seen::present);
+            if known.is_some_and(|known| is_noted(&**known, &**after)) {
+                return;
+            }
+        }
+        let before = state.objects.insert(key.clone(), after.clone());
+        state.tell(key, before.as_ref(), after);
+    }
+
+    /// Takes in what a write of our own returned, ahead of the watch, so that the next pass sees it. Left aside where
+    /// the watch is further already: what it has not got then is gone.
+    pub(super) fn note_written(&self, object: K) {
+        let Some(at) = order(&object) else { return };
+        let key = ObjectKey::of(&object);
+        let mut state = self.write();
+        let known = state.objects.get(&key).and_then(Seen::present);
+        if at <= state.newest && known.is_none_or(|known| order(&**known).is_none_or(|known| known >= at)) {
+            return;
+        }
+        if known.is_some_and(|known| order(&**known).is_some_and(|known| known >= at)) {
+            return;
+        }
+        let after = Seen::Present(Arc::new(object));
         let before = state.objects.insert(key.clone(), after.clone());
         state.tell(key, before.as_ref(), after);
     }
@@ -192,10 +256,29 @@ impl<K> State<K> {
     fn tell(&mut self, key: ObjectKey, before: Option<&Seen<Arc<K>>>, after: Seen<Arc<K>>) {
         let before = before.and_then(Seen::present).cloned();
         self.subscribers.retain(|subscriber| {
-            let change = Change { key: key.clone(), before: before.clone(), after: after.clone() };
+            let change = Change {
+                key: key.clone(),
+                before: before.clone(),
+                after: after.clone(),
+            };
             subscriber.unbounded_send(change).is_ok()
         });
     }
+}
+
+/// A resourceVersion as a number: since Kubernetes 1.35 they are specified to be comparable within a resource, and
+/// were in practice before. One that is no number compares with nothing.
+fn order<K: Resource>(object: &K) -> Option<u64> {
+    version(object)?.parse().ok()
+}
+
+/// The view has this version of the same object already, or a newer one, from a write of our own.
+fn is_noted<K: Resource>(known: &K, event: &K) -> bool {
+    known.meta().uid == event.meta().uid
+        && match (order(known), order(event)) {
+            (Some(known), Some(event)) => known >= event,
+            _ => false,
+        }
 }
 
 fn version<K: Resource>(object: &K) -> Option<&str> {

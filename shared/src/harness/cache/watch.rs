@@ -83,7 +83,13 @@ where
         if let Some(MetricsHandle(metrics)) = &scope.metrics {
             metrics.view_error(view.name());
         }
-        tracing::warn!(view = view.name(), listing, failures, why, "view could not be kept up to date");
+        tracing::warn!(
+            view = view.name(),
+            listing,
+            failures,
+            why,
+            "view could not be kept up to date"
+        );
         sleep(scope.backoff.delay(failures)).await;
     }
 }
@@ -107,15 +113,27 @@ where
                 return Turn::NotServed;
             }
             // A continue token that has expired is a failure like others: the next list begins at the first page.
-            Err(error) => return Turn::Retry { from: None, why: error.to_string() },
+            Err(error) => {
+                return Turn::Retry {
+                    from: None,
+                    why: error.to_string(),
+                };
+            }
         };
         objects.extend(page.items.into_iter().map(|object| trim(object, scope)));
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_some() {
             continue;
         }
-        let Some(version) = page.metadata.resource_version.filter(|version| !version.is_empty()) else {
-            return Turn::Retry { from: None, why: "the list has no resourceVersion".to_owned() };
+        let Some(version) = page
+            .metadata
+            .resource_version
+            .filter(|version| !version.is_empty())
+        else {
+            return Turn::Retry {
+                from: None,
+                why: "the list has no resourceVersion".to_owned(),
+            };
         };
         view.replace(objects, true);
         return Turn::WatchFrom(version);
@@ -136,7 +154,11 @@ where
         label_selector: scope.labels.clone(),
         field_selector: scope.fields.clone(),
         // The API server refuses 295 s and more to clients with the usual proxies' limits in mind.
-        timeout: Some(u32::try_from(scope.watch_timeout.as_secs()).unwrap_or(290).min(290)),
+        timeout: Some(
+            u32::try_from(scope.watch_timeout.as_secs())
+                .unwrap_or(290)
+                .min(290),
+        ),
         bookmarks: true,
         ..WatchParams::default()
     };
@@ -144,12 +166,21 @@ where
     let mut events = match api.watch(&params, &version).await {
         Ok(events) => events.boxed(),
         Err(kube::Error::Api(status)) => return refused(&status, version),
-        Err(error) => return Turn::Retry { from: Some(version), why: error.to_string() },
+        Err(error) => {
+            return Turn::Retry {
+                from: Some(version),
+                why: error.to_string(),
+            };
+        }
     };
     let mut heard = false;
     let mut settled = false;
     loop {
-        let patience = if settled { scope.watch_timeout + LAG } else { SETTLE };
+        let patience = if settled {
+            scope.watch_timeout + LAG
+        } else {
+            SETTLE
+        };
         let event = match timeout(patience, events.try_next()).await {
             Err(_) if !settled => {
                 settled = true;
@@ -161,12 +192,31 @@ where
                 *failures = 0;
                 return Turn::WatchFrom(version);
             }
-            Ok(Ok(None)) => return Turn::Retry { from: Some(version), why: "the watch ended at once".to_owned() },
+            Ok(Ok(None)) => {
+                return Turn::Retry {
+                    from: Some(version),
+                    why: "the watch ended at once".to_owned(),
+                };
+            }
             Ok(Err(kube::Error::Api(status))) => return refused(&status, version),
             // A line that is no event: an object without metadata, for one. Only a list tells what it was about.
-            Ok(Err(error @ kube::Error::SerdeError(_))) => return Turn::Relist { why: error.to_string() },
-            Ok(Err(error)) => return Turn::Retry { from: Some(version), why: error.to_string() },
-            Err(_) => return Turn::Retry { from: Some(version), why: "the watch fell silent".to_owned() },
+            Ok(Err(error @ kube::Error::SerdeError(_))) => {
+                return Turn::Relist {
+                    why: error.to_string(),
+                };
+            }
+            Ok(Err(error)) => {
+                return Turn::Retry {
+                    from: Some(version),
+                    why: error.to_string(),
+                };
+            }
+            Err(_) => {
+                return Turn::Retry {
+                    from: Some(version),
+                    why: "the watch fell silent".to_owned(),
+                };
+            }
         };
         let object_version = match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
@@ -189,7 +239,11 @@ where
         *failures = 0;
         match object_version.filter(|version| !version.is_empty()) {
             Some(newer) => version = newer,
-            None => return Turn::Relist { why: "an event has no resourceVersion".to_owned() },
+            None => {
+                return Turn::Relist {
+                    why: "an event has no resourceVersion".to_owned(),
+                };
+            }
         }
     }
 }
@@ -199,7 +253,10 @@ fn refused(status: &Status, version: String) -> Turn {
     let why = format!("{} ({}): {}", status.reason, status.code, status.message);
     match status.code {
         // Overloaded or out of order: the version is as good as before.
-        429 | 500..=599 => Turn::Retry { from: Some(version), why },
+        429 | 500..=599 => Turn::Retry {
+            from: Some(version),
+            why,
+        },
         // 410: too old. Whatever else it is, the watch cannot be resumed.
         _ => Turn::Relist { why },
     }

@@ -76,7 +76,16 @@ impl World {
     fn new(count: usize) -> Self {
         let now = Instant::now();
         let candidates = (0..count).map(|i| fresh(&format!("c{i}"), now)).collect();
-        Self { now, started: now, lease: None, version: 0, candidates, stragglers: Vec::new(), restarts: 0, reigns: 0 }
+        Self {
+            now,
+            started: now,
+            lease: None,
+            version: 0,
+            candidates,
+            stragglers: Vec::new(),
+            restarts: 0,
+            reigns: 0,
+        }
     }
 
     fn wall(&self) -> Timestamp {
@@ -117,7 +126,10 @@ impl World {
                     self.observe(i, observation);
                 }
             }
-            Move::Fail { candidate: i, linger } => match &self.candidates[i].pending {
+            Move::Fail {
+                candidate: i,
+                linger,
+            } => match &self.candidates[i].pending {
                 Pending::Request { action, .. } => {
                     if linger {
                         self.stragglers.push(action.clone());
@@ -170,14 +182,25 @@ impl World {
             return Observation::Conflict;
         }
         self.version += 1;
-        let stored = Stored { record: record.clone(), version: self.version.to_string() };
+        let stored = Stored {
+            record: record.clone(),
+            version: self.version.to_string(),
+        };
         self.lease = Some(stored.clone());
         Observation::Written { stored, sent }
     }
 
     fn leaders(&self) -> Vec<&str> {
-        let leads = |c: &&Candidate| c.election.leads_until().is_some_and(|until| self.now < until);
-        self.candidates.iter().filter(leads).map(|c| c.election.identity()).collect()
+        let leads = |c: &&Candidate| {
+            c.election
+                .leads_until()
+                .is_some_and(|until| self.now < until)
+        };
+        self.candidates
+            .iter()
+            .filter(leads)
+            .map(|c| c.election.identity())
+            .collect()
     }
 
     /// Everything works from here on: requests are answered at once, timers are kept, ended processes start anew.
@@ -188,7 +211,10 @@ impl World {
                     self.apply(Move::Restart(i));
                 }
                 self.apply(Move::Wake(i));
-                while matches!(self.candidates[i].pending, Pending::Request { .. } | Pending::Answer(_)) {
+                while matches!(
+                    self.candidates[i].pending,
+                    Pending::Request { .. } | Pending::Answer(_)
+                ) {
                     self.apply(Move::Serve(i));
                     self.apply(Move::Deliver(i));
                 }
@@ -201,7 +227,10 @@ impl World {
 
 fn fresh(identity: &str, now: Instant) -> Candidate {
     let election = Election::new("ns", "lease", identity, Timings::default()).unwrap();
-    Candidate { election, pending: Pending::Timer(now) }
+    Candidate {
+        election,
+        pending: Pending::Timer(now),
+    }
 }
 
 proptest! {
@@ -234,5 +263,8 @@ fn the_model_reaches_changes_of_leadership() {
         reigns += world.reigns;
         contested += usize::from(world.reigns >= 2);
     }
-    assert!(reigns > 100 && contested > 30, "{reigns} reigns, {contested} runs with a change");
+    assert!(
+        reigns > 100 && contested > 30,
+        "{reigns} reigns, {contested} runs with a change"
+    );
 }

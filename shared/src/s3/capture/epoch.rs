@@ -37,7 +37,7 @@ pub async fn raise_epoch(
     stores.on_all(|store| async move { raise(&store, app, mine).await }).await
 }
 
-async fn stored(store: &S3Store, app: &AppId) -> Result<(EpochRecord, String), S3Error> {
+pub(super) async fn stored(store: &S3Store, app: &AppId) -> Result<(EpochRecord, String), S3Error> {
     let key = S3Key::epoch(app).to_string();
     let object = store.get(&key).await?;
     let record = codec::decode(&object.body).map_err(|error| corrupt(store, &key, error))?;

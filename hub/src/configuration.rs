@@ -1,0 +1,95 @@
+//! The operator's configuration as it is at this moment: the ConfigMap and the secrets, from the caches.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kaedama_shared::config::{ConfigError, ProfileChoice, RamenConfig, Role};
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::s3::{Credentials, S3Error, S3Options, S3Store, StorePool};
+
+use crate::caches::Caches;
+
+/// Reads the configuration anew when its ConfigMap changes. Cheap to clone.
+#[derive(Clone)]
+pub struct Configuration {
+    caches: Caches,
+    namespace: String,
+    parsed: Arc<Mutex<Option<(String, Arc<RamenConfig>)>>>,
+    pool: Arc<StorePool>,
+}
+
+/// Why a profile's store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The configuration as a whole.
+    #[error("{0}")]
+    Configuration(String),
+    /// The profile, or its secret.
+    #[error(transparent)]
+    Profile(#[from] ConfigError),
+    /// The secret is not there.
+    #[error(
+        "s3StoreProfiles[{profile}].s3SecretRef: there is no Secret {secret}; create it with the keys AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY"
+    )]
+    NoSecret {
+        /// The profile.
+        profile: String,
+        /// Namespace and name of the secret.
+        secret: String,
+    },
+    /// The store's client.
+    #[error(transparent)]
+    Store(#[from] S3Error),
+}
+
+impl Configuration {
+    /// `namespace` is the operator's own.
+    pub fn new(caches: &Caches, namespace: &str, s3: S3Options) -> Self {
+        Configuration {
+            caches: caches.clone(),
+            namespace: namespace.to_owned(),
+            parsed: Arc::default(),
+            pool: Arc::new(StorePool::new(s3)),
+        }
+    }
+
+    /// The operator's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The settings; the text says why there are none.
+    pub fn settings(&self) -> Result<Arc<RamenConfig>, String> {
+        let key = ObjectKey::namespaced(self.namespace.clone(), Role::Hub.config_map_name());
+        let Some(config_map) = self.caches.config_maps.get(&key) else {
+            return Err(format!("there is no ConfigMap {key}"));
+        };
+        let version = config_map.metadata.resource_version.clone().unwrap_or_default();
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, config)) = parsed.as_ref()
+            && *at == version
+        {
+            return Ok(config.clone());
+        }
+        let loaded = RamenConfig::from_config_map(&config_map, Role::Hub).map_err(|error| error.to_string())?;
+        let config = Arc::new(loaded.config);
+        *parsed = Some((version, config.clone()));
+        Ok(config)
+    }
+
+    /// The store of a profile; none for the reserved profile that means no store.
+    pub fn store(&self, profile: &str) -> Result<Option<S3Store>, StoreError> {
+        let config = self.settings().map_err(StoreError::Configuration)?;
+        let profile = match config.s3_profile(profile)? {
+            ProfileChoice::Store(profile) => profile,
+            ProfileChoice::None => return Ok(None),
+        };
+        let (namespace, name) = profile.secret(&self.namespace);
+        let key = ObjectKey::namespaced(namespace, name);
+        let Some(secret) = self.caches.secrets.get(&key) else {
+            return Err(StoreError::NoSecret { profile: profile.s3_profile_name.clone(), secret: key.to_string() });
+        };
+        let credentials = Credentials::from_secret(&secret)?;
+        Ok(Some(self.pool.open(profile, &credentials)?))
+    }
+}

@@ -1,0 +1,205 @@
+//! The controller: what wakes an application's pass, and the pass itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kaedama_shared::api::ocm::{ManagedCluster, ManagedClusterView, ManifestWork};
+use kaedama_shared::api::{DRCluster, DRPlacementControl, DRPolicy, DRState, condition};
+use kaedama_shared::clock::Clock;
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::harness::cache::Change;
+use kaedama_shared::harness::controller::{Controller, Next};
+use kaedama_shared::harness::events::{Note, Recorder};
+use kaedama_shared::names;
+use kaedama_shared::seen::Seen;
+use kube::{Client, Resource};
+
+use crate::caches::Caches;
+use crate::configuration::Configuration;
+
+use super::act::{ActError, Actor};
+use super::decide::{self, decide};
+use super::observe::observe;
+use super::plan::Plan;
+use super::snapshot::Snapshot;
+use super::status::status;
+use super::stored;
+
+/// What a pass needs.
+#[derive(Clone)]
+pub struct Context {
+    /// Client of the hub, for writing.
+    pub client: Client,
+    /// Everything that is read.
+    pub caches: Caches,
+    /// Settings and stores.
+    pub configuration: Configuration,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Events of DRPCs.
+    pub recorder: Recorder,
+}
+
+/// The controller with its triggers.
+pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
+    let of_cluster = |caches: &Caches| {
+        let caches = caches.clone();
+        move |cluster: &str| caches.drpcs_of_cluster(cluster)
+    };
+    let (policies, placements, decisions) = (caches.clone(), caches.clone(), caches.clone());
+    let (drclusters, managed) = (of_cluster(caches), of_cluster(caches));
+    let all = caches.clone();
+    Controller::new("drpc")
+        .primary(&caches.drpcs)
+        .watches(&caches.works, |change: &Change<ManifestWork>| owner(change))
+        .watches(&caches.views, |change: &Change<ManagedClusterView>| owner(change))
+        .watches(&caches.policies, move |change: &Change<DRPolicy>| {
+            if same_policy(change) { Vec::new() } else { policies.drpcs_of_policy(&change.key.name) }
+        })
+        .watches(&caches.drclusters, move |change: &Change<DRCluster>| {
+            if same_drcluster(change) { Vec::new() } else { drclusters(&change.key.name) }
+        })
+        .watches(&caches.managed_clusters, move |change: &Change<ManagedCluster>| {
+            if same_availability(change) { Vec::new() } else { managed(&change.key.name) }
+        })
+        .watches(&caches.placements, move |change| placements.drpcs_of_placement(change.key.namespace(), &change.key.name))
+        .watches(&caches.decisions, move |change| {
+            let labels = change.latest().and_then(|decision| decision.metadata.labels.clone()).unwrap_or_default();
+            match labels.get(names::PLACEMENT) {
+                Some(placement) => decisions.drpcs_of_placement(change.key.namespace(), placement),
+                None => Vec::new(),
+            }
+        })
+        .watches(&caches.config_maps, move |change| {
+            let is_config = change.key.name == kaedama_shared::config::Role::Hub.config_map_name();
+            let drpcs = if is_config { all.drpcs.list() } else { Vec::new() };
+            drpcs.iter().map(|drpc| ObjectKey::of(drpc.as_ref())).collect::<Vec<_>>()
+        })
+}
+
+/// The DRPC that a work or view was made for.
+fn owner<K: Resource>(change: &Change<K>) -> Option<ObjectKey> {
+    let object = change.latest()?;
+    let annotations = object.meta().annotations.as_ref()?;
+    Some(ObjectKey::namespaced(annotations.get(names::DRPC_NAMESPACE)?.clone(), annotations.get(names::DRPC_NAME)?.clone()))
+}
+
+/// Nothing that a DRPC looks at has changed.
+fn same_policy(change: &Change<DRPolicy>) -> bool {
+    let (Some(before), Seen::Present(after)) = (&change.before, &change.after) else { return false };
+    let verdict = |policy: &DRPolicy| {
+        let status = policy.status.clone().unwrap_or_default();
+        let validated = condition::is_true(&status.conditions, kaedama_shared::api::conditions::drpolicy::VALIDATED);
+        (policy.metadata.generation, policy.metadata.deletion_timestamp.is_some(), validated, status.sync, status.async_)
+    };
+    verdict(before) == verdict(after)
+}
+
+fn same_drcluster(change: &Change<DRCluster>) -> bool {
+    let (Some(before), Seen::Present(after)) = (&change.before, &change.after) else { return false };
+    let facts = |drcluster: &DRCluster| {
+        let status = drcluster.status.clone().unwrap_or_default();
+        let fenced = condition::find(&status.conditions, kaedama_shared::api::conditions::drcluster::FENCED)
+            .map(|fenced| (fenced.status.clone(), fenced.observed_generation));
+        (drcluster.metadata.generation, drcluster.metadata.deletion_timestamp.is_some(), fenced, status.maintenance_modes)
+    };
+    facts(before) == facts(after)
+}
+
+fn same_availability(change: &Change<ManagedCluster>) -> bool {
+    let (Some(before), Seen::Present(after)) = (&change.before, &change.after) else { return false };
+    let available = |managed: &ManagedCluster| {
+        let type_ = kaedama_shared::api::ocm::cluster::CLUSTER_AVAILABLE;
+        condition::find(managed.conditions(), type_).map(|available| available.status.clone())
+    };
+    available(before) == available(after)
+}
+
+/// One pass.
+pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
+    let Some(drpc) = context.caches.drpcs.get(&key) else {
+        return Ok(Next::Await);
+    };
+    let mut snapshot = observe(&context.caches, &context.configuration, &drpc, context.clock.now());
+    snapshot.conflict = conflict(&context.caches, &snapshot);
+    if decide::needs_stores(&snapshot) {
+        snapshot.stored = stored::newest_primary(&context.configuration, &snapshot).await;
+    }
+    let plan = decide(&snapshot);
+    let actor = Actor { client: &context.client, caches: &context.caches, s: &snapshot };
+    match actor.carry_out(&plan.actions).await {
+        Ok(()) => {}
+        // Somebody was faster; what changed wakes the next pass, and this one's view is not worth a status.
+        Err(ActError::Stale { what }) => {
+            tracing::debug!(drpc = %key, what, "decided on an older version");
+            return Ok(Next::BackOff);
+        }
+        Err(error) => return Err(error),
+    }
+    if plan.actions.contains(&super::plan::Action::ReleaseDrpc) {
+        return Ok(Next::Await);
+    }
+    let after = status(&snapshot, &plan);
+    if Some(&after) != drpc.status.as_ref() {
+        actor.status(&after).await?;
+        announce(&context.recorder, &drpc, &after.phase).await;
+    }
+    Ok(next(&plan))
+}
+
+/// Watches wake the pass; while something is waited for, a bounded look is taken all the same.
+fn next(plan: &Plan) -> Next {
+    plan.outlook.waiting.as_ref().map_or(Next::Await, |waiting| Next::After(waiting.recheck))
+}
+
+/// Two DRPCs that could protect the same namespace on a common cluster: the one that came first goes on, the newcomer
+/// is told (rule S22). Only discovered applications name namespaces; works of two managed ones must not collide.
+fn conflict(caches: &Caches, s: &Snapshot) -> Option<String> {
+    let mine = ObjectKey::of(&s.drpc);
+    let name = s.drpc.metadata.name.as_deref().unwrap_or_default();
+    let clusters: BTreeSet<&str> = s.sites.iter().map(|site| site.cluster.as_str()).collect();
+    let rivals: Vec<Arc<DRPlacementControl>> = caches.drpcs.filter(|other| {
+        let namespace = other.metadata.annotations.iter().flatten().find(|(key, _)| *key == names::APP_NAMESPACE);
+        let namespace = namespace.map(|(_, value)| value).or(other.metadata.namespace.as_ref());
+        other.metadata.name.as_deref() == Some(name)
+            && namespace == Some(&s.vrg_namespace)
+            && ObjectKey::of(other) != mine
+            && is_older(other, &s.drpc)
+    });
+    rivals.into_iter().find_map(|other| {
+        let policy = caches.policies.get(&ObjectKey::cluster(other.spec.dr_policy_ref.name.clone()?))?;
+        policy.spec.dr_clusters.iter().find(|cluster| clusters.contains(cluster.as_str())).map(|cluster| {
+            format!(
+                "DRPlacementControl {} protects an application of the same name in namespace {} on {cluster} already; give \
+                 this one another name",
+                ObjectKey::of(other.as_ref()),
+                s.vrg_namespace
+            )
+        })
+    })
+}
+
+fn is_older(a: &DRPlacementControl, b: &DRPlacementControl) -> bool {
+    let age = |drpc: &DRPlacementControl| {
+        (drpc.metadata.creation_timestamp.as_ref().map(|time| time.0), drpc.metadata.uid.clone())
+    };
+    age(a) < age(b)
+}
+
+/// An event for each change of phase.
+async fn announce(recorder: &Recorder, drpc: &DRPlacementControl, phase: &DRState) {
+    let before = drpc.status.as_ref().map(|status| status.phase.clone()).unwrap_or_default();
+    if before == *phase {
+        return;
+    }
+    let note = match phase {
+        DRState::Deploying => Note::normal("DRPCDeploying", "Deploying the application"),
+        DRState::Deployed => Note::normal("DRPCDeploySuccess", "The application is deployed"),
+        DRState::FailingOver => Note::warning("DRPCFailingOver", "Failing the application over"),
+        DRState::FailedOver => Note::normal("DRPCFailoverSuccess", "The application has failed over"),
+        DRState::Relocating => Note::normal("DRPCRelocating", "Relocating the application"),
+        DRState::Relocated => Note::normal("DRPCRelocationSuccess", "The application is relocated"),
+        DRState::Unset | DRState::WaitForUser | DRState::Initiating | DRState::Deleting | DRState::Other(_) => return,
+    };
+    recorder.publish(&drpc.object_ref(&()), note).await;
+}

@@ -1,0 +1,276 @@
+//! Everything that is no resource: discovery, version, health, OpenAPI.
+
+use crate::openapi::{self, ResourceDoc, SchemaSource, SubresourceDoc};
+use crate::registry::{Resource, Served, api_version};
+use crate::request::Request;
+use crate::router::respond;
+use crate::server::Inner;
+use crate::service::ResponseBody;
+use crate::status::ApiError;
+use http::{Method, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Answers a request whose path names no resource.
+pub(crate) fn answer(
+    server: &Arc<Inner>,
+    request: &Request,
+    segments: &[&str],
+) -> Result<Response<ResponseBody>, ApiError> {
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Err(ApiError::page_not_found());
+    }
+    let served = server.registry.snapshot();
+    let value = match segments {
+        ["api"] if aggregated(request).is_some() => return Ok(aggregated_answer(&served, request, true)),
+        ["apis"] if aggregated(request).is_some() => return Ok(aggregated_answer(&served, request, false)),
+        ["api"] => json!({
+            "kind": "APIVersions", "versions": ["v1"],
+            "serverAddressByClientCIDRs": [{ "clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1" }],
+        }),
+        ["apis"] => {
+            let groups: Vec<Value> = groups(&served).map(|(g, v)| group(&g, &v)).collect();
+            json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
+        }
+        ["apis", name] => {
+            let (name, versions) = groups(&served)
+                .find(|(g, _)| g == name)
+                .ok_or_else(ApiError::page_not_found)?;
+            let mut value = group(&name, &versions);
+            value["kind"] = Value::from("APIGroup");
+            value["apiVersion"] = Value::from("v1");
+            value
+        }
+        ["api", version] => resources(&served, "", version)?,
+        ["apis", group, version] => resources(&served, group, version)?,
+        ["version"] => version(&server.options.version),
+        ["healthz" | "livez" | "readyz", ..] => {
+            return Ok(respond(200, "text/plain; charset=utf-8", ResponseBody::whole("ok")));
+        }
+        ["openapi", "v2"] => openapi::v2_document(&docs(&served)),
+        ["openapi", "v3"] => openapi::index(&docs(&served)),
+        ["openapi", "v3", "api", version] => {
+            openapi::document("", version, &docs(&served)).ok_or_else(ApiError::page_not_found)?
+        }
+        ["openapi", "v3", "apis", group, version] => {
+            openapi::document(group, version, &docs(&served)).ok_or_else(ApiError::page_not_found)?
+        }
+        [] => {
+            let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
+            for (group, versions) in groups(&served) {
+                paths.push(format!("/apis/{group}"));
+                paths.extend(versions.iter().map(|v| format!("/apis/{group}/{v}")));
+            }
+            paths.extend(["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+            json!({ "paths": paths })
+        }
+        _ => return Err(ApiError::page_not_found()),
+    };
+    Ok(respond(200, "application/json", ResponseBody::whole(value.to_string())))
+}
+
+/// The groups other than the core group.
+fn groups(served: &Served) -> impl Iterator<Item = (String, Vec<String>)> {
+    served.groups().into_iter().filter(|(g, _)| !g.is_empty())
+}
+
+fn group(name: &str, versions: &[String]) -> Value {
+    let version = |v: &String| json!({ "groupVersion": format!("{name}/{v}"), "version": v });
+    json!({
+        "name": name,
+        "versions": versions.iter().map(version).collect::<Vec<_>>(),
+        "preferredVersion": versions.first().map(version),
+    })
+}
+
+/// The subresources of a resource: name, kind, group and version of the kind, verbs.
+fn subresources(resource: &Resource) -> Vec<(&'static str, String, &'static str, &'static str, Vec<&'static str>)> {
+    let mut out = Vec::new();
+    let write = vec!["get", "patch", "update"];
+    if resource.is("", "Pod") {
+        out.push(("binding", "Binding".to_owned(), "", "v1", vec!["create"]));
+        out.push(("eviction", "Eviction".to_owned(), "policy", "v1", vec!["create"]));
+    }
+    if resource.is("", "Namespace") {
+        out.push(("finalize", "Namespace".to_owned(), "", "", vec!["update"]));
+    }
+    if resource.scale.is_some() {
+        out.push(("scale", "Scale".to_owned(), "autoscaling", "v1", write.clone()));
+    }
+    if resource.status {
+        out.push(("status", resource.kind.clone(), "", "", write));
+    }
+    out
+}
+
+fn resources(served: &Served, group: &str, version: &str) -> Result<Value, ApiError> {
+    let list = served.group_version(group, version).ok_or_else(ApiError::page_not_found)?;
+    let mut out = Vec::new();
+    for resource in list {
+        let mut entry = json!({
+            "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
+            "kind": resource.kind, "verbs": resource.verbs,
+        });
+        if !resource.short_names.is_empty() {
+            entry["shortNames"] = json!(resource.short_names);
+        }
+        if !resource.categories.is_empty() {
+            entry["categories"] = json!(resource.categories);
+        }
+        if resource.verbs.contains(&"list") {
+            entry["storageVersionHash"] = Value::from(storage_hash(resource));
+        }
+        out.push(entry);
+        for (name, kind, kind_group, kind_version, verbs) in subresources(resource) {
+            let mut entry = json!({
+                "name": format!("{}/{name}", resource.plural), "singularName": "",
+                "namespaced": resource.namespaced, "kind": kind, "verbs": verbs,
+            });
+            if !kind_version.is_empty() {
+                if !kind_group.is_empty() {
+                    entry["group"] = Value::from(kind_group);
+                }
+                entry["version"] = Value::from(kind_version);
+            }
+            out.push(entry);
+        }
+    }
+    Ok(json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version(group, version), "resources": out,
+    }))
+}
+
+/// A text that changes when the stored version does. The real one is a truncated SHA-256; clients only compare it.
+fn storage_hash(resource: &Resource) -> String {
+    use base64::Engine;
+    let text = format!("{}/{}", resource.storage_api_version, resource.kind);
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    base64::engine::general_purpose::STANDARD.encode(hash.to_be_bytes())
+}
+
+/// The version of aggregated discovery that is asked for.
+fn aggregated(request: &Request) -> Option<&'static str> {
+    for clause in request.accept().split(',') {
+        let has = |part: &str| clause.split(';').any(|p| p.trim() == part);
+        if has("as=APIGroupDiscoveryList") && has("g=apidiscovery.k8s.io") {
+            if has("v=v2") {
+                return Some("v2");
+            }
+            if has("v=v2beta1") {
+                return Some("v2beta1");
+            }
+        }
+        if clause.trim() == "application/json" {
+            return None;
+        }
+    }
+    None
+}
+
+fn aggregated_answer(served: &Served, request: &Request, core: bool) -> Response<ResponseBody> {
+    let version = aggregated(request).unwrap_or("v2");
+    let items: Vec<Value> = served
+        .groups()
+        .into_iter()
+        .filter(|(g, _)| g.is_empty() == core)
+        .map(|(group, versions)| {
+            let versions: Vec<Value> = versions
+                .iter()
+                .map(|v| {
+                    let resources: Vec<Value> = served
+                        .group_version(&group, v)
+                        .into_iter()
+                        .flatten()
+                        .map(|r| discovered(r))
+                        .collect();
+                    json!({ "version": v, "resources": resources, "freshness": "Current" })
+                })
+                .collect();
+            let mut metadata = json!({ "creationTimestamp": null });
+            if !group.is_empty() {
+                metadata["name"] = Value::from(group);
+            }
+            json!({ "metadata": metadata, "versions": versions })
+        })
+        .collect();
+    let value = json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"),
+        "metadata": {}, "items": items,
+    });
+    let content_type = if version == "v2" {
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    } else {
+        "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+    };
+    respond(200, content_type, ResponseBody::whole(value.to_string()))
+}
+
+fn discovered(resource: &Resource) -> Value {
+    let kind = |group: &str, version: &str, kind: &str| json!({ "group": group, "version": version, "kind": kind });
+    let mut entry = json!({
+        "resource": resource.plural,
+        "responseKind": kind(&resource.group, &resource.version, &resource.kind),
+        "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": resource.singular,
+        "verbs": resource.verbs,
+    });
+    if !resource.short_names.is_empty() {
+        entry["shortNames"] = json!(resource.short_names);
+    }
+    if !resource.categories.is_empty() {
+        entry["categories"] = json!(resource.categories);
+    }
+    let subresources: Vec<Value> = subresources(resource)
+        .into_iter()
+        .map(|(name, sub_kind, group, version, verbs)| {
+            let response = if version.is_empty() {
+                kind(&resource.group, &resource.version, &sub_kind)
+            } else {
+                kind(group, version, &sub_kind)
+            };
+            json!({ "subresource": name, "responseKind": response, "verbs": verbs })
+        })
+        .collect();
+    if !subresources.is_empty() {
+        entry["subresources"] = Value::from(subresources);
+    }
+    entry
+}
+
+fn version(text: &str) -> Value {
+    let mut parts = text.trim_start_matches('v').split('.');
+    json!({
+        "major": parts.next().unwrap_or_default(), "minor": parts.next().unwrap_or_default(), "gitVersion": text,
+        "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "", "compiler": "rustc", "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}
+
+/// What OpenAPI is made from.
+fn docs(served: &Served) -> Vec<ResourceDoc> {
+    served
+        .iter()
+        .map(|resource| ResourceDoc {
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            kind: resource.kind.clone(),
+            plural: resource.plural.clone(),
+            namespaced: resource.namespaced,
+            verbs: resource.verbs.iter().map(|v| (*v).to_owned()).collect(),
+            subresources: subresources(resource)
+                .into_iter()
+                .map(|(name, _, _, _, verbs)| SubresourceDoc {
+                    name: name.to_owned(),
+                    verbs: verbs.into_iter().map(str::to_owned).collect(),
+                })
+                .collect(),
+            schema: match &resource.open_api {
+                Some(schema) => SchemaSource::Crd(Arc::clone(schema)),
+                None if resource.is_custom() => SchemaSource::Crd(Arc::new(json!({ "type": "object" }))),
+                None => SchemaSource::Builtin,
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,221 @@
+//! What the server sets and keeps when an object is written.
+
+use super::definition;
+use crate::meta;
+use crate::registry::{Generation, Resource};
+use crate::server::Inner;
+use serde_json::{Value, json};
+
+/// Prepares a new object: no status from the client, first generation, what the kind starts with.
+pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut Value) {
+    if resource.status && !resource.is("", "Node") {
+        if let Some(map) = object.as_object_mut() {
+            map.remove("status");
+        }
+    }
+    let generation = (resource.generation != Generation::None).then(|| Value::from(1));
+    meta::set(object, "generation", generation);
+    if resource.is_custom() {
+        return;
+    }
+    match resource.kind.as_str() {
+        "Namespace" => {
+            let mut finalizers = meta::strings(object.pointer("/spec/finalizers"))
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>();
+            if !finalizers.iter().any(|f| f == "kubernetes") {
+                finalizers.push("kubernetes".to_owned());
+            }
+            object["spec"] = json!({ "finalizers": finalizers });
+            object["status"] = json!({ "phase": "Active" });
+            let name = meta::name(object).to_owned();
+            meta::meta_mut(object);
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = Value::from(name);
+        }
+        "Pod" => {
+            object["status"] = json!({ "phase": "Pending", "qosClass": quality_of_service(object) });
+        }
+        "PersistentVolume" => {
+            object["status"] = json!({
+                "phase": "Pending", "lastPhaseTransitionTime": meta::time(server.now()),
+            });
+        }
+        "PersistentVolumeClaim" => object["status"] = json!({ "phase": "Pending" }),
+        "Service" => object["status"] = json!({ "loadBalancer": {} }),
+        "Ingress" => object["status"] = json!({ "loadBalancer": {} }),
+        "Secret" => string_data(object),
+        "CustomResourceDefinition" => definition::prepare_create(object),
+        "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet" | "Job" | "CronJob" | "ReplicationController"
+        | "ResourceQuota" => object["status"] = json!({}),
+        _ => {}
+    }
+}
+
+/// Prepares an update: what the subresource may not touch is as it was, and the generation goes up when it has to.
+pub(crate) fn prepare_update(
+    server: &Inner,
+    resource: &Resource,
+    subresource: &str,
+    old: &Value,
+    new: &mut Value,
+) {
+    match subresource {
+        "status" => return status_update(resource, old, new),
+        "finalize" => {
+            let finalizers = new.pointer("/spec/finalizers").cloned();
+            let revision = meta::field(new, "resourceVersion").cloned();
+            *new = old.clone();
+            meta::set(new, "resourceVersion", revision);
+            let spec = meta::map_mut(new, "spec");
+            match finalizers {
+                Some(list) if list.as_array().is_some_and(|l| !l.is_empty()) => spec.insert("finalizers".into(), list),
+                _ => spec.remove("finalizers"),
+            };
+            return;
+        }
+        _ => {}
+    }
+    if resource.status {
+        meta::copy_field(old, new, "status");
+    }
+    if !resource.is_custom() {
+        match resource.kind.as_str() {
+            // Finalizers of the spec go through the subresource finalize.
+            "Namespace" => meta::copy_field(old, new, "spec"),
+            "Secret" => string_data(new),
+            "CustomResourceDefinition" => definition::prepare_update(old, new),
+            _ => {}
+        }
+    }
+    let _ = server;
+    if changes_generation(resource, old, new) {
+        meta::set(new, "generation", Some(Value::from(meta::generation(old) + 1)));
+    }
+}
+
+/// A status write: nothing else changes. In custom resources that includes the metadata, in built-in kinds the metadata
+/// may change, but not the owners.
+fn status_update(resource: &Resource, old: &Value, new: &mut Value) {
+    if resource.is_custom() || resource.kind == "CustomResourceDefinition" {
+        let mut result = old.clone();
+        meta::copy_field(new, &mut result, "status");
+        for field in ["managedFields", "resourceVersion"] {
+            meta::set(&mut result, field, meta::field(new, field).cloned());
+        }
+        *new = result;
+        return;
+    }
+    let fields: Vec<String> = old
+        .as_object()
+        .into_iter()
+        .chain(new.as_object())
+        .flat_map(|m| m.keys().cloned())
+        .collect();
+    for field in fields {
+        if !matches!(field.as_str(), "metadata" | "status") {
+            meta::copy_field(old, new, &field);
+        }
+    }
+    if resource.kind == "Pod" {
+        let owners = meta::field(old, "ownerReferences").cloned();
+        meta::set(new, "ownerReferences", owners);
+    }
+    if matches!(
+        resource.kind.as_str(),
+        "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet"
+    ) {
+        let labels = meta::field(old, "labels").cloned();
+        meta::set(new, "labels", labels);
+    }
+}
+
+fn changes_generation(resource: &Resource, old: &Value, new: &Value) -> bool {
+    let differs = |field: &str| old.get(field) != new.get(field);
+    match resource.generation {
+        Generation::None => false,
+        Generation::Spec if resource.kind == "EndpointSlice" || resource.kind == "PriorityClass" => {
+            content_differs(old, new)
+        }
+        Generation::Spec => differs(if resource.kind == "PodTemplate" { "template" } else { "spec" }),
+        Generation::SpecAndAnnotations => {
+            differs("spec") || meta::field(old, "annotations") != meta::field(new, "annotations")
+        }
+        // The status was put back when there is a status subresource: what is left differs by the client's doing.
+        Generation::Content => content_differs(old, new),
+    }
+}
+
+fn content_differs(old: &Value, new: &Value) -> bool {
+    let content = |value: &Value| {
+        value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(k, _)| k.as_str() != "metadata")
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect::<Vec<_>>()
+    };
+    content(old) != content(new)
+}
+
+/// `stringData` of a Secret goes into `data`.
+fn string_data(object: &mut Value) {
+    use base64::Engine;
+    let Some(map) = object.as_object_mut() else {
+        return;
+    };
+    let Some(Value::Object(strings)) = map.remove("stringData") else {
+        return;
+    };
+    let data = meta::map_mut(object, "data");
+    for (key, value) in strings {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
+        data.insert(key, Value::from(encoded));
+    }
+}
+
+/// The quality-of-service class of a pod, from the requests and limits of its containers.
+fn quality_of_service(pod: &Value) -> &'static str {
+    let mut any = false;
+    let mut guaranteed = true;
+    for list in ["containers", "initContainers"] {
+        for container in pod["spec"][list].as_array().into_iter().flatten() {
+            let (requests, limits) = (&container["resources"]["requests"], &container["resources"]["limits"]);
+            for resource in ["cpu", "memory"] {
+                let (request, limit) = (requests.get(resource), limits.get(resource));
+                any |= request.is_some() || limit.is_some();
+                guaranteed &= limit.is_some() && (request.is_none() || request == limit);
+            }
+        }
+    }
+    match (any, guaranteed) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}
+
+/// Marks a namespace or a CRD as going away: these wait for their contents. Nothing for other kinds, and nothing when
+/// only the object itself is left to go.
+pub(crate) fn mark_container(server: &Inner, resource: &Resource, live: &Value) -> Option<Value> {
+    let mut value = live.clone();
+    if resource.is("", "Namespace") {
+        if meta::strings(live.pointer("/spec/finalizers")).is_empty() {
+            return None;
+        }
+        if !meta::is_deleting(live) {
+            meta::set(&mut value, "deletionTimestamp", Some(Value::from(meta::time(server.now()))));
+        }
+        value["status"]["phase"] = Value::from("Terminating");
+        return Some(value);
+    }
+    if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") {
+        if meta::is_deleting(live) {
+            return None;
+        }
+        definition::mark(server, &mut value);
+        return Some(value);
+    }
+    None
+}

@@ -1,0 +1,429 @@
+//! The cache against a scripted transport: each list and watch is answered with what the script says.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::*;
+
+const S: Duration = Duration::from_secs(1);
+
+type Frames = BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
+
+/// One answer of the script.
+enum Answer {
+    /// A status code and a body.
+    Plain(u16, Value),
+    /// Events, each after a pause; then the stream stays open, or ends.
+    Events(Vec<(Duration, Value)>, bool),
+    /// No answer at all.
+    Silence,
+}
+
+#[derive(Clone, Default)]
+struct Script {
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self {
+            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
+            requests: Arc::default(),
+        }
+    }
+
+    fn api(&self) -> Api<DeserializeGuard<ConfigMap>> {
+        let script = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            script.requests.lock().unwrap().push(query);
+            let answer = script
+                .answers
+                .lock()
+                .unwrap()
+                .pop_front()
+                .unwrap_or(Answer::Silence);
+            async move {
+                let line = |value: Value| Ok(Frame::data(Bytes::from(format!("{value}\n"))));
+                let (code, frames): (u16, Frames) = match answer {
+                    Answer::Plain(code, body) => {
+                        (code, futures::stream::iter([line(body)]).boxed())
+                    }
+                    Answer::Events(events, open) => {
+                        let events =
+                            futures::stream::iter(events).then(move |(pause, event)| async move {
+                                sleep(pause).await;
+                                line(event)
+                            });
+                        (
+                            200,
+                            if open {
+                                events.chain(futures::stream::pending()).boxed()
+                            } else {
+                                events.boxed()
+                            },
+                        )
+                    }
+                    Answer::Silence => std::future::pending().await,
+                };
+                Ok::<_, Infallible>(
+                    Response::builder()
+                        .status(code)
+                        .body(StreamBody::new(frames))
+                        .unwrap(),
+                )
+            }
+        });
+        Api::namespaced(Client::new(service, "ns"), "ns")
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn map(name: &str, version: u32, value: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": value},
+        "metadata": {"name": name, "namespace": "ns", "resourceVersion": version.to_string(),
+            "managedFields": [{"manager": "x"}]}})
+}
+
+/// A ConfigMap whose data are not a map.
+fn broken(name: &str, version: u32) -> Value {
+    let mut map = map(name, version, "");
+    map["data"] = json!("not a map");
+    map
+}
+
+fn list(version: u32, items: Vec<Value>) -> Answer {
+    let meta = json!({"resourceVersion": version.to_string()});
+    Answer::Plain(
+        200,
+        json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": meta, "items": items}),
+    )
+}
+
+fn event(kind: &str, object: Value) -> (Duration, Value) {
+    (S, json!({"type": kind, "object": object}))
+}
+
+fn bookmark(version: u32) -> (Duration, Value) {
+    event(
+        "BOOKMARK",
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"resourceVersion": version.to_string()}}),
+    )
+}
+
+fn status(code: u16, reason: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason})
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::namespaced("ns", name)
+}
+
+fn value(object: Option<&Arc<ConfigMap>>) -> Option<String> {
+    object?.data.as_ref()?.get("v").cloned()
+}
+
+/// What a change looks like in a line.
+fn told(change: &Change<ConfigMap>) -> String {
+    let after = match &change.after {
+        Seen::Present(object) => value(Some(object)).unwrap_or_default(),
+        Seen::Absent => "gone".to_owned(),
+        Seen::Unknown(_) => "unknown".to_owned(),
+    };
+    format!(
+        "{}: {} -> {after}",
+        change.key.name,
+        value(change.before.as_ref()).unwrap_or("none".to_owned())
+    )
+}
+
+fn all_told(changes: &mut Changes<ConfigMap>) -> Vec<String> {
+    std::iter::from_fn(|| changes.try_recv().ok())
+        .map(|change| told(&change))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_then_watches_and_tells_every_change_with_before_and_after() {
+    let first_page = Answer::Plain(
+        200,
+        json!({"apiVersion": "v1", "kind": "ConfigMapList",
+        "metadata": {"resourceVersion": "10", "continue": "more"}, "items": [map("a", 5, "1")]}),
+    );
+    let script = Script::new([
+        first_page,
+        list(10, vec![map("b", 6, "1")]),
+        Answer::Events(
+            vec![
+                event("MODIFIED", map("a", 11, "2")),
+                event("ADDED", map("c", 12, "1")),
+                event("DELETED", map("b", 13, "1")),
+            ],
+            true,
+        ),
+    ]);
+    let cache: Cache<ConfigMap> =
+        Cache::start("maps", script.api(), Scope::default().labels("app=x"));
+    assert!(matches!(cache.seen(&key("a")), Seen::Unknown(why) if why.contains("not been listed")));
+    cache.ready().await;
+    assert_eq!(value(cache.get(&key("a")).as_ref()).as_deref(), Some("1"));
+    let mut changes = cache.changes();
+    assert_eq!(
+        all_told(&mut changes),
+        ["a: none -> 1", "b: none -> 1"],
+        "what is there, to begin with"
+    );
+    sleep(5 * S).await;
+    assert_eq!(
+        all_told(&mut changes),
+        ["a: 1 -> 2", "c: none -> 1", "b: 1 -> gone"]
+    );
+    assert!(
+        cache.seen(&key("b")).is_absent(),
+        "proven by a current view"
+    );
+    let names: Vec<_> = cache
+        .list()
+        .iter()
+        .map(|map| map.metadata.name.clone().unwrap())
+        .collect();
+    assert_eq!(names, ["a", "c"]);
+    assert!(
+        cache
+            .list()
+            .iter()
+            .all(|map| map.metadata.managed_fields.is_none())
+    );
+    let requests = script.requests();
+    assert!(requests[1].contains("continue=more"), "{requests:?}");
+    assert!(
+        requests[2].contains("resourceVersion=10") && requests[2].contains("watch=true"),
+        "{requests:?}"
+    );
+    assert!(
+        requests
+            .iter()
+            .all(|query| query.contains("labelSelector=app%3Dx")),
+        "{requests:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_too_old_lists_anew_and_tells_what_was_missed() {
+    let script = Script::new([
+        list(
+            10,
+            vec![
+                map("same", 5, "1"),
+                map("changed", 6, "1"),
+                map("deleted", 7, "1"),
+            ],
+        ),
+        Answer::Events(vec![event("ERROR", status(410, "Expired"))], true),
+        list(
+            20,
+            vec![
+                map("same", 5, "1"),
+                map("changed", 15, "2"),
+                map("new", 16, "1"),
+            ],
+        ),
+    ]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
+    cache.ready().await;
+    let mut changes = cache.changes();
+    all_told(&mut changes);
+    sleep(3 * S).await;
+    assert_eq!(
+        all_told(&mut changes),
+        ["deleted: 1 -> gone", "changed: 1 -> 2", "new: none -> 1"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undecodable_object_is_unknown_and_does_not_stall_the_rest() {
+    let script = Script::new([
+        list(10, vec![broken("bad", 5), map("good", 6, "1")]),
+        Answer::Events(
+            vec![
+                event("MODIFIED", map("good", 11, "2")),
+                event("MODIFIED", broken("good", 12)),
+                event("MODIFIED", map("bad", 13, "1")),
+                event("MODIFIED", map("good", 14, "3")),
+            ],
+            true,
+        ),
+    ]);
+    let mut registry = prometheus_client::registry::Registry::default();
+    let metrics = HarnessMetrics::register(&mut registry);
+    let cache: Cache<ConfigMap> =
+        Cache::start("maps", script.api(), Scope::default().metrics(&metrics));
+    cache.ready().await;
+    assert!(
+        matches!(cache.seen(&key("bad")), Seen::Unknown(why) if why.contains("map")),
+        "neither there nor absent"
+    );
+    assert!(cache.seen(&key("good")).present().is_some());
+    assert!(
+        cache.seen_all().unknown().unwrap().contains("ns/bad"),
+        "the whole is not known"
+    );
+    assert_eq!(cache.undecodable().len(), 1);
+    let page = crate::harness::metrics::encode(&registry, &metrics).unwrap();
+    assert!(
+        page.contains(r#"kaedama_view_undecodable_objects{view="maps"} 1"#),
+        "{page}"
+    );
+    let mut changes = cache.changes();
+    all_told(&mut changes);
+    sleep(10 * S).await;
+    assert_eq!(
+        all_told(&mut changes),
+        [
+            "good: 1 -> 2",
+            "good: 2 -> unknown",
+            "bad: none -> 1",
+            "good: none -> 3"
+        ]
+    );
+    assert_eq!(cache.seen_all().present().map(Vec::len), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_without_contact_goes_stale_and_a_quiet_one_does_not() {
+    // Quiet: each watch brings a bookmark or just ends at its time, and is opened anew.
+    let quiet = Script::new([
+        list(10, vec![map("a", 5, "1")]),
+        Answer::Events(
+            vec![(30 * S, bookmark(11).1), (30 * S, bookmark(12).1)],
+            false,
+        ),
+        Answer::Events(vec![(55 * S, bookmark(13).1)], false),
+        // From here on nothing is answered any more: a partition.
+    ]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", quiet.api(), Scope::default());
+    cache.ready().await;
+    for second in 0..115 {
+        assert_eq!(cache.doubt(), None, "after {second} s");
+        sleep(S).await;
+    }
+    sleep(100 * S).await;
+    assert!(
+        cache.doubt().unwrap().contains("stale"),
+        "{:?}",
+        cache.freshness()
+    );
+    assert!(matches!(cache.seen(&key("a")), Seen::Unknown(_)));
+    assert!(
+        matches!(cache.seen(&key("never-there")), Seen::Unknown(_)),
+        "absence is not proven by a stale view"
+    );
+    assert!(
+        cache.get(&key("a")).is_some(),
+        "the last known state can be had by asking for it"
+    );
+    let requests = quiet.requests();
+    assert!(
+        requests[2].contains("resourceVersion=12") && requests[3].contains("resourceVersion=13"),
+        "{requests:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reopened_watch_counts_as_contact_only_when_it_has_caught_up() {
+    let script = Script::new([
+        list(10, vec![map("a", 5, "1")]),
+        Answer::Events(vec![], true),
+        // The first watch fell silent after 65 s. The next one brings what was missed, half a second late.
+        Answer::Events(
+            vec![(
+                Duration::from_millis(500),
+                event("MODIFIED", map("a", 11, "2")).1,
+            )],
+            true,
+        ),
+    ]);
+    let scope = Scope::default().silence(60 * S, 62 * S);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), scope);
+    cache.ready().await;
+    // Settled 1 s after the list; silent from then on until 66 s; opened again at 66.2 s.
+    sleep(Duration::from_millis(66_400)).await;
+    assert_eq!(script.requests().len(), 3);
+    assert!(cache.doubt().is_some(), "opened, and still behind");
+    sleep(Duration::from_millis(400)).await;
+    assert_eq!(value(cache.seen(&key("a")).present()).as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_tried_again_with_bounded_delays() {
+    let down = |_| Answer::Plain(503, status(503, "ServiceUnavailable"));
+    let script = Script::new((0..10).map(down).chain([list(10, vec![])]));
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
+    let start = Instant::now();
+    cache.ready().await;
+    // 0.2 + 0.4 + 0.8 + 1.6 and six times the cap of 2 s.
+    assert_eq!(start.elapsed(), Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_end_at_once_or_are_forbidden_do_not_spin() {
+    for answer in [
+        || Answer::Events(vec![], false),
+        || Answer::Plain(403, status(403, "Forbidden")),
+    ] {
+        let script = Script::new((0..1000).flat_map(|_| [list(10, vec![]), answer()]));
+        let _cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
+        sleep(60 * S).await;
+        let count = script.requests().len();
+        assert!(count < 80, "{count} requests in a minute");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_not_installed_is_empty_until_it_is() {
+    let missing = || Answer::Plain(404, status(404, "NotFound"));
+    let script = Script::new([missing(), missing(), list(10, vec![map("a", 5, "1")])]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default().optional());
+    cache.ready().await;
+    assert!(!cache.freshness().served);
+    assert!(cache.seen(&key("a")).is_absent());
+    sleep(25 * S).await;
+    assert!(cache.freshness().served);
+    assert!(cache.seen(&key("a")).present().is_some());
+    // One that has to be there is waited for.
+    let script = Script::new([missing()]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
+    sleep(25 * S).await;
+    assert!(cache.doubt().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_watch_ends_with_the_last_handle() {
+    let script = Script::new([list(10, vec![]), Answer::Events(vec![bookmark(11)], false)]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
+    cache.ready().await;
+    let mut changes = cache.changes();
+    drop(cache.clone());
+    drop(cache);
+    assert!(changes.next().await.is_none());
+    let before = script.requests().len();
+    sleep(600 * S).await;
+    assert_eq!(script.requests().len(), before);
+}

@@ -1,0 +1,166 @@
+//! Ramen's layout read as a set.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{CapturedObject, Objects, corrupt};
+use crate::s3::codec;
+use crate::s3::error::{Operation, S3Error, S3ErrorKind};
+use crate::s3::layout::{AppId, KeyContent, ObjectKind, ObjectRef, S3Key};
+use crate::s3::store::{S3Store, StoredObject};
+
+/// Objects that are read from one store at the same time.
+const PARALLEL: usize = 8;
+
+/// A VolumeReplicationGroup of Ramen's layout, as far as it decides which copy is the newest.
+#[derive(Clone, Debug)]
+pub(super) struct StoredVrg {
+    pub(super) object: CapturedObject,
+    /// sha256 of its text as it is stored, to tell our own copy from another writer's.
+    pub(super) sha256: String,
+    /// `status.lastUpdateTime`.
+    pub(super) updated: Option<Timestamp>,
+    /// Whether `spec.replicationState` is primary.
+    pub(super) primary: bool,
+}
+
+impl StoredVrg {
+    pub(super) fn read(store: &S3Store, app: &AppId, stored: &StoredObject) -> Result<Self, S3Error> {
+        let key = S3Key::object(app, ObjectRef::Vrg).to_string();
+        let bad = |error| corrupt(store, &key, error);
+        let text = codec::unpack(&stored.body).map_err(bad)?;
+        let text = String::from_utf8_lossy(&text);
+        let sha256 = codec::digest(text.strip_suffix('\n').unwrap_or(&text));
+        let value = codec::decode_object(ObjectKind::VolumeReplicationGroup, &stored.body).map_err(bad)?;
+        Self::of(value, sha256).map_err(|error| bad(error.into()))
+    }
+
+    fn of(value: Value, sha256: String) -> Result<Self, serde_json::Error> {
+        let (updated, primary) = standing(&value);
+        Ok(Self { object: CapturedObject::new(&value)?, sha256, updated, primary })
+    }
+}
+
+/// `status.lastUpdateTime` and whether `spec.replicationState` is primary. Null, empty and absent times are the same.
+fn standing(vrg: &Value) -> (Option<Timestamp>, bool) {
+    let updated = vrg.pointer("/status/lastUpdateTime").and_then(Value::as_str).and_then(|time| time.parse().ok());
+    let primary = vrg.pointer("/spec/replicationState").and_then(Value::as_str) == Some("primary");
+    (updated, primary)
+}
+
+/// The same of a captured VolumeReplicationGroup.
+pub(super) fn updated(vrg: &CapturedObject) -> Option<Timestamp> {
+    let value: Value = vrg.typed().ok()?;
+    standing(&value).0
+}
+
+/// All objects that Ramen's layout has of `app`, in one listing and one request per object; the
+/// VolumeReplicationGroup is taken from `vrg`, which the caller has read.
+pub(super) async fn read(store: &S3Store, app: &AppId, vrg: Option<&StoredVrg>) -> Result<Objects, S3Error> {
+    // Every type segment begins so, and nothing else below the application's prefix does.
+    let keys = store.list(&format!("{}v1", app.prefix())).await?;
+    let places: Vec<(String, ObjectRef)> = keys
+        .into_iter()
+        .filter_map(|key| match key.parse::<S3Key>() {
+            Ok(S3Key { content: KeyContent::Object(place), .. }) if place != ObjectRef::Vrg => Some((key, place)),
+            _ => None,
+        })
+        .collect();
+    let read: Vec<(ObjectRef, CapturedObject)> = stream::iter(places)
+        .map(|(key, place)| async move { object(store, &key, place).await })
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    let mut objects = Objects::new();
+    let (old_form, qualified): (Vec<_>, Vec<_>) =
+        read.into_iter().partition(|(place, _)| matches!(place, ObjectRef::Pvc { namespace: None, .. }));
+    objects.extend(qualified);
+    for (place, object) in old_form {
+        // The namespace is not in the key, but in the object; the newer form of the same claim wins.
+        let namespace = metadata(&object, "namespace").unwrap_or_else(|| app.namespace.clone());
+        let ObjectRef::Pvc { name, .. } = place else { continue };
+        objects.entry(ObjectRef::pvc(namespace, name)).or_insert(object);
+    }
+    if let Some(vrg) = vrg {
+        objects.insert(ObjectRef::Vrg, vrg.object.clone());
+    }
+    refuse_double_claims(store, app, &objects)?;
+    Ok(objects)
+}
+
+async fn object(store: &S3Store, key: &str, place: ObjectRef) -> Result<(ObjectRef, CapturedObject), S3Error> {
+    let stored = store.get(key).await.map_err(|mut error| {
+        if error.is_absent() {
+            // It was listed: the set changes while it is read, which proves nothing about what is in it.
+            error.kind = S3ErrorKind::Conflict;
+        }
+        error
+    })?;
+    let value = codec::decode_object(place.kind(), &stored.body).map_err(|error| corrupt(store, key, error))?;
+    let object = CapturedObject::new(&value).map_err(|error| corrupt(store, key, error.into()))?;
+    Ok((place, object))
+}
+
+fn value(object: &CapturedObject) -> Value {
+    serde_json::from_str(object.json()).unwrap_or_default()
+}
+
+fn text(value: &Value, pointer: &str) -> Option<String> {
+    value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn metadata(object: &CapturedObject, member: &str) -> Option<String> {
+    text(&value(object), &format!("/metadata/{member}"))
+}
+
+/// The claim that a volume is bound to.
+fn claim_of(volume: &CapturedObject) -> Option<(String, String)> {
+    let value = value(volume);
+    Some((text(&value, "/spec/claimRef/namespace")?, text(&value, "/spec/claimRef/name")?))
+}
+
+/// Two volumes of one claim are what two primaries leave behind: a person has to say which is the right one.
+fn refuse_double_claims(store: &S3Store, app: &AppId, objects: &Objects) -> Result<(), S3Error> {
+    let mut claims: BTreeMap<(String, String), &str> = BTreeMap::new();
+    for (place, object) in objects {
+        let (ObjectRef::Pv(name), Some(claim)) = (place, claim_of(object)) else { continue };
+        if let Some(other) = claims.insert(claim.clone(), name) {
+            let (namespace, claim) = claim;
+            let detail = format!(
+                "volumes {other} and {name} both claim {namespace}/{claim}, as after two primaries; delete the wrong one"
+            );
+            let prefix = app.type_prefix(ObjectKind::PersistentVolume);
+            return Err(store.error(Operation::List, &prefix, S3ErrorKind::Conflict, &detail));
+        }
+    }
+    Ok(())
+}
+
+/// What is not complete: volumes whose claim is missing, claims whose volume is missing.
+pub(super) fn gaps(objects: &Objects) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for (place, object) in objects {
+        match place {
+            ObjectRef::Pv(name) => match claim_of(object) {
+                Some((namespace, claim)) if !objects.contains_key(&ObjectRef::pvc(&namespace, &claim)) => {
+                    gaps.push(format!("PersistentVolume {name} without its claim {namespace}/{claim}"));
+                }
+                Some(_) => {}
+                None => gaps.push(format!("PersistentVolume {name} without a claimRef")),
+            },
+            ObjectRef::Pvc { namespace, name } => {
+                let volume = text(&value(object), "/spec/volumeName");
+                if volume.as_ref().is_none_or(|volume| !objects.contains_key(&ObjectRef::Pv(volume.clone()))) {
+                    let namespace = namespace.as_deref().unwrap_or_default();
+                    let volume = volume.unwrap_or_default();
+                    gaps.push(format!("PersistentVolumeClaim {namespace}/{name} without its volume {volume}"));
+                }
+            }
+            ObjectRef::Vrg | ObjectRef::Vgr { .. } | ObjectRef::Vgrc(_) => {}
+        }
+    }
+    gaps
+}

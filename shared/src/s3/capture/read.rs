@@ -1,0 +1,346 @@
+//! The newest complete set among several stores.
+
+use futures::future::join;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+
+use super::fallback::{self, StoredVrg};
+use super::manifest::Manifest;
+use super::{Objects, persistent_volume_claims, persistent_volumes};
+use crate::s3::codec::CodecError;
+use crate::s3::error::{S3Error, S3ErrorKind};
+use crate::s3::layout::{AppId, ObjectRef, S3Key};
+use crate::s3::set::{PerStore, StoreSet};
+use crate::s3::store::S3Store;
+use crate::seen::Seen;
+
+/// Where a set comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A capture set.
+    Capture {
+        /// Epoch of its writer.
+        epoch: u64,
+        /// Its place among the sets of that epoch.
+        sequence: i64,
+        /// The cluster that wrote it.
+        cluster: String,
+        /// When its objects were read.
+        time: Timestamp,
+    },
+    /// Ramen's layout.
+    RamenLayout {
+        /// `status.lastUpdateTime` of the VolumeReplicationGroup in it.
+        updated: Option<Timestamp>,
+    },
+}
+
+/// What one store holds.
+#[derive(Clone, Debug)]
+pub enum StoreReading {
+    /// A set.
+    Set {
+        /// Where it comes from.
+        source: Source,
+        /// How many objects it has, the VolumeReplicationGroup included.
+        objects: usize,
+        /// What is missing in it; empty for a complete one.
+        gaps: Vec<String>,
+        /// What could not be made sure of, for people.
+        doubts: Vec<String>,
+    },
+    /// Nothing, which the store said.
+    Empty,
+    /// Nobody can say: the store could not be asked.
+    Unknown(S3Error),
+    /// Something that cannot be used: corrupt, or evidence of two primaries.
+    Unusable(S3Error),
+}
+
+/// A set to restore from.
+#[derive(Clone, Debug)]
+pub struct RecoverySet {
+    /// Name of the profile that it was read from.
+    pub profile: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Its objects.
+    pub objects: Objects,
+    /// What is missing in it, by Ramen's layout only: it cannot be proven complete, and an older Ramen leaves volumes whose
+    /// claims are still in the cluster.
+    pub gaps: Vec<String>,
+}
+
+impl RecoverySet {
+    /// Its PersistentVolumes.
+    ///
+    /// # Errors
+    /// One of them is not of that shape.
+    pub fn persistent_volumes(&self) -> Result<Vec<PersistentVolume>, CodecError> {
+        persistent_volumes(&self.objects)
+    }
+
+    /// Its PersistentVolumeClaims.
+    ///
+    /// # Errors
+    /// One of them is not of that shape.
+    pub fn persistent_volume_claims(&self) -> Result<Vec<PersistentVolumeClaim>, CodecError> {
+        persistent_volume_claims(&self.objects)
+    }
+
+    /// Its VolumeReplicationGroup, if it has one.
+    ///
+    /// # Errors
+    /// It is not of the shape of `T`.
+    pub fn vrg<T: serde::de::DeserializeOwned>(&self) -> Result<Option<T>, CodecError> {
+        self.objects.get(&ObjectRef::Vrg).map(super::CapturedObject::typed).transpose()
+    }
+}
+
+/// What all stores together hold.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Each store's part in it.
+    pub stores: Vec<PerStore<StoreReading>>,
+    /// The newest complete set that could be read; if none is complete, the newest.
+    pub newest: Option<RecoverySet>,
+}
+
+impl Reading {
+    /// The newest set; absent only if every store said that it has nothing, and there is at least one.
+    ///
+    /// While a store [cannot be read][Reading::unread], it may hold a newer set than the one that is present here.
+    #[must_use]
+    pub fn seen(&self) -> Seen<&RecoverySet> {
+        if let Some(newest) = &self.newest {
+            return Seen::Present(newest);
+        }
+        if self.stores.is_empty() {
+            return Seen::Unknown("no S3 store was asked".into());
+        }
+        let why: Vec<String> = self.unread().map(|(_, error)| error.to_string()).collect();
+        if why.is_empty() { Seen::Absent } else { Seen::Unknown(why.join("; ")) }
+    }
+
+    /// The profiles whose content is not known or not usable, and why.
+    pub fn unread(&self) -> impl Iterator<Item = (&str, &S3Error)> {
+        self.stores.iter().filter_map(|store| match &store.result {
+            StoreReading::Unknown(error) | StoreReading::Unusable(error) => Some((store.profile.as_str(), error)),
+            StoreReading::Set { .. } | StoreReading::Empty => None,
+        })
+    }
+}
+
+/// A set that a store offers. Objects of a large capture set are fetched only if it is chosen.
+struct Candidate {
+    at: usize,
+    store: S3Store,
+    source: Source,
+    content: Content,
+    gaps: Vec<String>,
+    doubts: Vec<String>,
+    /// When the application was last looked at by its writer, to compare writers of different products.
+    as_of: Option<Timestamp>,
+    primary: bool,
+}
+
+enum Content {
+    Manifest(Box<Manifest>),
+    Objects(Objects),
+}
+
+/// What one store offered.
+enum Offer {
+    Sets(Vec<Candidate>),
+    Empty,
+    Failed(S3Error),
+}
+
+/// Reads all stores in parallel: two requests each where there is a capture set, else Ramen's layout.
+pub async fn read_newest_capture(stores: &StoreSet, app: &AppId) -> Reading {
+    let offers: Vec<PerStore<Result<Offer, S3Error>>> =
+        stores.on_all(|store| async move { Ok::<Offer, S3Error>(offer(&store, app).await) }).await;
+    let mut candidates = Vec::new();
+    let mut readings = Vec::with_capacity(offers.len());
+    for (at, PerStore { profile, result }) in offers.into_iter().enumerate() {
+        let result = match result {
+            Ok(Offer::Sets(mut offered)) => {
+                offered.iter_mut().for_each(|candidate| candidate.at = at);
+                // Shown is what this store alone would give.
+                let best = (0..offered.len()).reduce(|best, at| if newer(&offered[at], &offered[best]) { at } else { best });
+                let shown = best.map_or(StoreReading::Empty, |best| shown(&offered[best]));
+                candidates.extend(offered);
+                shown
+            }
+            Ok(Offer::Empty) => StoreReading::Empty,
+            Ok(Offer::Failed(error)) | Err(error) => failed(error),
+        };
+        readings.push(PerStore { profile, result });
+    }
+    let newest = choose(candidates, app, &mut readings).await;
+    Reading { stores: readings, newest }
+}
+
+fn shown(candidate: &Candidate) -> StoreReading {
+    let objects = match &candidate.content {
+        Content::Manifest(manifest) => manifest.parts.len(),
+        Content::Objects(objects) => objects.len(),
+    };
+    let Candidate { source, gaps, doubts, .. } = candidate;
+    StoreReading::Set { source: source.clone(), objects, gaps: gaps.clone(), doubts: doubts.clone() }
+}
+
+fn failed(error: S3Error) -> StoreReading {
+    match error.kind {
+        S3ErrorKind::Corrupt | S3ErrorKind::Conflict => StoreReading::Unusable(error),
+        _ => StoreReading::Unknown(error),
+    }
+}
+
+async fn offer(store: &S3Store, app: &AppId) -> Offer {
+    let (manifest_key, vrg_key) = (S3Key::manifest(app).to_string(), S3Key::object(app, ObjectRef::Vrg).to_string());
+    let (manifest, vrg) = join(store.get(&manifest_key), store.get(&vrg_key)).await;
+    let manifest = manifest.and_then(|object| Manifest::read(store, app, &object));
+    let vrg = vrg.and_then(|object| StoredVrg::read(store, app, &object));
+    let mut doubts = Vec::new();
+    let vrg = match vrg {
+        Ok(vrg) => Some(vrg),
+        Err(error) if error.is_absent() => None,
+        Err(error) => {
+            doubts.push(format!("whether another product wrote something newer: {error}"));
+            None
+        }
+    };
+    match manifest {
+        Ok(manifest) => {
+            let foreign = vrg.filter(|vrg| is_newer_and_foreign(vrg, &manifest, app));
+            let mut sets = Vec::new();
+            if let Some(vrg) = foreign {
+                match layout(store, app, Some(vrg), Vec::new()).await {
+                    Ok(set) => sets.extend(set),
+                    Err(error) => doubts.push(format!("what another product wrote later: {error}")),
+                }
+            }
+            sets.push(capture(store, app, manifest, doubts));
+            Offer::Sets(sets)
+        }
+        Err(error) if error.is_absent() || error.kind == S3ErrorKind::Corrupt => {
+            if !error.is_absent() {
+                doubts.push(format!("the capture set: {error}"));
+            }
+            let corrupt = (!error.is_absent()).then_some(error);
+            match (layout(store, app, vrg, doubts).await, corrupt) {
+                (Ok(Some(set)), _) => Offer::Sets(vec![set]),
+                (Ok(None), None) => Offer::Empty,
+                // Something is there, and it is not readable: never "nothing".
+                (_, Some(corrupt)) => Offer::Failed(corrupt),
+                (Err(error), None) => Offer::Failed(error),
+            }
+        }
+        Err(error) => Offer::Failed(error),
+    }
+}
+
+fn capture(store: &S3Store, app: &AppId, manifest: Manifest, doubts: Vec<String>) -> Candidate {
+    let source = Source::Capture {
+        epoch: manifest.writer.epoch,
+        sequence: manifest.sequence,
+        cluster: manifest.writer.cluster.clone(),
+        time: manifest.time,
+    };
+    let as_of = vrg_time(&manifest, app).or(Some(manifest.time));
+    let content = Content::Manifest(Box::new(manifest));
+    Candidate { at: 0, store: store.clone(), source, content, gaps: Vec::new(), doubts, as_of, primary: true }
+}
+
+/// Ramen's layout as a candidate; none if there is nothing in it.
+async fn layout(
+    store: &S3Store,
+    app: &AppId,
+    vrg: Option<StoredVrg>,
+    doubts: Vec<String>,
+) -> Result<Option<Candidate>, S3Error> {
+    let objects = fallback::read(store, app, vrg.as_ref()).await?;
+    if objects.is_empty() {
+        return Ok(None);
+    }
+    let as_of = vrg.as_ref().and_then(|vrg| vrg.updated);
+    let primary = vrg.as_ref().is_some_and(|vrg| vrg.primary);
+    let gaps = fallback::gaps(&objects);
+    let source = Source::RamenLayout { updated: as_of };
+    let content = Content::Objects(objects);
+    Ok(Some(Candidate { at: 0, store: store.clone(), source, content, gaps, doubts, as_of, primary }))
+}
+
+/// The time of the VolumeReplicationGroup in a set. One that is under a key of its own is not worth a request: the
+/// time of the set is at most a little later.
+fn vrg_time(manifest: &Manifest, app: &AppId) -> Option<Timestamp> {
+    let text = manifest.part(app, &ObjectRef::Vrg)?.object.as_ref()?;
+    fallback::updated(&super::CapturedObject::from_text(text.get()))
+}
+
+/// Whether another product became primary and wrote after this manifest.
+fn is_newer_and_foreign(vrg: &StoredVrg, manifest: &Manifest, app: &AppId) -> bool {
+    let ours = manifest.part(app, &ObjectRef::Vrg).is_some_and(|part| part.sha256 == vrg.sha256);
+    let known = vrg_time(manifest, app).unwrap_or(manifest.time);
+    !ours && vrg.primary && vrg.updated.is_some_and(|updated| updated > known)
+}
+
+/// Whether `a` goes before `b`. Complete before incomplete; captures by epoch and sequence; Ramen's layout before a
+/// capture only if a primary wrote it later; copies of Ramen's layout by Ramen's own rule, the latest primary.
+fn newer(a: &Candidate, b: &Candidate) -> bool {
+    if a.gaps.is_empty() != b.gaps.is_empty() {
+        return a.gaps.is_empty();
+    }
+    match (&a.source, &b.source) {
+        (
+            Source::Capture { epoch, sequence, .. },
+            Source::Capture { epoch: other_epoch, sequence: other_sequence, .. },
+        ) => (epoch, sequence) > (other_epoch, other_sequence),
+        (Source::RamenLayout { .. }, Source::RamenLayout { .. }) => (a.primary, a.as_of) > (b.primary, b.as_of),
+        (Source::RamenLayout { .. }, Source::Capture { .. }) => a.primary && a.as_of > b.as_of,
+        (Source::Capture { .. }, Source::RamenLayout { .. }) => !(b.primary && b.as_of > a.as_of),
+    }
+}
+
+/// Takes the newest that can be read completely; a store whose set turns out to be damaged says so in its reading.
+async fn choose(
+    mut candidates: Vec<Candidate>,
+    app: &AppId,
+    readings: &mut [PerStore<StoreReading>],
+) -> Option<RecoverySet> {
+    while !candidates.is_empty() {
+        let best = (0..candidates.len())
+            .reduce(|best, at| if newer(&candidates[at], &candidates[best]) { at } else { best })
+            .unwrap_or_default();
+        let Candidate { at, store, source, content, gaps, .. } = candidates.remove(best);
+        let objects = match content {
+            Content::Objects(objects) => Ok(objects),
+            Content::Manifest(manifest) => objects_of(*manifest, &store, app).await,
+        };
+        match objects {
+            Ok(objects) => return Some(RecoverySet { profile: store.profile().to_owned(), source, objects, gaps }),
+            Err(mut error) => {
+                if error.is_absent() {
+                    // A part that the manifest names is gone: the set is damaged, not absent.
+                    error.kind = S3ErrorKind::Corrupt;
+                }
+                if let Some(reading) = readings.get_mut(at) {
+                    reading.result = failed(error);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The objects of a manifest. If a part is gone, a writer may have replaced the set meanwhile: the set is read once more.
+async fn objects_of(manifest: Manifest, store: &S3Store, app: &AppId) -> Result<Objects, S3Error> {
+    match manifest.objects(store, app).await {
+        Err(error) if error.is_absent() => {
+            let object = store.get(&S3Key::manifest(app).to_string()).await?;
+            Manifest::read(store, app, &object)?.objects(store, app).await
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,268 @@
+//! Whether volumes and claims have to be restored before anything else, and how.
+//!
+//! The condition ClusterDataReady is the memory: each change from secondary to primary restores once, edits of a
+//! primary do not. Nothing is promoted without the [`ClusterData`] that is made here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kaedama_shared::api::conditions::vrg as condition_type;
+use kaedama_shared::api::reasons::vrg as reason;
+use kaedama_shared::api::{Condition, condition};
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::names;
+
+use super::adopt;
+use crate::vrg::evidence::ClusterData;
+use crate::vrg::order::{Intent, Mode, Order};
+use crate::vrg::plan::{Action, Verdict, VolumePlan};
+use crate::vrg::recovery;
+use crate::vrg::snapshot::{EpochClaim, ObjectId, Recovery, Snapshot, StoreRead, StoredSet};
+
+/// What is to be done about the cluster data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Restore {
+    /// It is there: go on.
+    Settled(ClusterData, Verdict),
+    /// The stores have to be read first.
+    Read,
+    /// These steps bring it.
+    Act {
+        /// Before the volumes.
+        first: Vec<Action>,
+        /// Volume and claim of each pair.
+        pairs: Vec<VolumePlan>,
+        /// What is reported while they run.
+        verdict: Verdict,
+    },
+    /// It cannot be brought now.
+    Blocked(Verdict),
+}
+
+/// Decides about the cluster data of a primary.
+#[must_use]
+pub fn restore(snapshot: &Snapshot, order: &Order) -> Restore {
+    let settled = |text: &str| Restore::Settled(ClusterData::settled(), Verdict::yes(reason::RESTORED, text));
+    let last = condition::find(snapshot.conditions(), condition_type::CLUSTER_DATA_READY);
+    if order.final_sync.any() {
+        return settled("not restored while a relocation is being prepared");
+    }
+    if !is_needed(last, snapshot.generation()) {
+        return settled(last.map_or("restored", |condition| condition.message.as_str()));
+    }
+    if order.profiles.is_empty() {
+        return match order.without_store {
+            true => settled("nothing to restore: the group is kept without a store"),
+            false => Restore::Blocked(Verdict::no(reason::ERROR, "spec.s3Profiles is empty: there is no store to restore from")),
+        };
+    }
+    match &snapshot.recovery {
+        None => Restore::Read,
+        Some(recovery) => from_stores(snapshot, order, recovery),
+    }
+}
+
+/// What permits a promotion outside of the normal course: only what an earlier pass has recorded.
+#[must_use]
+pub fn settled_before(snapshot: &Snapshot) -> Option<ClusterData> {
+    let last = condition::find(snapshot.conditions(), condition_type::CLUSTER_DATA_READY);
+    (!is_needed(last, snapshot.generation()) && last.is_some_and(|last| last.reason == reason::RESTORED))
+        .then(ClusterData::settled)
+}
+
+fn is_needed(last: Option<&Condition>, generation: i64) -> bool {
+    match last {
+        Some(condition) if condition.is_true() => {
+            condition.observed_generation != generation && condition.reason != reason::RESTORED
+        }
+        _ => true,
+    }
+}
+
+fn from_stores(snapshot: &Snapshot, order: &Order, recovery: &Recovery) -> Restore {
+    if let EpochClaim::Refused(why) = &recovery.claim {
+        return Restore::Blocked(Verdict::no(reason::ERROR, format!("a newer primary is known: {why}")));
+    }
+    let chosen = match choose(order, recovery) {
+        Ok(chosen) => chosen,
+        Err(verdict) => return Restore::Blocked(verdict),
+    };
+    let unclaimed = matches!(recovery.claim, EpochClaim::Open) && !order.dry_run;
+    let claim = (unclaimed && order.writer.takes_over).then_some(Action::ClaimEpoch);
+    let (pairs, problems) = match chosen.set {
+        None => (Vec::new(), Vec::new()),
+        Some(set) => pairs(snapshot, order, recovery, set),
+    };
+    let unfinished = pairs.iter().any(|pair| !pair.actions.is_empty());
+    if claim.is_none() && !unfinished {
+        return match problems.is_empty() {
+            true => Restore::Settled(ClusterData::settled(), Verdict::yes(reason::RESTORED, chosen.describe(recovery))),
+            false => Restore::Blocked(Verdict::no(reason::ERROR, problems.join(". "))),
+        };
+    }
+    let verdict = match problems.is_empty() {
+        true => Verdict::no(reason::ERROR, format!("being restored {}", chosen.origin())),
+        false => Verdict::no(reason::ERROR, problems.join(". ")),
+    };
+    Restore::Act { first: claim.into_iter().collect(), pairs, verdict }
+}
+
+/// The set that is restored.
+struct Chosen<'a> {
+    set: Option<&'a StoredSet>,
+    profile: &'a str,
+    /// Stores that could not be read, and why.
+    unread: Vec<String>,
+}
+
+impl Chosen<'_> {
+    fn origin(&self) -> String {
+        match self.set {
+            None => "from empty stores".to_owned(),
+            Some(StoredSet { capture: Some((epoch, _)), cluster, .. }) => {
+                format!("from store {}, epoch {epoch} by cluster {cluster}", self.profile)
+            }
+            Some(StoredSet { capture: None, .. }) => format!("from store {}", self.profile),
+        }
+    }
+
+    fn describe(&self, recovery: &Recovery) -> String {
+        let mut text = match self.set {
+            None => "Nothing to restore: the stores hold nothing of the group".to_owned(),
+            Some(set) => format!("Restored {} PersistentVolumes and {} claims {}", set.volumes.len(), set.claims.len(), self.origin()),
+        };
+        for missed in &self.unread {
+            text.push_str(&format!(". Not read: {missed}"));
+        }
+        if let EpochClaim::Made(Some(missed)) = &recovery.claim {
+            text.push_str(&format!(". Not told of the new primary: {missed}"));
+        }
+        text
+    }
+}
+
+/// Chooses the newest complete set of the stores that answered.
+///
+/// A store that did not answer may hold a newer one. A failover takes the newest that can be had, because waiting for
+/// a store that died with its cluster would defeat it; it does not take *nothing* while a store is silent. A
+/// relocation waits. A first placement goes on when the others are provably empty.
+fn choose<'a>(order: &Order, recovery: &'a Recovery) -> Result<Chosen<'a>, Verdict> {
+    let mut sets: Vec<(&'a str, &'a StoredSet)> = Vec::new();
+    let (mut unread, mut empty) = (Vec::new(), 0);
+    for (profile, read) in &recovery.stores {
+        match read {
+            StoreRead::Empty => empty += 1,
+            StoreRead::Unreadable(why) => unread.push(format!("{profile}: {why}")),
+            StoreRead::Set(set) => match conflict(set) {
+                Some(why) => unread.push(format!("{profile}: {why}")),
+                None => sets.push((profile, set)),
+            },
+        }
+    }
+    // The first of equally new ones in the order of the spec.
+    let newest = sets.into_iter().reduce(|best, other| if other.1.is_newer_than(best.1) { other } else { best });
+    let silent = !unread.is_empty();
+    let waits = |text: String| Err(Verdict::waits(reason::ERROR, text));
+    match newest {
+        _ if silent && order.intent == Intent::Relocate => waits(format!(
+            "a relocation restores from the newest data only, and not every store could be read: {}",
+            unread.join("; ")
+        )),
+        None if silent && !(order.deploys && empty > 0) => {
+            waits(format!("no store could be read that holds the group's data: {}", unread.join("; ")))
+        }
+        None => Ok(Chosen { set: None, profile: "", unread }),
+        Some((profile, set)) => Ok(Chosen { set: Some(set), profile, unread }),
+    }
+}
+
+/// Two volumes for one claim: two clusters were primary, and a person has to say which one is right.
+fn conflict(set: &StoredSet) -> Option<String> {
+    let mut claimed: BTreeMap<ObjectKey, &str> = BTreeMap::new();
+    for volume in &set.volumes {
+        let name = volume.metadata.name.as_deref().unwrap_or_default();
+        let Some(claim) = claim_of(volume) else { continue };
+        if let Some(other) = claimed.insert(claim.clone(), name) {
+            return Some(format!("PersistentVolumes {other} and {name} both belong to claim {claim}; remove the wrong one from the store"));
+        }
+    }
+    None
+}
+
+/// The claim that a volume is for.
+#[must_use]
+pub fn claim_of(volume: &PersistentVolume) -> Option<ObjectKey> {
+    let reference = volume.spec.as_ref()?.claim_ref.as_ref()?;
+    Some(ObjectKey::namespaced(reference.namespace.clone()?, reference.name.clone()?))
+}
+
+/// The steps of each pair of volume and claim, and what stands in the way of others.
+fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSet) -> (Vec<VolumePlan>, Vec<String>) {
+    let group = snapshot.key();
+    let mut problems = Vec::new();
+    let mut plans: BTreeMap<ObjectKey, VolumePlan> = BTreeMap::new();
+    let stored: BTreeMap<ObjectKey, &PersistentVolumeClaim> = set.claims.iter().map(|claim| (ObjectKey::of(claim), claim)).collect();
+    let mut with_volume: BTreeSet<ObjectKey> = BTreeSet::new();
+    for volume in &set.volumes {
+        let name = volume.metadata.name.clone().unwrap_or_default();
+        let Some(claim) = claim_of(volume) else {
+            problems.push(format!("stored PersistentVolume {name} names no claim"));
+            continue;
+        };
+        with_volume.insert(claim.clone());
+        let live_claim = recovery.live_claims.get(&claim).map(|claim| &**claim);
+        let mut steps = match volume_steps(snapshot, order, recovery, volume, live_claim) {
+            Ok(steps) => steps,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        match (stored.get(&claim), live_claim) {
+            // Data of an older release: volumes are stored, the claims live on in the cluster.
+            (None, Some(live)) if adopt::is_bound_to(live, &name) => {}
+            (None, _) => problems.push(format!("claim {claim} of stored PersistentVolume {name} is not stored and is not bound to it here")),
+            (Some(_), Some(live)) => problems.extend(adopt::claim(live, &name).err()),
+            (Some(stored), None) => steps.push(Action::CreateClaim(Box::new(recovery::fit_claim(stored, &group)))),
+        }
+        plans.insert(claim.clone(), VolumePlan { claim, actions: steps, entry: None });
+    }
+    for (key, claim) in stored.iter().filter(|(key, _)| !with_volume.contains(*key)) {
+        let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).unwrap_or_default();
+        if !recovery.live_claims.get(key).is_some_and(|live| adopt::is_bound_to(live, volume)) {
+            problems.push(format!("PersistentVolume {volume} of stored claim {key} is not stored"));
+        }
+    }
+    (plans.into_values().collect(), problems)
+}
+
+fn volume_steps(
+    snapshot: &Snapshot,
+    order: &Order,
+    recovery: &Recovery,
+    stored: &PersistentVolume,
+    claim: Option<&PersistentVolumeClaim>,
+) -> Result<Vec<Action>, String> {
+    let name = stored.metadata.name.clone().unwrap_or_default();
+    let asynchronous = matches!(order.mode, Mode::Async { .. });
+    let class = stored.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default();
+    let fit = |volume: &PersistentVolume, with_cluster: bool| {
+        let class = snapshot.classes.storage.get(class).ok_or_else(|| {
+            format!("StorageClass {class:?} of stored PersistentVolume {name} does not exist on this cluster")
+        })?;
+        recovery::fit_volume(volume, class, with_cluster)
+    };
+    let Some(live) = recovery.live_volumes.get(&name) else {
+        return Ok(vec![Action::CreateVolume(Box::new(fit(stored, asynchronous)?))]);
+    };
+    match adopt::volume(live, stored, claim, asynchronous)? {
+        adopt::Live::AsItIs => Ok(Vec::new()),
+        // Shared storage: the volume of this cluster is what counts, not the stored copy.
+        adopt::Live::MadeToWait => {
+            let mut volume = fit(live, false)?;
+            volume.metadata.finalizers.clone_from(&live.metadata.finalizers);
+            volume.metadata.annotations.get_or_insert_default().insert(names::RESTORED.to_owned(), "True".to_owned());
+            Ok(vec![Action::AdoptVolume { id: ObjectId::of(&**live), volume: Box::new(volume) }])
+        }
+    }
+}
