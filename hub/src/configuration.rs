@@ -77,6 +77,23 @@ impl Configuration {
         Ok(config)
     }
 
+    /// What a store is opened with, in one text: it changes when the configuration or the profile's secret does.
+    pub fn fingerprint(&self, profile: &str) -> String {
+        let version = |metadata: &kube::api::ObjectMeta| {
+            format!("{}@{}", metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default())
+        };
+        let key = ObjectKey::namespaced(self.namespace.clone(), Role::Hub.config_map_name());
+        let config_map = self.caches.config_maps.get(&key).map(|map| version(&map.metadata)).unwrap_or_default();
+        let secret = self.settings().ok().and_then(|config| match config.s3_profile(profile) {
+            Ok(ProfileChoice::Store(profile)) => {
+                let (namespace, name) = profile.secret(&self.namespace);
+                self.caches.secrets.get(&ObjectKey::namespaced(namespace, name)).map(|secret| version(&secret.metadata))
+            }
+            Ok(ProfileChoice::None) | Err(_) => None,
+        });
+        format!("{profile} {config_map} {}", secret.unwrap_or_default())
+    }
+
     /// The store of a profile; none for the reserved profile that means no store.
     pub fn store(&self, profile: &str) -> Result<Option<S3Store>, StoreError> {
         let config = self.settings().map_err(StoreError::Configuration)?;

@@ -1,10 +1,12 @@
-//! How a VolumeReplicationGroup's state travels back to the hub.
+//! How the state of a managed cluster's objects travels back to the hub.
 //!
 //! OCM's work agent feeds scalar fields of an applied object back into the ManifestWork, within milliseconds when it
 //! watches the object. A string has no length limit of its own, lists and objects are not carried at all. So the
 //! spoke writes one string, `status.hubReport`, together with every status: the object's identity, its spec as the
 //! spoke has it, and its status. The hub reads it from the feedback value [`FEEDBACK_REPORT`]. A spoke that does not
 //! write the field (the reference product's) is read through a ManagedClusterView.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,68 @@ pub const FEEDBACK_GENERATION: &str = "generation";
 /// JSONPath of the generation.
 pub const GENERATION_PATH: &str = ".metadata.generation";
 
+/// A class of a managed cluster, with what pairing needs to know of it. All classes have the same shape.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClassFacts {
+    /// `metadata.name`.
+    pub name: String,
+    /// CSI driver: `provisioner` of a StorageClass, `spec.provisioner` of a replication class, `driver` of a snapshot
+    /// class.
+    pub provisioner: String,
+    /// The labels whose keys begin with `ramendr.openshift.io/`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Parameter `schedulingInterval` of a replication class; empty elsewhere.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scheduling_interval: String,
+}
+
+/// What a managed cluster offers for disaster recovery: one string in the status of its DRClusterConfig instead of one
+/// view per class. Every list is sorted by name and holds the classes that the status lists by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterReport {
+    /// Version of the shape.
+    pub shape: u32,
+    /// `metadata.generation` of the DRClusterConfig.
+    pub generation: i64,
+    /// StorageClasses.
+    pub storage_classes: Vec<ClassFacts>,
+    /// VolumeReplicationClasses.
+    pub volume_replication_classes: Vec<ClassFacts>,
+    /// VolumeGroupReplicationClasses.
+    pub volume_group_replication_classes: Vec<ClassFacts>,
+    /// VolumeSnapshotClasses.
+    pub volume_snapshot_classes: Vec<ClassFacts>,
+    /// VolumeGroupSnapshotClasses.
+    pub volume_group_snapshot_classes: Vec<ClassFacts>,
+    /// Networks of the nodes, as CIDRs, of all `storageAccessDetails`.
+    pub cidrs: Vec<String>,
+}
+
+impl ClusterReport {
+    /// The string for `status.hubReport`.
+    #[must_use]
+    pub fn encode(mut self) -> String {
+        self.shape = SHAPE;
+        // Strings and numbers serialise always.
+        serde_json::to_string(&self).unwrap_or_default()
+    }
+
+    /// Reads the string.
+    ///
+    /// # Errors
+    /// It is malformed, or written by a newer spoke.
+    pub fn decode(text: &str) -> Result<Self, ReportError> {
+        let report: Self = serde_json::from_str(text)?;
+        if report.shape > SHAPE {
+            return Err(ReportError::NewerShape(report.shape));
+        }
+        Ok(report)
+    }
+}
+
 /// Version of the report's shape; a hub that meets a newer one falls back to the view.
 const SHAPE: u32 = 1;
 
@@ -32,10 +96,10 @@ struct Report {
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// Not the JSON that we write.
-    #[error("the report of the VolumeReplicationGroup cannot be read: {0}")]
+    #[error("the report cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
     /// Written by a newer spoke.
-    #[error("the report of the VolumeReplicationGroup has shape {0}, this hub reads {SHAPE}")]
+    #[error("the report has shape {0}, this hub reads {SHAPE}")]
     NewerShape(u32),
 }
 

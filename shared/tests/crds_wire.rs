@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 fn read<K: DeserializeOwned>(value: Value) -> K {
-    serde_json::from_value(value).unwrap()
+    serde_json::from_value(value).expect("the object is read")
 }
 
 fn write<K: Serialize>(object: &K) -> Value {
-    serde_json::to_value(object).unwrap()
+    serde_json::to_value(object).expect("the object is written")
 }
 
 /// A group as Go writes it, with every empty member that Go does not leave out.

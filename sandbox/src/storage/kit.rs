@@ -132,6 +132,17 @@ pub(crate) fn unless_gone<T>(result: kube::Result<T>) -> kube::Result<Option<T>>
     }
 }
 
+/// Reads an object. An empty name is the name of nothing.
+pub(crate) async fn fetch<K>(api: &Api<K>, name: &str) -> Result<Option<K>, PassError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    if name.is_empty() {
+        return Ok(None);
+    }
+    api.get_opt(name).await.doing(|| format!("reading {} {name}", K::kind(&())))
+}
+
 /// Finalizers and annotations that an object should have or not have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks<'a> {

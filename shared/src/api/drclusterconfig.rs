@@ -42,6 +42,11 @@ pub struct DRClusterConfigStatus {
     /// Conditions of the configuration: Processed and Reachable.
     #[serde(deserialize_with = "tolerant::list", skip_serializing_if = "tolerant::empty")]
     pub conditions: Vec<Condition>,
+    /// Every class of the cluster with what the hub has to know of it, as one compact JSON string: Open Cluster
+    /// Management feeds strings back to the hub, and no lists or objects. Added to the contract; absent where the
+    /// reference product runs.
+    #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
+    pub hub_report: String,
     /// Network attachments that are marked for disaster recovery.
     #[serde(deserialize_with = "tolerant::list", skip_serializing_if = "tolerant::empty")]
     pub network_attachments: Vec<NetworkAttachment>,

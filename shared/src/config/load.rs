@@ -37,6 +37,7 @@ pub fn parse(text: &str, role: Role) -> Result<Loaded, ConfigError> {
     let mut ignored = Vec::new();
     let template = template(role);
     let user = canonical(user, &template, "", &mut ignored);
+    ignored.sort();
     expect(&user, "kind", KIND)?;
     expect(&user, "apiVersion", API_VERSION)?;
     let mut merged = serde_json::to_value(RamenConfig::defaults(role)).unwrap_or_default();
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn unknown_members_are_ignored_and_named() {
         let loaded = load("s3StoreProfile: []\nhealth: {readinessEndpointName: /r}\ns3StoreProfiles: [{s3Buckets: b}]\n");
-        assert_eq!(loaded.ignored, ["s3StoreProfile", "health.readinessEndpointName", "s3StoreProfiles[0].s3Buckets"]);
+        assert_eq!(loaded.ignored, ["health.readinessEndpointName", "s3StoreProfile", "s3StoreProfiles[0].s3Buckets"]);
     }
 
     #[test]

@@ -33,20 +33,12 @@ impl Health {
     }
 
     /// Adds a check to `/healthz`. It must answer at once, and fail only for what a restart would mend.
-    pub fn alive_when(
-        &self,
-        name: impl Into<String>,
-        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
-    ) {
+    pub fn alive_when(&self, name: impl Into<String>, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.lock().alive.push((name.into(), Arc::new(check)));
     }
 
     /// Adds a check to `/readyz`. It must answer at once.
-    pub fn ready_when(
-        &self,
-        name: impl Into<String>,
-        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
-    ) {
+    pub fn ready_when(&self, name: impl Into<String>, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.lock().ready.push((name.into(), Arc::new(check)));
     }
 
@@ -54,14 +46,8 @@ impl Health {
     pub fn router(&self) -> Router {
         let (alive, ready) = (self.clone(), self.clone());
         Router::new()
-            .route(
-                "/healthz",
-                get(move || async move { answer(&alive.lock().alive.clone()) }),
-            )
-            .route(
-                "/readyz",
-                get(move || async move { answer(&ready.lock().ready.clone()) }),
-            )
+            .route("/healthz", get(move || async move { answer(&alive.lock().alive.clone()) }))
+            .route("/readyz", get(move || async move { answer(&ready.lock().ready.clone()) }))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Checks> {
@@ -82,11 +68,7 @@ fn answer(checks: &[(String, Check)]) -> (StatusCode, String) {
         };
         debug_assert!(line.is_ok(), "writing to a string cannot fail");
     }
-    if status == StatusCode::OK {
-        (status, "ok".to_owned())
-    } else {
-        (status, lines)
-    }
+    if status == StatusCode::OK { (status, "ok".to_owned()) } else { (status, lines) }
 }
 
 #[cfg(test)]
@@ -100,11 +82,7 @@ mod tests {
     use super::*;
 
     async fn probe(health: &Health, path: &str) -> (u16, String) {
-        let response = health
-            .router()
-            .oneshot(Request::get(path).body(Body::empty()).unwrap())
-            .await
-            .unwrap();
+        let response = health.router().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), 10_000).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -116,20 +94,16 @@ mod tests {
         assert_eq!(probe(&health, "/readyz").await, (200, "ok".into()));
         let synced = Arc::new(AtomicBool::new(false));
         let seen = synced.clone();
-        health.ready_when("views", move || {
-            if seen.load(Ordering::Relaxed) {
-                Ok(())
-            } else {
-                Err("not synced".into())
-            }
-        });
+        health.ready_when(
+            "views",
+            move || {
+                if seen.load(Ordering::Relaxed) { Ok(()) } else { Err("not synced".into()) }
+            },
+        );
         health.ready_when("other", || Ok(()));
         let (status, text) = probe(&health, "/readyz").await;
         assert_eq!(status, 500);
-        assert!(
-            text.contains("[-]views failed: not synced") && text.contains("[+]other ok"),
-            "{text}"
-        );
+        assert!(text.contains("[-]views failed: not synced") && text.contains("[+]other ok"), "{text}");
         assert_eq!(probe(&health, "/healthz").await.0, 200);
         synced.store(true, Ordering::Relaxed);
         assert_eq!(probe(&health, "/readyz").await.0, 200);

@@ -10,8 +10,11 @@
 //! | [`recovery`] | the stored form of objects, and how a stored one is made fit for this cluster |
 //! | [`status`] | the status, pure |
 
+pub mod act;
+pub mod controller;
 pub mod decide;
 pub mod evidence;
+pub mod observe;
 pub mod order;
 pub mod owner;
 pub mod plan;

@@ -144,6 +144,15 @@ pub enum Action {
         /// What permits it.
         evidence: ClusterData,
     },
+    /// Allows the storage to force a promotion that it refused otherwise. Only in a failover.
+    AllowForce {
+        /// The replication.
+        id: ObjectId,
+        /// Its generation; the consent holds for this one alone.
+        generation: i64,
+        /// What permits it.
+        evidence: ClusterData,
+    },
     /// Turns a claim's replication to secondary: whatever is written afterwards is lost.
     Demote {
         /// The replication.
@@ -199,6 +208,60 @@ pub enum Action {
         /// The marker.
         marker: String,
     },
+}
+
+impl Action {
+    /// Its name, as it stands in logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::HoldGroup(_) => "HoldGroup",
+            Self::ReleaseGroup(_) => "ReleaseGroup",
+            Self::ClaimEpoch => "ClaimEpoch",
+            Self::PurgeStores { .. } => "PurgeStores",
+            Self::CreateVolume(_) => "CreateVolume",
+            Self::AdoptVolume { .. } => "AdoptVolume",
+            Self::CreateClaim(_) => "CreateClaim",
+            Self::RetainVolume(_) => "RetainVolume",
+            Self::NoteDestination { .. } => "NoteDestination",
+            Self::ProtectClaim { .. } => "ProtectClaim",
+            Self::StartReplication { .. } => "StartReplication",
+            Self::Promote { .. } => "Promote",
+            Self::AllowForce { .. } => "AllowForce",
+            Self::Demote { .. } => "Demote",
+            Self::SetAutoResync { .. } => "SetAutoResync",
+            Self::StopReplication { .. } => "StopReplication",
+            Self::ReleaseVolume { .. } => "ReleaseVolume",
+            Self::ReleaseClaim { .. } => "ReleaseClaim",
+            Self::MarkClaimStored { .. } => "MarkClaimStored",
+            Self::MarkVolumeStored { .. } => "MarkVolumeStored",
+        }
+    }
+
+    /// The object that it is about, as it stands in logs.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match self {
+            Self::ClaimEpoch => "every store".to_owned(),
+            Self::PurgeStores { profiles } => profiles.join(", "),
+            Self::CreateVolume(volume) => ObjectKey::of(&**volume).to_string(),
+            Self::CreateClaim(claim) => ObjectKey::of(&**claim).to_string(),
+            Self::StartReplication { claim, .. } => claim.to_string(),
+            Self::HoldGroup(id) | Self::ReleaseGroup(id) | Self::RetainVolume(id) => id.key.to_string(),
+            Self::AdoptVolume { id, .. }
+            | Self::NoteDestination { id, .. }
+            | Self::ProtectClaim { id, .. }
+            | Self::Promote { id, .. }
+            | Self::AllowForce { id, .. }
+            | Self::Demote { id, .. }
+            | Self::SetAutoResync { id, .. }
+            | Self::StopReplication { id, .. }
+            | Self::ReleaseVolume { id, .. }
+            | Self::ReleaseClaim { id, .. }
+            | Self::MarkClaimStored { id, .. }
+            | Self::MarkVolumeStored { id, .. } => id.key.to_string(),
+        }
+    }
 }
 
 /// A condition to be.

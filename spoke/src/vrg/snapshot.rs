@@ -194,6 +194,8 @@ pub struct Replication {
     pub wanted: String,
     /// `spec.autoResync`.
     pub auto_resync: bool,
+    /// The generation for which a forced promotion is allowed, as its annotation has it; empty for none.
+    pub force_consent: String,
     /// `status.observedGeneration`.
     pub observed_generation: i64,
     /// `status.state`.

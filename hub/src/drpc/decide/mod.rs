@@ -27,7 +27,6 @@ use kaedama_shared::api::{DRState, Progression};
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
 use super::dr_type::dr_type;
-use super::facts;
 use super::plan::{Action, Plan, Verdict};
 use super::snapshot::Snapshot;
 use course::Course;
@@ -182,9 +181,4 @@ fn accept(draft: &mut Draft<'_>, current: &ActionRecord, mut new: ActionRecord) 
 /// The cluster that the application lives on by the record: the target once it was told to be primary.
 pub(super) fn home(record: &ActionRecord) -> &str {
     if draft::is_committed(record) || record.from.is_empty() { &record.to } else { &record.from }
-}
-
-/// True where the VRG reported by the home of the record is a ready primary.
-pub(super) fn is_home_ready(s: &Snapshot, record: &ActionRecord) -> bool {
-    s.site(home(record)).and_then(|site| site.vrg.present()).is_some_and(facts::is_ready_primary)
 }

@@ -105,19 +105,14 @@ impl FieldSet {
     fn extend(&mut self, other: &Self) {
         self.members.extend(other.members.iter().cloned());
         for (element, child) in &other.children {
-            self.children
-                .entry(element.clone())
-                .or_default()
-                .extend(child);
+            self.children.entry(element.clone()).or_default().extend(child);
         }
     }
 
     /// Paths in both.
     pub fn intersection(&self, other: &Self) -> Self {
-        let mut out = Self {
-            members: self.members.intersection(&other.members).cloned().collect(),
-            children: BTreeMap::new(),
-        };
+        let mut out =
+            Self { members: self.members.intersection(&other.members).cloned().collect(), children: BTreeMap::new() };
         for (element, child) in &self.children {
             if let Some(theirs) = other.children.get(element) {
                 let both = child.intersection(theirs);
@@ -140,10 +135,8 @@ impl FieldSet {
     }
 
     fn subtract(&self, other: &Self, recursive: bool) -> Self {
-        let mut out = Self {
-            members: self.members.difference(&other.members).cloned().collect(),
-            children: BTreeMap::new(),
-        };
+        let mut out =
+            Self { members: self.members.difference(&other.members).cloned().collect(), children: BTreeMap::new() };
         for (element, child) in &self.children {
             if recursive && other.members.contains(element) {
                 continue;

@@ -84,13 +84,7 @@ impl ManagedEntry {
     }
 
     /// Whether the entry is that of a writer. Appliers are the same across versions.
-    pub(super) fn is(
-        &self,
-        manager: &str,
-        operation: Operation,
-        api_version: &str,
-        subresource: &str,
-    ) -> bool {
+    pub(super) fn is(&self, manager: &str, operation: Operation, api_version: &str, subresource: &str) -> bool {
         self.manager == manager
             && self.operation == operation
             && self.subresource == subresource
@@ -118,23 +112,26 @@ pub(super) fn decode(raw: Option<&Value>) -> Option<Vec<ManagedEntry>> {
     }
 }
 
+/// The applier's entry among raw ones, decoded alone.
+pub(super) fn find_applier(raw: &Value, manager: &str, subresource: &str) -> Option<ManagedEntry> {
+    let is =
+        |entry: &Value, name: &str, wanted: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default() == wanted;
+    raw.as_array()?
+        .iter()
+        .find(|e| is(e, "manager", manager) && is(e, "operation", "Apply") && is(e, "subresource", subresource))
+        .and_then(ManagedEntry::decode)
+}
+
 /// The value of the entries, in the server's order: appliers first, then by time, name, version, subresource.
 pub(super) fn encode(mut entries: Vec<ManagedEntry>) -> Value {
     entries.sort_by(|a, b| {
-        (
-            a.operation,
-            &a.time,
-            &a.manager,
-            &a.api_version,
-            &a.subresource,
-        )
-            .cmp(&(
-                b.operation,
-                &b.time,
-                &b.manager,
-                &b.api_version,
-                &b.subresource,
-            ))
+        (a.operation, &a.time, &a.manager, &a.api_version, &a.subresource).cmp(&(
+            b.operation,
+            &b.time,
+            &b.manager,
+            &b.api_version,
+            &b.subresource,
+        ))
     });
     Value::Array(entries.iter().map(ManagedEntry::encode).collect())
 }
@@ -154,12 +151,7 @@ const BUCKET: &str = "ancient-changes";
 
 /// Puts the oldest Update entries together in one bucket per version, when there are too many.
 pub(super) fn cap(entries: &mut Vec<ManagedEntry>) {
-    let updates = |entries: &[ManagedEntry]| {
-        entries
-            .iter()
-            .filter(|e| e.operation == Operation::Update)
-            .count()
-    };
+    let updates = |entries: &[ManagedEntry]| entries.iter().filter(|e| e.operation == Operation::Update).count();
     if updates(entries) <= MAX_UPDATE_ENTRIES {
         return;
     }
@@ -178,10 +170,7 @@ pub(super) fn cap(entries: &mut Vec<ManagedEntry>) {
                 }
                 None => {
                     let version = entry.api_version.clone();
-                    let bucket = ManagedEntry {
-                        manager: BUCKET.to_owned(),
-                        ..entry
-                    };
+                    let bucket = ManagedEntry { manager: BUCKET.to_owned(), ..entry };
                     buckets.insert(version, bucket);
                 }
             }
@@ -201,26 +190,16 @@ pub(super) fn time_text(now: Timestamp) -> String {
 /// The message of a 409 for conflicts.
 pub(super) fn conflict_message(conflicts: &[Conflict]) -> String {
     if let [only] = conflicts {
-        return format!(
-            "Apply failed with 1 conflict: conflict with {}: {}",
-            only.manager, only.field
-        );
+        return format!("Apply failed with 1 conflict: conflict with {}: {}", only.manager, only.field);
     }
     let mut by_manager: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for conflict in conflicts {
-        by_manager
-            .entry(&conflict.manager)
-            .or_default()
-            .push(&conflict.field);
+        by_manager.entry(&conflict.manager).or_default().push(&conflict.field);
     }
     let mut lines = Vec::new();
     for (manager, fields) in by_manager {
         lines.push(format!("conflicts with {manager}:"));
         lines.extend(fields.iter().map(|field| format!("- {field}")));
     }
-    format!(
-        "Apply failed with {} conflicts: {}",
-        conflicts.len(),
-        lines.join("\n")
-    )
+    format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
 }

@@ -9,9 +9,7 @@ use std::collections::BTreeSet;
 /// Merges `config` into `live`; where both have a leaf, the configuration's stands.
 pub(super) fn merge(types: TypeInfo<'_>, live: Option<&Value>, config: &Value) -> Value {
     match (live, config) {
-        (Some(Value::Object(live)), Value::Object(config))
-            if types.map_kind() == MapKind::Granular =>
-        {
+        (Some(Value::Object(live)), Value::Object(config)) if types.map_kind() == MapKind::Granular => {
             let mut out = live.clone();
             for (name, value) in config {
                 let child = types.field(name).unwrap_or_else(|| types.untyped());
@@ -20,9 +18,7 @@ pub(super) fn merge(types: TypeInfo<'_>, live: Option<&Value>, config: &Value) -
             }
             Value::Object(out)
         }
-        (Some(live @ Value::Array(_)), Value::Array(items))
-            if types.list_kind() != ListKind::Atomic =>
-        {
+        (Some(live @ Value::Array(_)), Value::Array(items)) if types.list_kind() != ListKind::Atomic => {
             Value::Array(merge_list(types, live, items))
         }
         // A null is no statement about a granular map or list that is there.
@@ -40,20 +36,32 @@ pub(super) fn merge(types: TypeInfo<'_>, live: Option<&Value>, config: &Value) -
     }
 }
 
+/// Whether merging `config` would leave `live` as it is. Objects are compared in place, because this is asked of every
+/// apply of every reconcile.
+pub(super) fn holds_already(types: TypeInfo<'_>, live: &Value, config: &Value) -> bool {
+    match (live, config) {
+        (Value::Object(live), Value::Object(config)) if types.map_kind() == MapKind::Granular => {
+            config.iter().all(|(name, value)| {
+                let child = types.field(name).unwrap_or_else(|| types.untyped());
+                live.get(name).is_some_and(|have| holds_already(child, have, value))
+            })
+        }
+        (Value::Array(_), Value::Array(_)) if types.list_kind() != ListKind::Atomic => {
+            live == config || merge(types, Some(live), config) == *live
+        }
+        _ => live == config,
+    }
+}
+
 /// The order of the configuration stands; items that only the live list has keep their place among the others.
 fn merge_list(types: TypeInfo<'_>, live: &Value, config: &[Value]) -> Vec<Value> {
-    let elements = |items: &[Value]| -> Vec<Option<PathElement>> {
-        items.iter().map(|item| item_element(types, item)).collect()
-    };
+    let elements =
+        |items: &[Value]| -> Vec<Option<PathElement>> { items.iter().map(|item| item_element(types, item)).collect() };
     let left_items = live.as_array().map_or(&[][..], Vec::as_slice);
     let (left, right) = (elements(left_items), elements(config));
     let by_element = index(types, Some(live));
     let in_right: BTreeSet<&PathElement> = right.iter().flatten().collect();
-    let mut shared = right
-        .iter()
-        .flatten()
-        .filter(|e| by_element.contains_key(*e))
-        .peekable();
+    let mut shared = right.iter().flatten().filter(|e| by_element.contains_key(*e)).peekable();
 
     let mut out = Vec::with_capacity(left.len().max(right.len()));
     let (mut l, mut r) = (0, 0);
@@ -97,12 +105,7 @@ fn merge_list(types: TypeInfo<'_>, live: &Value, config: &[Value]) -> Vec<Value>
 
 /// Removes from `merged` what the manager applied last time (`last`), does not apply now, and nobody else owns.
 /// `owned` is everything that is owned now, the new configuration included.
-pub(super) fn prune(
-    types: TypeInfo<'_>,
-    merged: Value,
-    last: &FieldSet,
-    owned: &FieldSet,
-) -> Value {
+pub(super) fn prune(types: TypeInfo<'_>, merged: Value, last: &FieldSet, owned: &FieldSet) -> Value {
     let last_named = named_members(types, last);
     let removed = remove(types, &merged, &last_named).unwrap_or(Value::Object(Map::new()));
     let merged_set = named_members(types, &field_set_lenient(types, &merged));
@@ -118,10 +121,7 @@ pub(super) fn prune(
 
 /// The set with every named field that has something below it as a member of its own.
 fn named_members(types: TypeInfo<'_>, set: &FieldSet) -> FieldSet {
-    let mut out = FieldSet {
-        members: set.members.clone(),
-        ..FieldSet::default()
-    };
+    let mut out = FieldSet { members: set.members.clone(), ..FieldSet::default() };
     for (element, child) in &set.children {
         let below = match element {
             PathElement::Field(name) => {
@@ -132,8 +132,7 @@ fn named_members(types: TypeInfo<'_>, set: &FieldSet) -> FieldSet {
             }
             _ => types.item(),
         };
-        out.children
-            .insert(element.clone(), named_members(below, child));
+        out.children.insert(element.clone(), named_members(below, child));
     }
     out
 }
@@ -150,11 +149,7 @@ fn remove(types: TypeInfo<'_>, value: &Value, set: &FieldSet) -> Option<Value> {
                 }
                 let kept = match set.children.get(&element) {
                     None => Some(field.clone()),
-                    Some(below) => remove(
-                        types.field(name).unwrap_or_else(|| types.untyped()),
-                        field,
-                        below,
-                    ),
+                    Some(below) => remove(types.field(name).unwrap_or_else(|| types.untyped()), field, below),
                 };
                 if let Some(kept) = kept {
                     out.insert(name.clone(), kept);

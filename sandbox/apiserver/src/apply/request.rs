@@ -2,7 +2,7 @@
 
 use super::fieldset::{FieldSet, PathElement, display_path};
 use super::managed::{self, ManagedEntry, Operation};
-use super::merge::{merge, prune};
+use super::merge::{holds_already, merge, prune};
 use super::typed::{Comparison, compare, field_set};
 use crate::schema::TypeInfo;
 use jiff::Timestamp;
@@ -127,8 +127,18 @@ pub fn apply(
         .recursive_difference(&reset);
 
     let stored = live.and_then(|l| l.pointer("/metadata/managedFields"));
+    // What reconcilers do most of the time: apply once more what is there already.
+    if let (Some(live), Some(stored)) = (live, stored)
+        && managed::find_applier(stored, writer.manager, writer.subresource)
+            .is_some_and(|own| own.fields == set && own.api_version == writer.api_version)
+        && holds_already(types, live, &wanted)
+    {
+        return Ok(live.clone());
+    }
+
     let before = live.map(without_managed_fields);
-    let mut entries = managed::decode(stored).unwrap_or_default();
+    let original = managed::decode(stored).unwrap_or_default();
+    let mut entries = original.clone();
     if let Some(before) = &before
         && entries.is_empty()
     {
@@ -136,21 +146,13 @@ pub fn apply(
     }
 
     let mut merged = merge(types, before.as_ref(), &wanted);
-    let own = entries.iter().position(|e| {
-        e.is(
-            writer.manager,
-            Operation::Apply,
-            writer.api_version,
-            writer.subresource,
-        )
-    });
+    let own =
+        entries.iter().position(|e| e.is(writer.manager, Operation::Apply, writer.api_version, writer.subresource));
     let last = own.map(|i| entries.remove(i));
     if let Some(last) = &last
         && !last.fields.difference(&set).is_empty()
     {
-        let owned = entries
-            .iter()
-            .fold(set.clone(), |all, e| all.union(&e.fields));
+        let owned = entries.iter().fold(set.clone(), |all, e| all.union(&e.fields));
         merged = prune(types, merged, &last.fields, &owned);
     }
     keep_system_metadata(before.as_ref(), &mut merged);
@@ -164,8 +166,7 @@ pub fn apply(
         }
     }
     if !set.is_empty() {
-        let kept =
-            last.filter(|l| unchanged && l.fields == set && l.api_version == writer.api_version);
+        let kept = last.filter(|l| unchanged && l.fields == set && l.api_version == writer.api_version);
         entries.push(kept.unwrap_or_else(|| ManagedEntry {
             manager: writer.manager.to_owned(),
             operation: Operation::Apply,
@@ -175,7 +176,7 @@ pub fn apply(
             fields: set,
         }));
     }
-    put_managed_fields(&mut merged, entries, stored);
+    put_managed_fields(&mut merged, entries, stored, &original);
     Ok(merged)
 }
 
@@ -187,10 +188,7 @@ pub fn apply(
 /// are, so that a write without effect leaves an object equal to `old`.
 pub fn track_update(types: TypeInfo<'_>, old: Option<&Value>, new: &mut Value, writer: Writer<'_>) {
     let stored = old.and_then(|o| o.pointer("/metadata/managedFields"));
-    let given = new
-        .pointer_mut("/metadata")
-        .and_then(Value::as_object_mut)
-        .and_then(|m| m.remove("managedFields"));
+    let given = new.pointer_mut("/metadata").and_then(Value::as_object_mut).and_then(|m| m.remove("managedFields"));
     // Through a subresource a client has no say about managedFields.
     let given = given.filter(|g| !g.is_null() && (writer.subresource.is_empty() || old.is_none()));
     if let Some(given) = &given
@@ -199,11 +197,12 @@ pub fn track_update(types: TypeInfo<'_>, old: Option<&Value>, new: &mut Value, w
     {
         return;
     }
+    let original = managed::decode(stored).unwrap_or_default();
     let mut entries = given
         .as_ref()
         .and_then(|g| managed::decode(Some(g)))
         .filter(|e| !e.is_empty())
-        .unwrap_or_else(|| managed::decode(stored).unwrap_or_default());
+        .unwrap_or_else(|| original.clone());
     if old.is_some() && entries.is_empty() {
         // Somebody cleared the entries: nothing is tracked until the next apply, which then finds out.
         return;
@@ -214,31 +213,21 @@ pub fn track_update(types: TypeInfo<'_>, old: Option<&Value>, new: &mut Value, w
         // A create is compared with an empty object, so that every field is the creator's.
         let nothing = json!({});
         let reset = writer.reset_fields();
-        let comparison =
-            compare(types, Some(before.as_ref().unwrap_or(&nothing)), Some(new)).excluding(&reset);
+        let comparison = compare(types, Some(before.as_ref().unwrap_or(&nothing)), Some(new)).excluding(&reset);
         yield_fields(&mut entries, &comparison);
-        let gained = comparison
-            .modified
-            .union(&comparison.added)
-            .difference(&system_fields());
+        let gained = comparison.modified.union(&comparison.added).difference(&system_fields());
         if !gained.is_empty() {
             own(&mut entries, writer, gained);
         }
         managed::cap(&mut entries);
     }
-    put_managed_fields(new, entries, stored);
+    put_managed_fields(new, entries, stored, &original);
 }
 
 fn own(entries: &mut Vec<ManagedEntry>, writer: Writer<'_>, gained: FieldSet) {
     let time = Some(managed::time_text(writer.now));
-    let mine = entries.iter_mut().find(|e| {
-        e.is(
-            writer.manager,
-            Operation::Update,
-            writer.api_version,
-            writer.subresource,
-        )
-    });
+    let mine =
+        entries.iter_mut().find(|e| e.is(writer.manager, Operation::Update, writer.api_version, writer.subresource));
     match mine {
         Some(entry) => {
             entry.fields = entry.fields.union(&gained);
@@ -262,10 +251,7 @@ fn yield_fields(entries: &mut Vec<ManagedEntry>, comparison: &Comparison) -> Vec
     for entry in entries.iter_mut() {
         let lost = entry.fields.intersection(&changed);
         for path in lost.paths() {
-            conflicts.push(Conflict {
-                manager: entry.words(),
-                field: display_path(&path),
-            });
+            conflicts.push(Conflict { manager: entry.words(), field: display_path(&path) });
         }
         if !lost.is_empty() {
             entry.fields = entry.fields.difference(&lost);
@@ -299,15 +285,11 @@ fn before_first_apply(
 
 fn configuration(config: &Value) -> Result<Value, ApplyError> {
     let Some(fields) = config.as_object() else {
-        return Err(ApplyError::BadRequest(
-            "the apply patch is not an object".to_owned(),
-        ));
+        return Err(ApplyError::BadRequest("the apply patch is not an object".to_owned()));
     };
     let managed = config.pointer("/metadata/managedFields");
     if managed.is_some_and(|m| !m.is_null() && m.as_array().is_none_or(|list| !list.is_empty())) {
-        return Err(ApplyError::BadRequest(
-            "metadata.managedFields must be nil".to_owned(),
-        ));
+        return Err(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned()));
     }
     let mut wanted = fields.clone();
     if let Some(metadata) = wanted.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -317,12 +299,7 @@ fn configuration(config: &Value) -> Result<Value, ApplyError> {
 }
 
 fn schema_message(config: &Value, errors: &[String]) -> String {
-    let text = |pointer: &str| {
-        config
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let version = text("/apiVersion");
     let slash = if version.contains('/') { "" } else { "/" };
     let what = match errors {
@@ -372,9 +349,7 @@ fn without_managed_fields(object: &Value) -> Value {
     for (name, value) in fields {
         let copy = match value.as_object() {
             Some(metadata) if name == "metadata" => {
-                let kept = metadata
-                    .iter()
-                    .filter(|(n, _)| n.as_str() != "managedFields");
+                let kept = metadata.iter().filter(|(n, _)| n.as_str() != "managedFields");
                 Value::Object(kept.map(|(n, v)| (n.clone(), v.clone())).collect())
             }
             _ => value.clone(),
@@ -397,37 +372,33 @@ fn keep_system_metadata(before: Option<&Value>, merged: &mut Value) {
         "deletionGracePeriodSeconds",
         "selfLink",
     ] {
-        match before
-            .and_then(|b| b.get("metadata"))
-            .and_then(|m| m.get(name))
-        {
+        match before.and_then(|b| b.get("metadata")).and_then(|m| m.get(name)) {
             Some(value) => metadata.insert(name.to_owned(), value.clone()),
             None => metadata.remove(name),
         };
     }
 }
 
-fn put_managed_fields(object: &mut Value, entries: Vec<ManagedEntry>, stored: Option<&Value>) {
-    let Some(metadata) = object.as_object_mut().and_then(|o| {
-        o.entry("metadata")
-            .or_insert_with(|| json!({}))
-            .as_object_mut()
-    }) else {
+/// Writes the entries. The stored value stays when it says the same, whatever its order or spelling.
+fn put_managed_fields(
+    object: &mut Value,
+    entries: Vec<ManagedEntry>,
+    stored: Option<&Value>,
+    original: &[ManagedEntry],
+) {
+    let Some(metadata) =
+        object.as_object_mut().and_then(|o| o.entry("metadata").or_insert_with(|| json!({})).as_object_mut())
+    else {
         return;
     };
     if entries.is_empty() {
         metadata.remove("managedFields");
         return;
     }
-    // The stored value is kept when it says the same, whatever its order or spelling.
+    let same = entries.len() == original.len() && entries.iter().all(|e| original.contains(e));
     let value = match stored {
-        Some(stored) if same_entries(stored, &entries) => stored.clone(),
+        Some(stored) if same => stored.clone(),
         _ => managed::encode(entries),
     };
     metadata.insert("managedFields".to_owned(), value);
-}
-
-fn same_entries(stored: &Value, entries: &[ManagedEntry]) -> bool {
-    managed::decode(Some(stored))
-        .is_some_and(|old| old.len() == entries.len() && old.iter().all(|e| entries.contains(e)))
 }

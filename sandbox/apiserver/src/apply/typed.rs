@@ -1,6 +1,6 @@
 //! Walks over typed values: the set of fields of a value, and the comparison of two values.
 
-use super::fieldset::{FieldSet, PathElement, display_path};
+use super::fieldset::{FieldSet, PathElement};
 use crate::schema::{ListKind, MapKind, TypeInfo};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -34,14 +34,29 @@ pub(super) fn item_element(types: TypeInfo<'_>, item: &Value) -> Option<PathElem
             let item_type = types.item();
             let mut key: BTreeMap<&str, &Value> = BTreeMap::new();
             for name in keys {
-                let value = fields
-                    .get(name)
-                    .filter(|v| !v.is_null())
-                    .or_else(|| item_type.field_default(name))?;
+                let value = fields.get(name).filter(|v| !v.is_null()).or_else(|| item_type.field_default(name))?;
                 key.insert(name, value);
             }
             serde_json::to_string(&key).ok().map(PathElement::Key)
         }
+    }
+}
+
+/// The way from the root to a value, on the stack: it is written out only when there is an error to report.
+struct Trail<'a> {
+    parent: Option<&'a Trail<'a>>,
+    element: Option<&'a PathElement>,
+}
+
+impl Trail<'_> {
+    const ROOT: Trail<'static> = Trail { parent: None, element: None };
+
+    fn display(&self) -> String {
+        let mut out = self.parent.map(Trail::display).unwrap_or_default();
+        if let Some(element) = self.element {
+            out.push_str(&element.to_string());
+        }
+        out
     }
 }
 
@@ -52,28 +67,24 @@ pub(super) fn item_element(types: TypeInfo<'_>, item: &Value) -> Option<PathElem
 pub(super) fn field_set(types: TypeInfo<'_>, value: &Value) -> Result<FieldSet, Vec<String>> {
     let mut set = FieldSet::default();
     let mut errors = Vec::new();
-    collect(types, value, &mut set, &mut Vec::new(), &mut errors);
-    if errors.is_empty() {
-        Ok(set)
-    } else {
-        Err(errors)
-    }
+    collect(types, value, &mut set, &Trail::ROOT, &mut errors);
+    if errors.is_empty() { Ok(set) } else { Err(errors) }
 }
 
 /// The fields of a value that is known to fit, or near enough.
 pub(super) fn field_set_lenient(types: TypeInfo<'_>, value: &Value) -> FieldSet {
     let mut set = FieldSet::default();
-    collect(types, value, &mut set, &mut Vec::new(), &mut Vec::new());
+    collect(types, value, &mut set, &Trail::ROOT, &mut Vec::new());
     set
 }
 
-/// Collects into `set`, which is relative to `path`. Returns true when the value itself is the leaf, which its parent
+/// Collects into `set`, which is relative to `trail`. Returns true when the value itself is the leaf, which its parent
 /// has to own.
 fn collect(
     types: TypeInfo<'_>,
     value: &Value,
     set: &mut FieldSet,
-    path: &mut Vec<PathElement>,
+    trail: &Trail<'_>,
     errors: &mut Vec<String>,
 ) -> bool {
     match value {
@@ -83,26 +94,16 @@ fn collect(
             }
             for (name, field) in fields {
                 let Some(child) = types.field(name) else {
-                    path.push(PathElement::Field(name.clone()));
-                    errors.push(format!(
-                        "{}: field not declared in schema",
-                        display_path(path)
-                    ));
-                    path.pop();
+                    errors.push(format!("{}.{name}: field not declared in schema", trail.display()));
                     continue;
                 };
                 let element = PathElement::Field(name.clone());
-                path.push(element.clone());
                 let mut below = FieldSet::default();
-                let leaf = collect(child, field, &mut below, path, errors);
-                path.pop();
+                let here = Trail { parent: Some(trail), element: Some(&element) };
+                let leaf = collect(child, field, &mut below, &here, errors);
                 let empty = field.is_null() || field.as_object().is_some_and(Map::is_empty);
-                if leaf || empty || !types.is_named_field(name) {
-                    set.members.insert(element.clone());
-                }
-                if !below.is_empty() {
-                    set.children.insert(element, below);
-                }
+                let member = leaf || empty || !types.is_named_field(name);
+                add(set, element, member, below);
             }
             false
         }
@@ -116,29 +117,38 @@ fn collect(
                     let missing = missing_key(types, kind, item);
                     errors.push(format!(
                         "{}: element {i}: associative list with keys has an element that omits key field \"{missing}\" (and doesn't have default value)",
-                        display_path(path)
+                        trail.display()
                     ));
                     continue;
                 };
                 if set.members.contains(&element) {
-                    errors.push(format!(
-                        "{}: duplicate entries for key {element}",
-                        display_path(path)
-                    ));
+                    errors.push(format!("{}: duplicate entries for key {element}", trail.display()));
                     continue;
                 }
-                path.push(element.clone());
                 let mut below = FieldSet::default();
-                collect(types.item(), item, &mut below, path, errors);
-                path.pop();
-                set.members.insert(element.clone());
-                if !below.is_empty() {
-                    set.children.insert(element, below);
-                }
+                let here = Trail { parent: Some(trail), element: Some(&element) };
+                collect(types.item(), item, &mut below, &here, errors);
+                add(set, element, true, below);
             }
             false
         }
         _ => true,
+    }
+}
+
+fn add(set: &mut FieldSet, element: PathElement, member: bool, below: FieldSet) {
+    match (member, below.is_empty()) {
+        (true, true) => {
+            set.members.insert(element);
+        }
+        (true, false) => {
+            set.members.insert(element.clone());
+            set.children.insert(element, below);
+        }
+        (false, false) => {
+            set.children.insert(element, below);
+        }
+        (false, true) => {}
     }
 }
 
@@ -220,9 +230,7 @@ fn walk_object(
     let empty = Map::new();
     let before = old.and_then(Value::as_object).unwrap_or(&empty);
     let after = new.and_then(Value::as_object).unwrap_or(&empty);
-    let names = before
-        .keys()
-        .chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
     for name in names {
         let (a, b) = (before.get(name), after.get(name));
         if a == b {
@@ -246,13 +254,7 @@ fn walk_list(
     let after = index(types, new);
     for (element, a) in &before {
         path.push(element.clone());
-        walk(
-            types.item(),
-            Some(a),
-            after.get(element).copied(),
-            path,
-            out,
-        );
+        walk(types.item(), Some(a), after.get(element).copied(), path, out);
         path.pop();
     }
     for (element, b) in &after {
@@ -265,10 +267,7 @@ fn walk_list(
 }
 
 /// List items by path element; of duplicates the first.
-pub(super) fn index<'v>(
-    types: TypeInfo<'_>,
-    list: Option<&'v Value>,
-) -> BTreeMap<PathElement, &'v Value> {
+pub(super) fn index<'v>(types: TypeInfo<'_>, list: Option<&'v Value>) -> BTreeMap<PathElement, &'v Value> {
     let mut out = BTreeMap::new();
     for item in list.and_then(Value::as_array).into_iter().flatten() {
         if let Some(element) = item_element(types, item) {

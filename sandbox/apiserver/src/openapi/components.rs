@@ -14,15 +14,9 @@ pub(super) struct Style {
     pub(super) wrap_references: bool,
 }
 
-pub(super) const V3: Style = Style {
-    prefix: "#/components/schemas/",
-    wrap_references: true,
-};
+pub(super) const V3: Style = Style { prefix: "#/components/schemas/", wrap_references: true };
 
-pub(super) const V2: Style = Style {
-    prefix: "#/definitions/",
-    wrap_references: false,
-};
+pub(super) const V2: Style = Style { prefix: "#/definitions/", wrap_references: false };
 
 impl Style {
     pub(super) fn reference(self, name: &str) -> Value {
@@ -52,10 +46,7 @@ pub(super) struct Components {
 
 impl Components {
     pub(super) fn new(style: Style) -> Self {
-        Self {
-            style,
-            out: Map::new(),
-        }
+        Self { style, out: Map::new() }
     }
 
     pub(super) fn finish(self) -> Map<String, Value> {
@@ -132,15 +123,9 @@ impl Components {
             return;
         }
         if self.style.wrap_references && name.ends_with(".Quantity") {
-            fields.insert(
-                "oneOf".to_owned(),
-                json!([{"type": "string"}, {"type": "number"}]),
-            );
+            fields.insert("oneOf".to_owned(), json!([{"type": "string"}, {"type": "number"}]));
         } else if self.style.wrap_references {
-            fields.insert(
-                "oneOf".to_owned(),
-                json!([{"type": "integer"}, {"type": "string"}]),
-            );
+            fields.insert("oneOf".to_owned(), json!([{"type": "integer"}, {"type": "string"}]));
             fields.insert("format".to_owned(), json!("int-or-string"));
         } else {
             fields.insert("type".to_owned(), json!("string"));
@@ -167,12 +152,7 @@ impl Components {
                         Some(text) => json!({"description": text, "$ref": reference["$ref"]}),
                     };
                 }
-                Value::Object(
-                    fields
-                        .iter()
-                        .map(|(k, v)| (k.clone(), self.converted(v)))
-                        .collect(),
-                )
+                Value::Object(fields.iter().map(|(k, v)| (k.clone(), self.converted(v))).collect())
             }
             Value::Array(items) => Value::Array(items.iter().map(|v| self.converted(v)).collect()),
             other => other.clone(),
@@ -187,9 +167,7 @@ impl Components {
         if !schema.is_object() {
             schema = json!({"type": "object"});
         }
-        let fields = schema
-            .as_object_mut()
-            .map(|f| f.entry("properties").or_insert_with(|| json!({})));
+        let fields = schema.as_object_mut().map(|f| f.entry("properties").or_insert_with(|| json!({})));
         if let Some(properties) = fields.and_then(Value::as_object_mut) {
             properties.insert(
                 "apiVersion".to_owned(),
@@ -234,13 +212,7 @@ fn reduce_for_v2(schema: &mut Value) {
                     fields.remove(keyword);
                 }
                 if untyped {
-                    for keyword in [
-                        "type",
-                        "properties",
-                        "items",
-                        "additionalProperties",
-                        "required",
-                    ] {
+                    for keyword in ["type", "properties", "items", "additionalProperties", "required"] {
                         fields.remove(keyword);
                     }
                 }

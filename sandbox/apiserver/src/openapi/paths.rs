@@ -20,37 +20,19 @@ pub(super) fn add(doc: &ResourceDoc, out: &mut Map<String, Value>) {
 
     let mut item = Map::new();
     if has("list") {
-        item.insert(
-            "get".to_owned(),
-            operation(doc, "list", "", &list_parameters()),
-        );
+        item.insert("get".to_owned(), operation(doc, "list", "", &list_parameters()));
     }
     if has("create") {
-        item.insert(
-            "post".to_owned(),
-            operation(doc, "post", "", &write_parameters()),
-        );
+        item.insert("post".to_owned(), operation(doc, "post", "", &write_parameters()));
     }
     if has("deletecollection") {
-        item.insert(
-            "delete".to_owned(),
-            operation(doc, "deletecollection", "", &list_parameters()),
-        );
+        item.insert("delete".to_owned(), operation(doc, "deletecollection", "", &list_parameters()));
     }
-    out.insert(
-        collection.clone(),
-        with_parameters(item, doc.namespaced, false),
-    );
+    out.insert(collection.clone(), with_parameters(item, doc.namespaced, false));
     if doc.namespaced && has("list") {
         let mut all = Map::new();
-        all.insert(
-            "get".to_owned(),
-            operation(doc, "list", "", &list_parameters()),
-        );
-        out.insert(
-            format!("{base}/{}", doc.plural),
-            with_parameters(all, false, false),
-        );
+        all.insert("get".to_owned(), operation(doc, "list", "", &list_parameters()));
+        out.insert(format!("{base}/{}", doc.plural), with_parameters(all, false, false));
     }
     out.insert(
         format!("{collection}/{{name}}"),
@@ -65,12 +47,8 @@ pub(super) fn add(doc: &ResourceDoc, out: &mut Map<String, Value>) {
 }
 
 fn object_operations(doc: &ResourceDoc, subresource: &str, verbs: &[String]) -> Map<String, Value> {
-    const METHODS: [(&str, &str, &str); 4] = [
-        ("get", "get", "get"),
-        ("update", "put", "put"),
-        ("patch", "patch", "patch"),
-        ("delete", "delete", "delete"),
-    ];
+    const METHODS: [(&str, &str, &str); 4] =
+        [("get", "get", "get"), ("update", "put", "put"), ("patch", "patch", "patch"), ("delete", "delete", "delete")];
     let mut out = Map::new();
     for (verb, method, action) in METHODS {
         if !verbs.iter().any(|v| v == verb) {
@@ -86,10 +64,7 @@ fn object_operations(doc: &ResourceDoc, subresource: &str, verbs: &[String]) -> 
             "delete" => delete_parameters(),
             _ => write_parameters(),
         };
-        out.insert(
-            method.to_owned(),
-            operation(doc, action, subresource, &parameters),
-        );
+        out.insert(method.to_owned(), operation(doc, action, subresource, &parameters));
     }
     out
 }
@@ -104,11 +79,11 @@ fn operation(doc: &ResourceDoc, action: &str, subresource: &str, parameters: &[V
     } else {
         object.clone()
     };
-    let tag = format!(
-        "{}_{}",
-        doc.group.split('.').next().unwrap_or("core"),
-        doc.version
-    );
+    let group = match doc.group.split('.').next() {
+        None | Some("") => "core",
+        Some(short) => short,
+    };
+    let tag = format!("{group}_{}", doc.version);
     let scope = if doc.namespaced { "Namespaced" } else { "" };
     let mut out = json!({
         "tags": [tag],
@@ -168,10 +143,7 @@ fn with_parameters(mut item: Map<String, Value>, namespaced: bool, named: bool) 
         parameters.push(path("name", "name of the object"));
     }
     if namespaced {
-        parameters.push(path(
-            "namespace",
-            "object name and auth scope, such as for teams and projects",
-        ));
+        parameters.push(path("namespace", "object name and auth scope, such as for teams and projects"));
     }
     if !parameters.is_empty() {
         item.insert("parameters".to_owned(), Value::Array(parameters));
@@ -187,11 +159,7 @@ fn query(name: &str, kind: &str, text: &str) -> Value {
 }
 
 fn pretty() -> Value {
-    query(
-        "pretty",
-        "string",
-        "If 'true', then the output is pretty printed.",
-    )
+    query("pretty", "string", "If 'true', then the output is pretty printed.")
 }
 
 fn write_parameters() -> Vec<Value> {
@@ -223,11 +191,7 @@ fn delete_parameters() -> Vec<Value> {
             "string",
             "When present, indicates that modifications should not be persisted. Valid values are: All.",
         ),
-        query(
-            "gracePeriodSeconds",
-            "integer",
-            "The duration in seconds before the object should be deleted.",
-        ),
+        query("gracePeriodSeconds", "integer", "The duration in seconds before the object should be deleted."),
         query(
             "propagationPolicy",
             "string",
@@ -239,55 +203,15 @@ fn delete_parameters() -> Vec<Value> {
 fn list_parameters() -> Vec<Value> {
     vec![
         pretty(),
-        query(
-            "allowWatchBookmarks",
-            "boolean",
-            "Requests watch events of type BOOKMARK.",
-        ),
-        query(
-            "continue",
-            "string",
-            "Token of the previous page of a list in pages.",
-        ),
-        query(
-            "fieldSelector",
-            "string",
-            "A selector to restrict the list of returned objects by their fields.",
-        ),
-        query(
-            "labelSelector",
-            "string",
-            "A selector to restrict the list of returned objects by their labels.",
-        ),
-        query(
-            "limit",
-            "integer",
-            "The maximum number of objects of a page.",
-        ),
-        query(
-            "resourceVersion",
-            "string",
-            "A constraint on what resource versions a request may be served from.",
-        ),
-        query(
-            "resourceVersionMatch",
-            "string",
-            "How resourceVersion is applied to list calls.",
-        ),
-        query(
-            "sendInitialEvents",
-            "boolean",
-            "Begin a watch with synthetic events of the current state.",
-        ),
-        query(
-            "timeoutSeconds",
-            "integer",
-            "Timeout for the list or watch call, in seconds.",
-        ),
-        query(
-            "watch",
-            "boolean",
-            "Watch for changes to the described resources.",
-        ),
+        query("allowWatchBookmarks", "boolean", "Requests watch events of type BOOKMARK."),
+        query("continue", "string", "Token of the previous page of a list in pages."),
+        query("fieldSelector", "string", "A selector to restrict the list of returned objects by their fields."),
+        query("labelSelector", "string", "A selector to restrict the list of returned objects by their labels."),
+        query("limit", "integer", "The maximum number of objects of a page."),
+        query("resourceVersion", "string", "A constraint on what resource versions a request may be served from."),
+        query("resourceVersionMatch", "string", "How resourceVersion is applied to list calls."),
+        query("sendInitialEvents", "boolean", "Begin a watch with synthetic events of the current state."),
+        query("timeoutSeconds", "integer", "Timeout for the list or watch call, in seconds."),
+        query("watch", "boolean", "Watch for changes to the described resources."),
     ]
 }

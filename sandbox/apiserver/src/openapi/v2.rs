@@ -30,11 +30,7 @@ fn add_path(doc: &ResourceDoc, paths: &mut Map<String, Value>) {
     } else {
         format!("/apis/{}/{}", doc.group, doc.version)
     };
-    let namespace = if doc.namespaced {
-        "/namespaces/{namespace}"
-    } else {
-        ""
-    };
+    let namespace = if doc.namespaced { "/namespaces/{namespace}" } else { "" };
     let kind = json!({"group": doc.group, "version": doc.version, "kind": doc.kind});
     let schema = json!({"$ref": format!("#/definitions/{}", component_name(doc))});
     let mut item = Map::new();
@@ -48,11 +44,8 @@ fn add_path(doc: &ResourceDoc, paths: &mut Map<String, Value>) {
             "responses": {"200": {"description": "OK", "schema": schema}},
         });
         if verb != "get" {
-            let body = if verb == "put" {
-                schema.clone()
-            } else {
-                json!({"$ref": format!("#/definitions/{META}.Patch")})
-            };
+            let body =
+                if method == "put" { schema.clone() } else { json!({"$ref": format!("#/definitions/{META}.Patch")}) };
             let text = |name: &str| json!({"name": name, "in": "query", "type": "string", "uniqueItems": true});
             operation["parameters"] = json!([
                 {"name": "body", "in": "body", "required": true, "schema": body},
@@ -63,8 +56,5 @@ fn add_path(doc: &ResourceDoc, paths: &mut Map<String, Value>) {
         }
         item.insert(method.to_owned(), operation);
     }
-    paths.insert(
-        format!("{base}{namespace}/{}/{{name}}", doc.plural),
-        Value::Object(item),
-    );
+    paths.insert(format!("{base}{namespace}/{}/{{name}}", doc.plural), Value::Object(item));
 }

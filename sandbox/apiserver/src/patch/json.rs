@@ -31,7 +31,6 @@ pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, PatchError> {
     let operations: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|e| PatchError::BadRequest(format!("error decoding patch: {e}")))?;
     let mut out = target.clone();
-    json_patch::patch(&mut out, &operations)
-        .map_err(|_| PatchError::Unprocessable(REJECTED.to_owned()))?;
+    json_patch::patch(&mut out, &operations).map_err(|_| PatchError::Unprocessable(REJECTED.to_owned()))?;
     Ok(out)
 }

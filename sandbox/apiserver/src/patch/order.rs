@@ -25,15 +25,9 @@ impl Identity<'_> {
 
 /// Arranges `merged`: the elements that `wanted` names stand in its order, and the others are put between them, each
 /// before the first that stands behind it in `server`. Relative order within both groups is kept.
-pub(super) fn arrange(
-    merged: Vec<Value>,
-    wanted: &[Value],
-    server: &[Value],
-    identity: &Identity<'_>,
-) -> Vec<Value> {
-    let (mut named, mut others): (Vec<Value>, Vec<Value>) = merged
-        .into_iter()
-        .partition(|element| identity.position(wanted, element).is_some());
+pub(super) fn arrange(merged: Vec<Value>, wanted: &[Value], server: &[Value], identity: &Identity<'_>) -> Vec<Value> {
+    let (mut named, mut others): (Vec<Value>, Vec<Value>) =
+        merged.into_iter().partition(|element| identity.position(wanted, element).is_some());
     named.sort_by_key(|element| identity.position(wanted, element));
     others.sort_by_key(|element| identity.position(server, element));
     let mut out = Vec::with_capacity(named.len() + others.len());

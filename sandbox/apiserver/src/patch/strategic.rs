@@ -17,17 +17,11 @@ const SET_ORDER: &str = "$setElementOrder/";
 /// # Errors
 /// `BadRequest` for unknown directives or a list element without its merge key; `Unprocessable` for a patch that is not
 /// an object.
-pub fn strategic_merge_patch(
-    types: TypeInfo<'_>,
-    target: &Value,
-    patch: &Value,
-) -> Result<Value, PatchError> {
+pub fn strategic_merge_patch(types: TypeInfo<'_>, target: &Value, patch: &Value) -> Result<Value, PatchError> {
     let (Some(target), Some(patch)) = (target.as_object(), patch.as_object()) else {
         return Err(PatchError::Unprocessable(REJECTED.to_owned()));
     };
-    Ok(Value::Object(
-        merge_object(Some(types), target, patch)?.unwrap_or_default(),
-    ))
+    Ok(Value::Object(merge_object(Some(types), target, patch)?.unwrap_or_default()))
 }
 
 /// Merges objects. `None` when the patch says `$patch: delete`.
@@ -67,9 +61,7 @@ fn merge_object(
                     None => out.remove(name),
                 };
             }
-            (Some(Value::Array(old)), Value::Array(new))
-                if field.is_some_and(|f| f.patch_merges()) =>
-            {
+            (Some(Value::Array(old)), Value::Array(new)) if field.is_some_and(|f| f.patch_merges()) => {
                 let merged = merge_list(field, old, new)?;
                 out.insert(name.clone(), Value::Array(merged));
             }
@@ -107,9 +99,7 @@ fn directive(patch: &Map<String, Value>) -> Result<Option<Directive>, PatchError
         Some(Value::String(s)) if s == "delete" => Ok(Some(Directive::Delete)),
         Some(other) => Err(PatchError::BadRequest(format!(
             "unknown patch type: {} in map: {}",
-            other
-                .as_str()
-                .map_or_else(|| other.to_string(), str::to_owned),
+            other.as_str().map_or_else(|| other.to_string(), str::to_owned),
             Value::Object(patch.clone())
         ))),
     }
@@ -121,29 +111,22 @@ fn retain_keys(out: &mut Map<String, Value>, patch: &Map<String, Value>) -> Resu
     };
     let keys = list_of(keys, RETAIN_KEYS)?;
     let retained = |name: &str| keys.iter().any(|k| k.as_str() == Some(name));
-    let stray = patch
-        .iter()
-        .find(|(name, value)| !name.starts_with('$') && !value.is_null() && !retained(name));
+    let stray = patch.iter().find(|(name, value)| !name.starts_with('$') && !value.is_null() && !retained(name));
     if stray.is_some() {
-        return Err(PatchError::BadRequest(
-            "invalid patch format of retainKeys".to_owned(),
-        ));
+        return Err(PatchError::BadRequest("invalid patch format of retainKeys".to_owned()));
     }
     out.retain(|name, _| retained(name));
     Ok(())
 }
 
 fn list_of<'a>(value: &'a Value, name: &str) -> Result<&'a [Value], PatchError> {
-    value.as_array().map(Vec::as_slice).ok_or_else(|| {
-        PatchError::BadRequest(format!("invalid patch format: {name} must be a list"))
-    })
+    value
+        .as_array()
+        .map(Vec::as_slice)
+        .ok_or_else(|| PatchError::BadRequest(format!("invalid patch format: {name} must be a list")))
 }
 
-fn merge_list(
-    types: Option<TypeInfo<'_>>,
-    old: &[Value],
-    patch: &[Value],
-) -> Result<Vec<Value>, PatchError> {
+fn merge_list(types: Option<TypeInfo<'_>>, old: &[Value], patch: &[Value]) -> Result<Vec<Value>, PatchError> {
     let Some(key) = types.and_then(|t| t.patch_merge_key()) else {
         let mut merged = old.to_vec();
         let mut wanted: Vec<Value> = Vec::new();
@@ -162,9 +145,7 @@ fn merge_list(
     let mut merged = old.to_vec();
     for element in patch {
         let Some(fields) = element.as_object() else {
-            return Err(PatchError::BadRequest(format!(
-                "expected a map with merge key {key}, got: {element}"
-            )));
+            return Err(PatchError::BadRequest(format!("expected a map with merge key {key}, got: {element}")));
         };
         match directive(fields)? {
             Some(Directive::Replace) => replace = true,
@@ -198,9 +179,7 @@ fn merge_list(
 }
 
 fn no_merge_key(element: &Value, key: &str) -> PatchError {
-    PatchError::BadRequest(format!(
-        "map: {element} does not contain declared merge key: {key}"
-    ))
+    PatchError::BadRequest(format!("map: {element} does not contain declared merge key: {key}"))
 }
 
 fn set_order(
@@ -237,12 +216,7 @@ fn cleaned(value: &Value) -> Value {
         Value::Array(items) => Value::Array(
             items
                 .iter()
-                .filter(|i| {
-                    !matches!(
-                        i.get(PATCH).and_then(Value::as_str),
-                        Some("delete" | "replace")
-                    )
-                })
+                .filter(|i| !matches!(i.get(PATCH).and_then(Value::as_str), Some("delete" | "replace")))
                 .map(cleaned)
                 .collect(),
         ),

@@ -1,8 +1,7 @@
 //! The schemas of built-in kinds: k8s-openapi's, with the merge information of `builtin_lists`.
 
 use super::builtin_lists::{
-    ATOMIC_FIELDS, ATOMIC_TYPES, GRANULAR_FIELDS, KEY_DEFAULTS, LISTS, ListRow, Merge,
-    RETAIN_KEYS_FIELDS, RowTopology,
+    ATOMIC_FIELDS, ATOMIC_TYPES, GRANULAR_FIELDS, KEY_DEFAULTS, LISTS, ListRow, Merge, RETAIN_KEYS_FIELDS, RowTopology,
 };
 use super::decode;
 use super::error::FieldError;
@@ -38,10 +37,7 @@ impl BuiltinSchema {
     /// as a Pod: json: cannot unmarshal string into Go struct field PodSpec.spec.containers of type []v1.Container`.
     pub fn decode_error(&self, object: &Value) -> Option<String> {
         let error = decode::first_error(self.arena, self.root, object)?;
-        Some(format!(
-            "{} in version \"{}\" cannot be handled as a {}: {error}",
-            self.kind, self.version, self.kind
-        ))
+        Some(format!("{} in version \"{}\" cannot be handled as a {}: {error}", self.kind, self.version, self.kind))
     }
 
     /// Required fields outside `metadata` and `status` that are absent (422).
@@ -75,9 +71,7 @@ fn drop_nulls(arena: &Arena, id: NodeId, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(item) = node.items {
-                items
-                    .iter_mut()
-                    .for_each(|element| drop_nulls(arena, item, element));
+                items.iter_mut().for_each(|element| drop_nulls(arena, item, element));
             }
         }
         _ => {}
@@ -154,39 +148,24 @@ static COMPILED: LazyLock<Builtins> = LazyLock::new(|| {
     let mut compiler = Definitions::new(Arena::default());
     let mut roots = HashMap::new();
     for (name, _) in DEFINITIONS.iter() {
-        let wanted = KINDS
-            .iter()
-            .find(|(group, version, kind, _)| *name == definition_name(group, version, kind));
+        let wanted = KINDS.iter().find(|(group, version, kind, _)| *name == definition_name(group, version, kind));
         if let Some((group, version, kind, _)) = wanted {
-            roots.insert(
-                (*group, *version, *kind),
-                (compiler.definition(name), name.as_str()),
-            );
+            roots.insert((*group, *version, *kind), (compiler.definition(name), name.as_str()));
         }
     }
-    Builtins {
-        arena: compiler.arena,
-        roots,
-    }
+    Builtins { arena: compiler.arena, roots }
 });
 
-static BY_KIND: LazyLock<HashMap<(&'static str, &'static str, &'static str), BuiltinSchema>> =
-    LazyLock::new(|| {
-        COMPILED
-            .roots
-            .iter()
-            .map(|(key, (root, definition))| {
-                let schema = BuiltinSchema {
-                    arena: &COMPILED.arena,
-                    root: *root,
-                    definition,
-                    version: key.1,
-                    kind: key.2,
-                };
-                (*key, schema)
-            })
-            .collect()
-    });
+static BY_KIND: LazyLock<HashMap<(&'static str, &'static str, &'static str), BuiltinSchema>> = LazyLock::new(|| {
+    COMPILED
+        .roots
+        .iter()
+        .map(|(key, (root, definition))| {
+            let schema = BuiltinSchema { arena: &COMPILED.arena, root: *root, definition, version: key.1, kind: key.2 };
+            (*key, schema)
+        })
+        .collect()
+});
 
 fn definition_name(group: &str, version: &str, kind: &str) -> String {
     match group {
@@ -205,9 +184,7 @@ fn definition_name(group: &str, version: &str, kind: &str) -> String {
 /// The schema of a built-in kind, compiled at first use. `group` is empty for the core group.
 pub fn builtin(group: &str, version: &str, kind: &str) -> Option<&'static BuiltinSchema> {
     // The key's lifetime is longer than the arguments', so the table is asked for a key that it owns.
-    let (group, version, kind, _) = KINDS
-        .iter()
-        .find(|(g, v, k, _)| *g == group && *v == version && *k == kind)?;
+    let (group, version, kind, _) = KINDS.iter().find(|(g, v, k, _)| *g == group && *v == version && *k == kind)?;
     BY_KIND.get(&(*group, *version, *kind))
 }
 
@@ -232,10 +209,7 @@ struct Definitions {
 
 impl Definitions {
     fn new(arena: Arena) -> Self {
-        Self {
-            arena,
-            done: HashMap::new(),
-        }
+        Self { arena, done: HashMap::new() }
     }
 
     fn definition(&mut self, name: &str) -> NodeId {
@@ -277,11 +251,7 @@ impl Definitions {
         };
         node.checks.format = text("format").and_then(Format::parse);
         if let Some(required) = raw.get("required").and_then(Value::as_array) {
-            node.checks.required = required
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect();
+            node.checks.required = required.iter().filter_map(Value::as_str).map(str::to_owned).collect();
         }
         if let Some(properties) = raw.get("properties").and_then(Value::as_object) {
             for (name, child) in properties {
@@ -312,11 +282,7 @@ impl Definitions {
         let id = self.child(raw, owner);
         let here = (owner, name);
         if GRANULAR_FIELDS.contains(&here) {
-            let mut copy = Node {
-                kind: Some(Kind::Object),
-                nullable: true,
-                ..Node::default()
-            };
+            let mut copy = Node { kind: Some(Kind::Object), nullable: true, ..Node::default() };
             copy.definition = self.arena.node(id).definition;
             copy.properties = self.arena.node(id).properties.clone();
             return self.arena.push(copy);
@@ -345,14 +311,16 @@ fn apply_row(node: &mut Node, row: &ListRow) {
     };
     node.patch = match row.merge {
         Merge::Replace => PatchStrategy::default(),
-        Merge::Primitive => PatchStrategy {
-            merge: true,
-            ..PatchStrategy::default()
-        },
+        Merge::Primitive => PatchStrategy { merge: true, ..PatchStrategy::default() },
         Merge::Key(key) | Merge::RetainKey(key) => PatchStrategy {
             merge: true,
             key: Some(key.to_owned()),
             retain_keys: matches!(row.merge, Merge::RetainKey(_)),
         },
     };
+}
+
+#[cfg(test)]
+pub(super) fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    KINDS.iter().map(|(group, version, kind, _)| (*group, *version, *kind))
 }

@@ -31,32 +31,13 @@ pub(super) enum Merge {
     RetainKey(&'static str),
 }
 
-const fn row(
-    definition: &'static str,
-    field: &'static str,
-    topology: RowTopology,
-    merge: Merge,
-) -> ListRow {
-    ListRow {
-        definition,
-        field,
-        topology,
-        merge,
-    }
+const fn row(definition: &'static str, field: &'static str, topology: RowTopology, merge: Merge) -> ListRow {
+    ListRow { definition, field, topology, merge }
 }
 
 /// A map list merged by its only key, in both senses.
-const fn by(
-    definition: &'static str,
-    field: &'static str,
-    key: &'static [&'static str],
-) -> ListRow {
-    row(
-        definition,
-        field,
-        RowTopology::Keys(key),
-        Merge::Key(key[0]),
-    )
+const fn by(definition: &'static str, field: &'static str, key: &'static [&'static str]) -> ListRow {
+    row(definition, field, Keys(key), Key(key[0]))
 }
 
 use Merge::{Key, Primitive, Replace, RetainKey};
@@ -64,90 +45,33 @@ use RowTopology::{Atomic, Keys, Set};
 
 /// Every list that is not simply atomic and replaced.
 pub(super) const LISTS: &[ListRow] = &[
-    by(
-        "apimachinery.pkg.apis.meta.v1.ObjectMeta",
-        "ownerReferences",
-        &["uid"],
-    ),
-    row(
-        "apimachinery.pkg.apis.meta.v1.ObjectMeta",
-        "finalizers",
-        Set,
-        Primitive,
-    ),
+    by("apimachinery.pkg.apis.meta.v1.ObjectMeta", "ownerReferences", &["uid"]),
+    row("apimachinery.pkg.apis.meta.v1.ObjectMeta", "finalizers", Set, Primitive),
     // Pods.
-    row(
-        "api.core.v1.PodSpec",
-        "volumes",
-        Keys(&["name"]),
-        RetainKey("name"),
-    ),
-    row(
-        "api.core.v1.PodSpec",
-        "resourceClaims",
-        Keys(&["name"]),
-        RetainKey("name"),
-    ),
+    row("api.core.v1.PodSpec", "volumes", Keys(&["name"]), RetainKey("name")),
+    row("api.core.v1.PodSpec", "resourceClaims", Keys(&["name"]), RetainKey("name")),
     by("api.core.v1.PodSpec", "containers", &["name"]),
     by("api.core.v1.PodSpec", "initContainers", &["name"]),
     by("api.core.v1.PodSpec", "ephemeralContainers", &["name"]),
     by("api.core.v1.PodSpec", "imagePullSecrets", &["name"]),
     by("api.core.v1.PodSpec", "hostAliases", &["ip"]),
     by("api.core.v1.PodSpec", "schedulingGates", &["name"]),
-    by(
-        "api.core.v1.PodSpec",
-        "topologySpreadConstraints",
-        &["topologyKey", "whenUnsatisfiable"],
-    ),
-    by(
-        "api.core.v1.Container",
-        "ports",
-        &["containerPort", "protocol"],
-    ),
+    by("api.core.v1.PodSpec", "topologySpreadConstraints", &["topologyKey", "whenUnsatisfiable"]),
+    by("api.core.v1.Container", "ports", &["containerPort", "protocol"]),
     by("api.core.v1.Container", "env", &["name"]),
     by("api.core.v1.Container", "volumeMounts", &["mountPath"]),
     by("api.core.v1.Container", "volumeDevices", &["devicePath"]),
-    by(
-        "api.core.v1.EphemeralContainer",
-        "ports",
-        &["containerPort", "protocol"],
-    ),
+    by("api.core.v1.EphemeralContainer", "ports", &["containerPort", "protocol"]),
     by("api.core.v1.EphemeralContainer", "env", &["name"]),
-    by(
-        "api.core.v1.EphemeralContainer",
-        "volumeMounts",
-        &["mountPath"],
-    ),
-    by(
-        "api.core.v1.EphemeralContainer",
-        "volumeDevices",
-        &["devicePath"],
-    ),
-    row(
-        "api.core.v1.ResourceRequirements",
-        "claims",
-        Keys(&["name"]),
-        Replace,
-    ),
+    by("api.core.v1.EphemeralContainer", "volumeMounts", &["mountPath"]),
+    by("api.core.v1.EphemeralContainer", "volumeDevices", &["devicePath"]),
+    row("api.core.v1.ResourceRequirements", "claims", Keys(&["name"]), Replace),
     by("api.core.v1.PodStatus", "conditions", &["type"]),
     by("api.core.v1.PodStatus", "podIPs", &["ip"]),
     row("api.core.v1.PodStatus", "hostIPs", Atomic, Key("ip")),
-    row(
-        "api.core.v1.PodStatus",
-        "resourceClaimStatuses",
-        Keys(&["name"]),
-        RetainKey("name"),
-    ),
-    by(
-        "api.core.v1.ContainerStatus",
-        "volumeMounts",
-        &["mountPath"],
-    ),
-    by(
-        "api.core.v1.ContainerStatus",
-        "allocatedResourcesStatus",
-        &["name"],
-    ),
+    row("api.core.v1.PodStatus", "resourceClaimStatuses", Keys(&["name"]), RetainKey("name")),
+    by("api.core.v1.ContainerStatus", "volumeMounts", &["mountPath"]),
+    by("api.core.v1.ContainerStatus", "allocatedResourcesStatus", &["name"]),
     // The rest of core.
     by("api.core.v1.ServiceSpec", "ports", &["port", "protocol"]),
     by("api.core.v1.ServiceStatus", "conditions", &["type"]),
@@ -156,74 +80,31 @@ pub(super) const LISTS: &[ListRow] = &[
     row("api.core.v1.NodeSpec", "podCIDRs", Set, Primitive),
     by("api.core.v1.NodeStatus", "conditions", &["type"]),
     by("api.core.v1.NodeStatus", "addresses", &["type"]),
-    by(
-        "api.core.v1.PersistentVolumeClaimStatus",
-        "conditions",
-        &["type"],
-    ),
-    by(
-        "api.core.v1.ReplicationControllerStatus",
-        "conditions",
-        &["type"],
-    ),
+    by("api.core.v1.PersistentVolumeClaimStatus", "conditions", &["type"]),
+    by("api.core.v1.ReplicationControllerStatus", "conditions", &["type"]),
     // Workloads.
     by("api.apps.v1.DeploymentStatus", "conditions", &["type"]),
     by("api.apps.v1.ReplicaSetStatus", "conditions", &["type"]),
     by("api.apps.v1.StatefulSetStatus", "conditions", &["type"]),
     by("api.apps.v1.DaemonSetStatus", "conditions", &["type"]),
     row("api.batch.v1.JobStatus", "conditions", Atomic, Key("type")),
-    row(
-        "api.batch.v1.UncountedTerminatedPods",
-        "failed",
-        Set,
-        Replace,
-    ),
-    row(
-        "api.batch.v1.UncountedTerminatedPods",
-        "succeeded",
-        Set,
-        Replace,
-    ),
-    by(
-        "api.policy.v1.PodDisruptionBudgetStatus",
-        "conditions",
-        &["type"],
-    ),
-    by(
-        "api.autoscaling.v2.HorizontalPodAutoscalerStatus",
-        "conditions",
-        &["type"],
-    ),
+    row("api.batch.v1.UncountedTerminatedPods", "failed", Set, Replace),
+    row("api.batch.v1.UncountedTerminatedPods", "succeeded", Set, Replace),
+    by("api.policy.v1.PodDisruptionBudgetStatus", "conditions", &["type"]),
+    by("api.autoscaling.v2.HorizontalPodAutoscalerStatus", "conditions", &["type"]),
     // Storage, discovery, admission, extensions.
     by("api.storage.v1.CSINodeSpec", "drivers", &["name"]),
-    row(
-        "api.storage.v1.CSIDriverSpec",
-        "volumeLifecycleModes",
-        Set,
-        Replace,
-    ),
+    row("api.storage.v1.CSIDriverSpec", "volumeLifecycleModes", Set, Replace),
     row("api.discovery.v1.Endpoint", "addresses", Set, Replace),
-    by(
-        "api.admissionregistration.v1.ValidatingWebhookConfiguration",
-        "webhooks",
-        &["name"],
-    ),
-    by(
-        "api.admissionregistration.v1.MutatingWebhookConfiguration",
-        "webhooks",
-        &["name"],
-    ),
+    by("api.admissionregistration.v1.ValidatingWebhookConfiguration", "webhooks", &["name"]),
+    by("api.admissionregistration.v1.MutatingWebhookConfiguration", "webhooks", &["name"]),
     row(
         "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus",
         "conditions",
         Keys(&["type"]),
         Replace,
     ),
-    by(
-        "apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps",
-        "x-kubernetes-validations",
-        &["rule"],
-    ),
+    by("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", "x-kubernetes-validations", &["rule"]),
 ];
 
 /// Types that merge as a whole.
@@ -260,15 +141,11 @@ pub(super) const ATOMIC_FIELDS: &[(&str, &str)] = &[
 ];
 
 /// Object fields that merge field by field although their type is atomic.
-pub(super) const GRANULAR_FIELDS: &[(&str, &str)] =
-    &[("api.core.v1.PersistentVolumeSpec", "claimRef")];
+pub(super) const GRANULAR_FIELDS: &[(&str, &str)] = &[("api.core.v1.PersistentVolumeSpec", "claimRef")];
 
 /// Object fields of which a strategic merge patch keeps only what `$retainKeys` names.
-pub(super) const RETAIN_KEYS_FIELDS: &[(&str, &str)] =
-    &[("api.apps.v1.DeploymentSpec", "strategy")];
+pub(super) const RETAIN_KEYS_FIELDS: &[(&str, &str)] = &[("api.apps.v1.DeploymentSpec", "strategy")];
 
 /// Defaults of fields that are keys of a map list.
-pub(super) const KEY_DEFAULTS: &[(&str, &str, &str)] = &[
-    ("api.core.v1.ContainerPort", "protocol", "TCP"),
-    ("api.core.v1.ServicePort", "protocol", "TCP"),
-];
+pub(super) const KEY_DEFAULTS: &[(&str, &str, &str)] =
+    &[("api.core.v1.ContainerPort", "protocol", "TCP"), ("api.core.v1.ServicePort", "protocol", "TCP")];

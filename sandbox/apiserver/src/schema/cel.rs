@@ -38,51 +38,34 @@ impl Rule {
         }
         let program = Program::compile(&rule).map_err(|e| format!("compilation failed: {e}"))?;
         let message_program = match text("messageExpression") {
-            Some(expression) => Some(
-                Program::compile(&expression)
-                    .map_err(|e| format!("messageExpression compilation failed: {e}"))?,
-            ),
+            Some(expression) => {
+                Some(Program::compile(&expression).map_err(|e| format!("messageExpression compilation failed: {e}"))?)
+            }
             None => None,
         };
         let reason = text("reason");
         if let Some(reason) = reason.as_deref()
             && !matches!(
                 reason,
-                "FieldValueInvalid"
-                    | "FieldValueForbidden"
-                    | "FieldValueRequired"
-                    | "FieldValueDuplicate"
+                "FieldValueInvalid" | "FieldValueForbidden" | "FieldValueRequired" | "FieldValueDuplicate"
             )
         {
             return Err(format!("unsupported reason {reason:?}"));
         }
         Ok(Self {
             transition: program.references().has_variable("oldSelf"),
-            message: text("message")
-                .map(|m| m.trim().to_owned())
-                .filter(|m| !m.is_empty()),
+            message: text("message").map(|m| m.trim().to_owned()).filter(|m| !m.is_empty()),
             message_program,
             reason,
-            field_path: text("fieldPath")
-                .map(|p| split_field_path(&p))
-                .unwrap_or_default(),
-            optional_old_self: raw
-                .get("optionalOldSelf")
-                .and_then(Value::as_bool)
-                .unwrap_or(false),
+            field_path: text("fieldPath").map(|p| split_field_path(&p)).unwrap_or_default(),
+            optional_old_self: raw.get("optionalOldSelf").and_then(Value::as_bool).unwrap_or(false),
             text: rule,
             program,
         })
     }
 
     /// Evaluates the rule. `old` is the correlated old value; `kind` names the type in the error.
-    pub(crate) fn evaluate(
-        &self,
-        path: &str,
-        kind: &str,
-        new: &Cel,
-        old: Option<&Cel>,
-    ) -> Option<FieldError> {
+    pub(crate) fn evaluate(&self, path: &str, kind: &str, new: &Cel, old: Option<&Cel>) -> Option<FieldError> {
         if self.transition && old.is_none() && !self.optional_old_self {
             return None;
         }
@@ -90,8 +73,7 @@ impl Rule {
             let mut scope = base.new_inner_scope();
             scope.add_variable_from_value("self", new.clone());
             if self.optional_old_self {
-                let optional =
-                    old.map_or_else(OptionalValue::none, |o| OptionalValue::of(o.clone()));
+                let optional = old.map_or_else(OptionalValue::none, |o| OptionalValue::of(o.clone()));
                 scope.add_variable_from_value("oldSelf", Cel::Opaque(Arc::new(optional)));
             } else if let Some(old) = old {
                 scope.add_variable_from_value("oldSelf", old.clone());
@@ -99,20 +81,14 @@ impl Rule {
             let outcome = self.program.execute(&scope);
             let message = match (&outcome, &self.message_program) {
                 (Ok(Cel::Bool(false)), Some(program)) => match program.execute(&scope) {
-                    Ok(Cel::String(s)) if !s.trim().is_empty() && !s.contains('\n') => {
-                        Some(s.trim().to_owned())
-                    }
+                    Ok(Cel::String(s)) if !s.trim().is_empty() && !s.contains('\n') => Some(s.trim().to_owned()),
                     _ => None,
                 },
                 _ => None,
             };
             (outcome, message)
         });
-        let fixed = || {
-            self.message
-                .clone()
-                .unwrap_or_else(|| format!("failed rule: {}", self.text.trim()))
-        };
+        let fixed = || self.message.clone().unwrap_or_else(|| format!("failed rule: {}", self.text.trim()));
         let detail = match outcome {
             Ok(Cel::Bool(true)) => return None,
             Ok(Cel::Bool(false)) => message.unwrap_or_else(fixed),
@@ -169,9 +145,7 @@ pub(crate) fn to_cel(arena: &Arena, id: NodeId, value: &Value) -> Cel {
     let node = arena.node(id);
     match value {
         Value::String(text) => typed_string(node, text),
-        Value::Number(_) if node.kind == Some(Kind::Number) => {
-            Cel::Float(value.as_f64().unwrap_or(f64::NAN))
-        }
+        Value::Number(_) if node.kind == Some(Kind::Number) => Cel::Float(value.as_f64().unwrap_or(f64::NAN)),
         Value::Number(n) if node.kind == Some(Kind::Integer) && !n.is_i64() => {
             Cel::Int(n.as_f64().unwrap_or(f64::NAN) as i64)
         }
@@ -201,16 +175,11 @@ pub(crate) fn to_cel(arena: &Arena, id: NodeId, value: &Value) -> Cel {
 fn typed_string(node: &Node, text: &str) -> Cel {
     use base64::Engine;
     let typed = match node.checks.format {
-        Some(Format::DateTime) => chrono::DateTime::parse_from_rfc3339(text)
-            .ok()
-            .map(Cel::Timestamp),
-        Some(Format::Duration) => {
-            parse_duration(text).map(|n| Cel::Duration(chrono::Duration::nanoseconds(n)))
+        Some(Format::DateTime) => chrono::DateTime::parse_from_rfc3339(text).ok().map(Cel::Timestamp),
+        Some(Format::Duration) => parse_duration(text).map(|n| Cel::Duration(chrono::Duration::nanoseconds(n))),
+        Some(Format::Byte) => {
+            base64::engine::general_purpose::STANDARD.decode(text).ok().map(|bytes| Cel::Bytes(Arc::new(bytes)))
         }
-        Some(Format::Byte) => base64::engine::general_purpose::STANDARD
-            .decode(text)
-            .ok()
-            .map(|bytes| Cel::Bytes(Arc::new(bytes))),
         _ => None,
     };
     typed.unwrap_or_else(|| Cel::String(Arc::new(text.to_owned())))
@@ -228,10 +197,7 @@ fn untyped(value: &Value) -> Cel {
         Value::String(s) => Cel::String(Arc::new(s.clone())),
         Value::Array(items) => Cel::List(Arc::new(items.iter().map(untyped).collect())),
         Value::Object(fields) => {
-            let map = fields
-                .iter()
-                .map(|(k, v)| (Key::String(Arc::new(k.clone())), untyped(v)))
-                .collect();
+            let map = fields.iter().map(|(k, v)| (Key::String(Arc::new(k.clone())), untyped(v))).collect();
             Cel::Map(CelMap { map: Arc::new(map) })
         }
     }
@@ -266,10 +232,7 @@ fn escape(name: &str) -> String {
     if !name.contains(['.', '-', '/']) && !name.contains("__") {
         return name.to_owned();
     }
-    name.replace("__", "__underscores__")
-        .replace('.', "__dot__")
-        .replace('-', "__dash__")
-        .replace('/', "__slash__")
+    name.replace("__", "__underscores__").replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__")
 }
 
 #[cfg(test)]

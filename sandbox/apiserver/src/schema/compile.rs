@@ -27,18 +27,10 @@ struct Compiler {
 
 /// Compiles a structural schema.
 pub(super) fn compile_structural(raw: &Value) -> Result<Arena, Vec<FieldError>> {
-    let mut compiler = Compiler {
-        arena: Arena::default(),
-        errors: Vec::new(),
-        object_meta: None,
-    };
+    let mut compiler = Compiler { arena: Arena::default(), errors: Vec::new(), object_meta: None };
     let root = compiler.schema(raw, "openAPIV3Schema", Place::Root);
     compiler.arena.root = root;
-    if compiler.errors.is_empty() {
-        Ok(compiler.arena)
-    } else {
-        Err(compiler.errors)
-    }
+    if compiler.errors.is_empty() { Ok(compiler.arena) } else { Err(compiler.errors) }
 }
 
 impl Compiler {
@@ -48,8 +40,7 @@ impl Compiler {
 
     fn schema(&mut self, raw: &Value, path: &str, place: Place) -> NodeId {
         let Some(fields) = raw.as_object() else {
-            self.errors
-                .push(FieldError::invalid(path, raw, "must be a schema object"));
+            self.errors.push(FieldError::invalid(path, raw, "must be a schema object"));
             return self.arena.push(Node::default());
         };
         self.forbidden_keywords(fields, path, place);
@@ -58,8 +49,7 @@ impl Compiler {
             int_or_string: flag(fields, "x-kubernetes-int-or-string"),
             preserve_unknown: flag(fields, "x-kubernetes-preserve-unknown-fields"),
             embedded_resource: flag(fields, "x-kubernetes-embedded-resource"),
-            atomic_map: fields.get("x-kubernetes-map-type").and_then(Value::as_str)
-                == Some("atomic"),
+            atomic_map: fields.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic"),
             default: fields.get("default").cloned(),
             ..Node::default()
         };
@@ -74,17 +64,8 @@ impl Compiler {
         self.arena.push(node)
     }
 
-    fn kind(
-        &mut self,
-        fields: &Map<String, Value>,
-        node: &Node,
-        path: &str,
-        place: Place,
-    ) -> Option<Kind> {
-        let name = fields
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+    fn kind(&mut self, fields: &Map<String, Value>, node: &Node, path: &str, place: Place) -> Option<Kind> {
+        let name = fields.get("type").and_then(Value::as_str).unwrap_or_default();
         if name.is_empty() {
             let excused = node.int_or_string || (node.preserve_unknown && place != Place::Root);
             let what = match place {
@@ -95,8 +76,7 @@ impl Compiler {
                 Place::Items => "must not be empty for specified array items",
                 Place::Additional => "must not be empty for specified object fields",
             };
-            self.errors
-                .push(FieldError::required(format!("{path}.type"), what));
+            self.errors.push(FieldError::required(format!("{path}.type"), what));
             return None;
         }
         let kind = Kind::parse(name);
@@ -108,11 +88,7 @@ impl Compiler {
             ));
         }
         if place == Place::Root && kind != Some(Kind::Object) {
-            self.errors.push(FieldError::invalid(
-                format!("{path}.type"),
-                &json!(name),
-                "must be object at the root",
-            ));
+            self.errors.push(FieldError::invalid(format!("{path}.type"), &json!(name), "must be object at the root"));
         }
         if node.embedded_resource && kind != Some(Kind::Object) {
             self.errors.push(FieldError::invalid(
@@ -129,21 +105,11 @@ impl Compiler {
     }
 
     fn forbidden_keywords(&mut self, fields: &Map<String, Value>, path: &str, place: Place) {
-        const NEVER: [&str; 7] = [
-            "$ref",
-            "$schema",
-            "id",
-            "definitions",
-            "dependencies",
-            "patternProperties",
-            "additionalItems",
-        ];
+        const NEVER: [&str; 7] =
+            ["$ref", "$schema", "id", "definitions", "dependencies", "patternProperties", "additionalItems"];
         for keyword in NEVER {
             if fields.contains_key(keyword) {
-                self.forbid(
-                    &format!("{path}.{keyword}"),
-                    &format!("{keyword} is not supported"),
-                );
+                self.forbid(&format!("{path}.{keyword}"), &format!("{keyword} is not supported"));
             }
         }
         if flag(fields, "uniqueItems") {
@@ -171,14 +137,8 @@ impl Compiler {
                 "x-kubernetes-map-type",
             ];
             for keyword in NOT_IN_JUNCTOR {
-                if fields
-                    .get(keyword)
-                    .is_some_and(|v| *v != Value::Bool(false))
-                {
-                    self.forbid(
-                        &format!("{path}.{keyword}"),
-                        "must be undefined to be structural",
-                    );
+                if fields.get(keyword).is_some_and(|v| *v != Value::Bool(false)) {
+                    self.forbid(&format!("{path}.{keyword}"), "must be undefined to be structural");
                 }
             }
         }
@@ -186,19 +146,11 @@ impl Compiler {
 
     fn children(&mut self, fields: &Map<String, Value>, node: &mut Node, path: &str, place: Place) {
         let inner = |p: Place| {
-            if place == Place::Junctor {
-                Place::Junctor
-            } else {
-                p
-            }
+            if place == Place::Junctor { Place::Junctor } else { p }
         };
         if let Some(properties) = fields.get("properties").and_then(Value::as_object) {
             for (name, child) in properties {
-                let id = self.schema(
-                    child,
-                    &format!("{path}.properties[{name}]"),
-                    inner(Place::Property),
-                );
+                let id = self.schema(child, &format!("{path}.properties[{name}]"), inner(Place::Property));
                 node.properties.insert(name.clone(), id);
             }
         }
@@ -206,17 +158,10 @@ impl Compiler {
             None | Some(Value::Null) => {}
             Some(Value::Bool(true)) => node.additional = Additional::Any,
             Some(Value::Bool(false)) => {
-                self.forbid(
-                    &format!("{path}.additionalProperties"),
-                    "additionalProperties cannot be set to false",
-                );
+                self.forbid(&format!("{path}.additionalProperties"), "additionalProperties cannot be set to false");
             }
             Some(child) => {
-                let id = self.schema(
-                    child,
-                    &format!("{path}.additionalProperties"),
-                    inner(Place::Additional),
-                );
+                let id = self.schema(child, &format!("{path}.additionalProperties"), inner(Place::Additional));
                 node.additional = Additional::Schema(id);
             }
         }
@@ -229,19 +174,14 @@ impl Compiler {
         match fields.get("items") {
             None | Some(Value::Null) => {
                 if node.kind == Some(Kind::Array) && place != Place::Junctor {
-                    self.errors.push(FieldError::required(
-                        format!("{path}.items"),
-                        "must be specified",
-                    ));
+                    self.errors.push(FieldError::required(format!("{path}.items"), "must be specified"));
                 }
             }
-            Some(Value::Array(_)) => self.forbid(
-                &format!("{path}.items"),
-                "items must be a schema object and not an array",
-            ),
+            Some(Value::Array(_)) => {
+                self.forbid(&format!("{path}.items"), "items must be a schema object and not an array")
+            }
             Some(child) => {
-                node.items =
-                    Some(self.schema(child, &format!("{path}.items"), inner(Place::Items)));
+                node.items = Some(self.schema(child, &format!("{path}.items"), inner(Place::Items)));
             }
         }
     }
@@ -274,11 +214,7 @@ impl Compiler {
             },
         };
         Checks {
-            allowed: fields
-                .get("enum")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default(),
+            allowed: fields.get("enum").and_then(Value::as_array).cloned().unwrap_or_default(),
             pattern,
             minimum: number("minimum"),
             maximum: number("maximum"),
@@ -289,14 +225,10 @@ impl Compiler {
             max_length: count("maxLength"),
             min_items: count("minItems"),
             max_items: count("maxItems"),
-            unique_items: false,
             min_properties: count("minProperties"),
             max_properties: count("maxProperties"),
             required: strings(fields.get("required")),
-            format: fields
-                .get("format")
-                .and_then(Value::as_str)
-                .and_then(Format::parse),
+            format: fields.get("format").and_then(Value::as_str).and_then(Format::parse),
             all_of: self.junctors(fields, "allOf", path),
             any_of: self.junctors(fields, "anyOf", path),
             one_of: self.junctors(fields, "oneOf", path),
@@ -322,9 +254,7 @@ impl Compiler {
                     ));
                 }
                 for key in &keys {
-                    let known = node
-                        .items
-                        .is_some_and(|i| self.arena.node(i).properties.contains_key(key));
+                    let known = node.items.is_some_and(|i| self.arena.node(i).properties.contains_key(key));
                     if !known {
                         self.errors.push(FieldError::invalid(
                             at("x-kubernetes-list-map-keys"),
@@ -347,10 +277,7 @@ impl Compiler {
     }
 
     fn rules(&mut self, fields: &Map<String, Value>, node: &mut Node, path: &str) {
-        let Some(rules) = fields
-            .get("x-kubernetes-validations")
-            .and_then(Value::as_array)
-        else {
+        let Some(rules) = fields.get("x-kubernetes-validations").and_then(Value::as_array) else {
             return;
         };
         for (i, raw) in rules.iter().enumerate() {
@@ -369,10 +296,7 @@ impl Compiler {
     fn resource_fields(&mut self, node: &mut Node) {
         for name in ["apiVersion", "kind"] {
             if !node.properties.contains_key(name) {
-                let id = self.arena.push(Node {
-                    kind: Some(Kind::String),
-                    ..Node::default()
-                });
+                let id = self.arena.push(Node { kind: Some(Kind::String), ..Node::default() });
                 node.properties.insert(name.to_owned(), id);
             }
         }
@@ -385,11 +309,8 @@ impl Compiler {
             }
         };
         // A CRD may restrict metadata.name and generateName by value checks: they are kept on a copy of the node.
-        let restricted = node
-            .properties
-            .get("metadata")
-            .copied()
-            .filter(|id| !self.arena.node(*id).properties.is_empty());
+        let restricted =
+            node.properties.get("metadata").copied().filter(|id| !self.arena.node(*id).properties.is_empty());
         let metadata = match restricted {
             None => full,
             Some(id) => {
@@ -417,11 +338,6 @@ fn flag(fields: &Map<String, Value>, name: &str) -> bool {
 fn strings(value: Option<&Value>) -> Vec<String> {
     value
         .and_then(Value::as_array)
-        .map(|list| {
-            list.iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
-        })
+        .map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
         .unwrap_or_default()
 }

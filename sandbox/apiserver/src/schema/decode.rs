@@ -20,10 +20,7 @@ fn visit(arena: &Arena, id: NodeId, value: &Value, owner: &str, path: &str) -> O
         let field = if path.is_empty() {
             format!("Go value of type {}", go_type(arena, node))
         } else {
-            format!(
-                "Go struct field {owner}.{path} of type {}",
-                go_type(arena, node)
-            )
+            format!("Go struct field {owner}.{path} of type {}", go_type(arena, node))
         };
         return Some(format!("json: cannot unmarshal {got} into {field}"));
     }
@@ -54,9 +51,7 @@ fn visit(arena: &Arena, id: NodeId, value: &Value, owner: &str, path: &str) -> O
         }),
         Value::Array(items) => {
             let item = node.items?;
-            items
-                .iter()
-                .find_map(|element| visit(arena, item, element, owner, path))
+            items.iter().find_map(|element| visit(arena, item, element, owner, path))
         }
         _ => None,
     }
@@ -68,16 +63,10 @@ fn is_quantity(node: &Node) -> bool {
 
 fn quantity_is_valid(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let digits = unsigned
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(unsigned.len());
+    let digits = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(digits);
-    let exponent = suffix
-        .strip_prefix(['e', 'E'])
-        .is_some_and(|e| e.parse::<i32>().is_ok());
-    const SUFFIXES: [&str; 15] = [
-        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi",
-    ];
+    let exponent = suffix.strip_prefix(['e', 'E']).is_some_and(|e| e.parse::<i32>().is_ok());
+    const SUFFIXES: [&str; 15] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi"];
     number.chars().any(|c| c.is_ascii_digit())
         && number.matches('.').count() <= 1
         && (exponent || SUFFIXES.contains(&suffix) || suffix == "Ei")
@@ -116,10 +105,7 @@ fn go_type(arena: &Arena, node: &Node) -> String {
     }
     match node.kind {
         Some(Kind::Array) => {
-            let item = node.items.map_or_else(
-                || "interface {}".to_owned(),
-                |i| go_type(arena, arena.node(i)),
-            );
+            let item = node.items.map_or_else(|| "interface {}".to_owned(), |i| go_type(arena, arena.node(i)));
             format!("[]{item}")
         }
         Some(Kind::Object) => match node.additional {
@@ -135,13 +121,7 @@ fn go_type(arena: &Arena, node: &Node) -> String {
 
 /// Required fields that are absent. `metadata` and `status` are not looked at: the first is the registry's concern, and
 /// Go fills the second with zero values. Absent numbers and booleans are zero values as well.
-pub(super) fn required(
-    arena: &Arena,
-    id: NodeId,
-    value: &Value,
-    path: &str,
-    errors: &mut Vec<FieldError>,
-) {
+pub(super) fn required(arena: &Arena, id: NodeId, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let node = arena.node(id);
     match value {
         Value::Object(fields) => {
@@ -149,10 +129,8 @@ pub(super) fn required(
                 let Some(child) = node.properties.get(name) else {
                     continue;
                 };
-                let zero_is_a_value = matches!(
-                    arena.node(*child).kind,
-                    Some(Kind::Integer | Kind::Number | Kind::Boolean)
-                );
+                let zero_is_a_value =
+                    matches!(arena.node(*child).kind, Some(Kind::Integer | Kind::Number | Kind::Boolean));
                 let skipped = path.is_empty() && matches!(name.as_str(), "metadata" | "status");
                 let absent = fields.get(name).is_none_or(Value::is_null);
                 if absent && !zero_is_a_value && !skipped {

@@ -84,11 +84,7 @@ impl FieldError {
             body.push_str(": ");
             body.push_str(detail);
         }
-        Self {
-            kind,
-            field: field.into(),
-            body,
-        }
+        Self { kind, field: field.into(), body }
     }
 
     fn without_value(kind: ErrorType, field: impl Into<String>, detail: &str) -> Self {
@@ -97,11 +93,7 @@ impl FieldError {
             body.push_str(": ");
             body.push_str(detail);
         }
-        Self {
-            kind,
-            field: field.into(),
-            body,
-        }
+        Self { kind, field: field.into(), body }
     }
 
     /// `Invalid value: <value>: <detail>`.
@@ -110,11 +102,7 @@ impl FieldError {
     }
 
     /// `Invalid value`, for a value of the wrong type.
-    pub fn type_invalid(
-        field: impl Into<String>,
-        value: &Value,
-        detail: impl Into<String>,
-    ) -> Self {
+    pub fn type_invalid(field: impl Into<String>, value: &Value, detail: impl Into<String>) -> Self {
         Self::with_value(ErrorType::TypeInvalid, field, value, &detail.into())
     }
 
@@ -152,22 +140,13 @@ impl FieldError {
     /// `Too long`, of a string of more than `max` bytes.
     pub fn too_long(field: impl Into<String>, max: u64) -> Self {
         let unit = if max == 1 { "byte" } else { "bytes" };
-        Self::without_value(
-            ErrorType::TooLong,
-            field,
-            &format!("may not be more than {max} {unit}"),
-        )
+        Self::without_value(ErrorType::TooLong, field, &format!("may not be more than {max} {unit}"))
     }
 
     /// `Too many: <actual>: must have at most <max> items`.
     pub fn too_many(field: impl Into<String>, actual: u64, max: u64) -> Self {
         let unit = if max == 1 { "item" } else { "items" };
-        Self::with_value(
-            ErrorType::TooMany,
-            field,
-            &json!(actual),
-            &format!("must have at most {max} {unit}"),
-        )
+        Self::with_value(ErrorType::TooMany, field, &json!(actual), &format!("must have at most {max} {unit}"))
     }
 }
 
@@ -201,11 +180,7 @@ fn shown(value: &Value) -> String {
 /// The 422 `v1/Status` of a list of errors: reason `Invalid`, message `Kind.group "name" is invalid: ...`, a cause for
 /// each error.
 pub fn invalid_status(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Value {
-    let qualified = if group.is_empty() {
-        kind.to_owned()
-    } else {
-        format!("{kind}.{group}")
-    };
+    let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
     let mut lines: Vec<String> = Vec::with_capacity(errors.len());
     for error in errors {
         let line = error.to_string();
@@ -218,10 +193,8 @@ pub fn invalid_status(group: &str, kind: &str, name: &str, errors: &[FieldError]
         [one] => format!(": {one}"),
         many => format!(": [{}]", many.join(", ")),
     };
-    let causes: Vec<Value> = errors
-        .iter()
-        .map(|e| json!({"reason": e.kind.reason(), "message": e.body, "field": e.field}))
-        .collect();
+    let causes: Vec<Value> =
+        errors.iter().map(|e| json!({"reason": e.kind.reason(), "message": e.body, "field": e.field})).collect();
     let mut details = json!({"name": name, "kind": kind});
     if !group.is_empty() {
         details["group"] = json!(group);
@@ -244,9 +217,6 @@ pub fn invalid_status(group: &str, kind: &str, name: &str, errors: &[FieldError]
 /// Message of the 400 that answers `fieldValidation=Strict`, from the paths that `prune` returned. The warnings of
 /// `fieldValidation=Warn` are its parts: `unknown field "spec.foo"`.
 pub fn strict_decoding_message(unknown: &[String]) -> String {
-    let parts: Vec<String> = unknown
-        .iter()
-        .map(|path| format!("unknown field {}", quote(path)))
-        .collect();
+    let parts: Vec<String> = unknown.iter().map(|path| format!("unknown field {}", quote(path))).collect();
     format!("strict decoding error: {}", parts.join(", "))
 }

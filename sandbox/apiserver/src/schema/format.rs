@@ -73,9 +73,7 @@ impl Format {
                 text.split_once(':').is_some_and(|(scheme, rest)| {
                     !rest.is_empty()
                         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                        && scheme
-                            .chars()
-                            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+                        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
                 }) || text.starts_with('/')
             }
             Self::Ipv4 => text.parse::<Ipv4Addr>().is_ok(),
@@ -84,19 +82,14 @@ impl Format {
             Self::Mac => {
                 let parts: Vec<&str> = text.split([':', '-']).collect();
                 [6, 8, 20].contains(&parts.len())
-                    && parts
-                        .iter()
-                        .all(|p| p.len() == 2 && p.chars().all(|c| c.is_ascii_hexdigit()))
+                    && parts.iter().all(|p| p.len() == 2 && p.chars().all(|c| c.is_ascii_hexdigit()))
             }
             Self::Uuid => {
                 let bare: String = text.chars().filter(|c| *c != '-').collect();
                 bare.len() == 32 && bare.chars().all(|c| c.is_ascii_hexdigit())
             }
             Self::Email => text.split_once('@').is_some_and(|(user, host)| {
-                !user.is_empty()
-                    && !host.is_empty()
-                    && !host.contains('@')
-                    && !text.contains(char::is_whitespace)
+                !user.is_empty() && !host.is_empty() && !host.contains('@') && !text.contains(char::is_whitespace)
             }),
             Self::Hostname => {
                 !text.is_empty()
@@ -106,9 +99,7 @@ impl Format {
                             && label.len() <= 63
                             && !label.starts_with('-')
                             && !label.ends_with('-')
-                            && label
-                                .chars()
-                                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+                            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
                     })
             }
             Self::Int32 | Self::Int64 => true,
@@ -118,9 +109,7 @@ impl Format {
 
 fn is_base64(text: &str) -> bool {
     use base64::Engine;
-    base64::engine::general_purpose::STANDARD
-        .decode(text)
-        .is_ok()
+    base64::engine::general_purpose::STANDARD.decode(text).is_ok()
 }
 
 fn is_cidr(text: &str) -> bool {
@@ -130,8 +119,7 @@ fn is_cidr(text: &str) -> bool {
     let Ok(bits) = prefix.parse::<u8>() else {
         return false;
     };
-    (address.parse::<Ipv4Addr>().is_ok() && bits <= 32)
-        || (address.parse::<Ipv6Addr>().is_ok() && bits <= 128)
+    (address.parse::<Ipv4Addr>().is_ok() && bits <= 32) || (address.parse::<Ipv6Addr>().is_ok() && bits <= 128)
 }
 
 /// Reads a Go duration (`1h30m`, `-1.5s`, `300ms`, also `d` and `w`, which the schema format allows). In nanoseconds.
@@ -148,14 +136,10 @@ pub(crate) fn parse_duration(text: &str) -> Option<i64> {
     }
     let mut total = 0f64;
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let amount: f64 = rest[..digits].parse().ok()?;
         rest = rest[digits..].trim_start_matches(' ');
-        let end = rest
-            .find(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.' || c == ' ').unwrap_or(rest.len());
         let nanos = match &rest[..end] {
             "ns" => 1.0,
             "us" | "µs" | "μs" => 1e3,

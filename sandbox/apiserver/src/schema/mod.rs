@@ -25,6 +25,8 @@ mod validate_value;
 mod tests;
 #[cfg(test)]
 mod tests_peer;
+#[cfg(test)]
+mod tests_prop;
 
 pub use builtin::{BuiltinSchema, builtin, builtin_definitions};
 pub use error::{ErrorType, FieldError, invalid_status, strict_decoding_message};
@@ -49,10 +51,7 @@ impl StructuralSchema {
     /// `spec.validation.openAPIV3Schema`.
     pub fn from_crd(open_api_v3_schema: &Value) -> Result<Self, Vec<FieldError>> {
         let arena = compile::compile_structural(open_api_v3_schema)?;
-        Ok(Self {
-            arena,
-            raw: open_api_v3_schema.clone(),
-        })
+        Ok(Self { arena, raw: open_api_v3_schema.clone() })
     }
 
     /// Removes fields that the schema does not know, and returns their paths (`spec.foo`, `spec.list[0].bar`), sorted.

@@ -107,7 +107,6 @@ pub(crate) struct Checks {
     pub(crate) max_length: Option<u64>,
     pub(crate) min_items: Option<u64>,
     pub(crate) max_items: Option<u64>,
-    pub(crate) unique_items: bool,
     pub(crate) min_properties: Option<u64>,
     pub(crate) max_properties: Option<u64>,
     pub(crate) required: Vec<String>,
@@ -142,13 +141,10 @@ pub(crate) struct Node {
 impl Node {
     /// The node of a field: a named property, else the schema of additional properties.
     pub(crate) fn child(&self, name: &str) -> Option<NodeId> {
-        self.properties
-            .get(name)
-            .copied()
-            .or(match self.additional {
-                Additional::Schema(id) => Some(id),
-                Additional::None | Additional::Any => None,
-            })
+        self.properties.get(name).copied().or(match self.additional {
+            Additional::Schema(id) => Some(id),
+            Additional::None | Additional::Any => None,
+        })
     }
 
     /// Whether fields that it does not name are kept as they are.

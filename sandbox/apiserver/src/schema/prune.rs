@@ -5,6 +5,10 @@ use serde_json::{Map, Value};
 
 /// Removes what the schema does not know; returns the paths, sorted.
 pub(super) fn prune(arena: &Arena, object: &mut Value) -> Vec<String> {
+    // Metadata is Go-typed in custom resources too, and decoding it makes nulls absent.
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|_, field| !field.is_null());
+    }
     prune_from(arena, arena.root, object)
 }
 
@@ -16,13 +20,7 @@ pub(super) fn prune_from(arena: &Arena, root: NodeId, object: &mut Value) -> Vec
     unknown
 }
 
-fn prune_value(
-    arena: &Arena,
-    id: NodeId,
-    value: &mut Value,
-    path: &mut String,
-    unknown: &mut Vec<String>,
-) {
+fn prune_value(arena: &Arena, id: NodeId, value: &mut Value, path: &mut String, unknown: &mut Vec<String>) {
     let node = arena.node(id);
     match value {
         Value::Object(fields) => prune_object(arena, node, fields, path, unknown),
@@ -51,11 +49,7 @@ fn prune_object(
     // keeps them, has nothing to say about what is below.
     let keeps = node.keeps_unknown() || (node.kind.is_none() && node.properties.is_empty());
     if !keeps && node.additional == Additional::None {
-        let lost: Vec<String> = fields
-            .keys()
-            .filter(|name| !node.properties.contains_key(*name))
-            .cloned()
-            .collect();
+        let lost: Vec<String> = fields.keys().filter(|name| !node.properties.contains_key(*name)).cloned().collect();
         for name in lost {
             fields.remove(&name);
             unknown.push(joined(path, &name));
@@ -75,9 +69,5 @@ fn prune_object(
 }
 
 fn joined(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

@@ -43,17 +43,11 @@ impl<'a> TypeInfo<'a> {
     }
 
     pub(crate) fn at_node(arena: &'a Arena, id: NodeId) -> Self {
-        Self {
-            arena,
-            at: At::Node(id),
-        }
+        Self { arena, at: At::Node(id) }
     }
 
     fn at(&self, at: At) -> Self {
-        Self {
-            arena: self.arena,
-            at,
-        }
+        Self { arena: self.arena, at }
     }
 
     /// A cursor for values without a schema: objects are granular, lists atomic.

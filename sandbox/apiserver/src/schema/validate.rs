@@ -37,10 +37,7 @@ pub(super) fn validate(arena: &Arena, new: &Value, old: Option<&Value>) -> Vec<F
     }
 
     let blocking = errors.iter().any(|e| {
-        matches!(
-            e.kind,
-            ErrorType::Required | ErrorType::TooLong | ErrorType::TooMany | ErrorType::TypeInvalid
-        )
+        matches!(e.kind, ErrorType::Required | ErrorType::TooLong | ErrorType::TooMany | ErrorType::TypeInvalid)
     });
     if blocking {
         errors.push(FieldError::invalid("<nil>", &Value::Null, SKIPPED));
@@ -51,26 +48,15 @@ pub(super) fn validate(arena: &Arena, new: &Value, old: Option<&Value>) -> Vec<F
 }
 
 pub(super) fn child_path(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// The old element of a map list that has the same keys as `element`. Other lists have no correlation.
-pub(super) fn correlated<'a>(
-    topology: &Topology,
-    element: &Value,
-    old: Option<&'a Value>,
-) -> Option<&'a Value> {
+pub(super) fn correlated<'a>(topology: &Topology, element: &Value, old: Option<&'a Value>) -> Option<&'a Value> {
     let Topology::Map(keys) = topology else {
         return None;
     };
-    old?.as_array()?.iter().find(|candidate| {
-        keys.iter()
-            .all(|key| candidate.get(key) == element.get(key))
-    })
+    old?.as_array()?.iter().find(|candidate| keys.iter().all(|key| candidate.get(key) == element.get(key)))
 }
 
 fn unique(arena: &Arena, id: NodeId, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
@@ -125,16 +111,10 @@ fn unique(arena: &Arena, id: NodeId, value: &Value, path: &str, errors: &mut Vec
     }
 }
 
-fn rules(
-    arena: &Arena,
-    id: NodeId,
-    new: &Value,
-    old: Option<&Value>,
-    path: &str,
-    errors: &mut Vec<FieldError>,
-) {
+fn rules(arena: &Arena, id: NodeId, new: &Value, old: Option<&Value>, path: &str, errors: &mut Vec<FieldError>) {
     let node = arena.node(id);
-    if !node.rules.is_empty() && !(new.is_null() && node.nullable) {
+    let null_is_fine = new.is_null() && node.nullable;
+    if !node.rules.is_empty() && !null_is_fine {
         let unchanged = old == Some(new);
         let kind = node.kind.map_or("", Kind::name);
         let mut values = None;
@@ -142,8 +122,7 @@ fn rules(
             if unchanged && !rule.transition {
                 continue;
             }
-            let (new, old) = values
-                .get_or_insert_with(|| (to_cel(arena, id, new), old.map(|o| to_cel(arena, id, o))));
+            let (new, old) = values.get_or_insert_with(|| (to_cel(arena, id, new), old.map(|o| to_cel(arena, id, o))));
             if let Some(error) = rule.evaluate(path, kind, new, old.as_ref()) {
                 errors.push(error);
             }
@@ -155,33 +134,16 @@ fn rules(
                 let Some(child) = node.child(name) else {
                     continue;
                 };
-                let at = if node.properties.contains_key(name) {
-                    child_path(path, name)
-                } else {
-                    format!("{path}[{name}]")
-                };
-                rules(
-                    arena,
-                    child,
-                    field,
-                    old.and_then(|o| o.get(name)),
-                    &at,
-                    errors,
-                );
+                let at =
+                    if node.properties.contains_key(name) { child_path(path, name) } else { format!("{path}[{name}]") };
+                rules(arena, child, field, old.and_then(|o| o.get(name)), &at, errors);
             }
         }
         Value::Array(items) => {
             let Some(item) = node.items else { return };
             for (i, element) in items.iter().enumerate() {
                 let before = correlated(&node.topology, element, old);
-                rules(
-                    arena,
-                    item,
-                    element,
-                    before,
-                    &format!("{path}[{i}]"),
-                    errors,
-                );
+                rules(arena, item, element, before, &format!("{path}[{i}]"), errors);
             }
         }
         _ => {}

@@ -23,11 +23,7 @@ pub(super) fn check_value(
         return;
     }
     if !type_fits(node, new) {
-        let wanted = if node.int_or_string {
-            "integer,string"
-        } else {
-            node.kind.map_or("", Kind::name)
-        };
+        let wanted = if node.int_or_string { "integer,string" } else { node.kind.map_or("", Kind::name) };
         let got = type_name(new);
         errors.push(FieldError::type_invalid(
             path,
@@ -38,11 +34,8 @@ pub(super) fn check_value(
     }
     let checks = &node.checks;
     if !checks.allowed.is_empty() && !checks.allowed.contains(new) {
-        let supported: Vec<String> = checks
-            .allowed
-            .iter()
-            .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
-            .collect();
+        let supported: Vec<String> =
+            checks.allowed.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
         let supported: Vec<&str> = supported.iter().map(String::as_str).collect();
         errors.push(FieldError::not_supported(path, new, &supported));
     }
@@ -72,11 +65,7 @@ fn type_fits(node: &Node, value: &Value) -> bool {
 }
 
 fn is_integer(value: &Value) -> bool {
-    value.is_i64()
-        || value.is_u64()
-        || value
-            .as_f64()
-            .is_some_and(|f| f.fract() == 0.0 && f.abs() < 9e15)
+    value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0 && f.abs() < 9e15)
 }
 
 fn type_name(value: &Value) -> &'static str {
@@ -116,10 +105,7 @@ fn check_string(node: &Node, text: &str, path: &str, errors: &mut Vec<FieldError
     if let Some(format) = checks.format
         && !format.accepts(text)
     {
-        let detail = format!(
-            "{path} in body must be of type {}: \"{text}\"",
-            format.name()
-        );
+        let detail = format!("{path} in body must be of type {}: \"{text}\"", format.name());
         errors.push(FieldError::type_invalid(path, &shown, detail));
     }
 }
@@ -135,26 +121,20 @@ fn check_number(node: &Node, value: &Value, path: &str, errors: &mut Vec<FieldEr
     };
     if !in_range && let Some(format) = checks.format {
         let name = format.name();
-        fail(format!(
-            "Checked value must be of type integer with format {name} in {path}"
-        ));
+        fail(format!("Checked value must be of type integer with format {name} in {path}"));
     }
     if let Some(max) = checks.maximum {
         if checks.exclusive_maximum && number >= max {
             fail(format!("{path} in body should be less than {max}"));
         } else if !checks.exclusive_maximum && number > max {
-            fail(format!(
-                "{path} in body should be less than or equal to {max}"
-            ));
+            fail(format!("{path} in body should be less than or equal to {max}"));
         }
     }
     if let Some(min) = checks.minimum {
         if checks.exclusive_minimum && number <= min {
             fail(format!("{path} in body should be greater than {min}"));
         } else if !checks.exclusive_minimum && number < min {
-            fail(format!(
-                "{path} in body should be greater than or equal to {min}"
-            ));
+            fail(format!("{path} in body should be greater than or equal to {min}"));
         }
     }
     if let Some(factor) = checks.multiple_of
@@ -188,14 +168,7 @@ fn check_array(
     if let Some(item) = node.items {
         for (i, element) in items.iter().enumerate() {
             let before = correlated(&node.topology, element, old);
-            check_value(
-                arena,
-                item,
-                element,
-                before,
-                &format!("{path}[{i}]"),
-                errors,
-            );
+            check_value(arena, item, element, before, &format!("{path}[{i}]"), errors);
         }
     }
 }
@@ -233,13 +206,7 @@ fn check_object(
     }
 }
 
-fn check_junctors(
-    arena: &Arena,
-    node: &Node,
-    value: &Value,
-    path: &str,
-    errors: &mut Vec<FieldError>,
-) {
+fn check_junctors(arena: &Arena, node: &Node, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let checks = &node.checks;
     let passes = |id: NodeId| {
         let mut found = Vec::new();
@@ -264,13 +231,9 @@ fn check_junctors(
         let tries: Vec<_> = checks.one_of.iter().map(|id| passes(*id)).collect();
         let valid = tries.iter().filter(|t| t.is_empty()).count();
         if valid != 1 {
-            let found = if valid == 0 {
-                "Found none valid".to_owned()
-            } else {
-                format!("Found {valid} valid alternatives")
-            };
-            let detail =
-                format!("{path} in body must validate one and only one schema (oneOf). {found}");
+            let found =
+                if valid == 0 { "Found none valid".to_owned() } else { format!("Found {valid} valid alternatives") };
+            let detail = format!("{path} in body must validate one and only one schema (oneOf). {found}");
             errors.push(FieldError::invalid(path, &json!(""), detail));
             if valid == 0
                 && let Some(best) = tries.into_iter().min_by_key(Vec::len)

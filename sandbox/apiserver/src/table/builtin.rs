@@ -6,10 +6,8 @@ use serde_json::{Value, json};
 
 /// The columns of a kind; `None` when it has only Name and Age.
 pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
-    let integer =
-        |name: &str, cell: fn(&Value, Timestamp) -> Value| Column::made(name, "integer", 0, cell);
-    let string =
-        |name: &str, cell: fn(&Value, Timestamp) -> Value| Column::made(name, "string", 0, cell);
+    let integer = |name: &str, cell: fn(&Value, Timestamp) -> Value| Column::made(name, "integer", 0, cell);
+    let string = |name: &str, cell: fn(&Value, Timestamp) -> Value| Column::made(name, "string", 0, cell);
     let (middle, wide): (Vec<Column>, Vec<Column>) = match (group, kind) {
         ("", "Namespace") => (vec![Column::text("Status", 0, "/status/phase")], vec![]),
         ("", "Pod") => (
@@ -30,46 +28,28 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
                 string("Capacity", |o, _| bound_capacity(o)),
                 string("Access Modes", |o, _| bound_modes(o)),
                 Column::text("StorageClass", 0, "/spec/storageClassName"),
-                string("VolumeAttributesClass", |o, _| {
-                    or_unset(o, "/spec/volumeAttributesClassName")
-                }),
+                string("VolumeAttributesClass", |o, _| or_unset(o, "/spec/volumeAttributesClassName")),
             ],
             vec![Column::text("VolumeMode", 1, "/spec/volumeMode")],
         ),
         ("", "PersistentVolume") => (
             vec![
                 Column::text("Capacity", 0, "/spec/capacity/storage"),
-                string("Access Modes", |o, _| {
-                    json!(modes(o.pointer("/spec/accessModes")))
-                }),
+                string("Access Modes", |o, _| json!(modes(o.pointer("/spec/accessModes")))),
                 Column::text("Reclaim Policy", 0, "/spec/persistentVolumeReclaimPolicy"),
                 string("Status", |o, _| phase(o)),
                 string("Claim", |o, _| claim_of(o)),
                 Column::text("StorageClass", 0, "/spec/storageClassName"),
-                string("VolumeAttributesClass", |o, _| {
-                    or_unset(o, "/spec/volumeAttributesClassName")
-                }),
+                string("VolumeAttributesClass", |o, _| or_unset(o, "/spec/volumeAttributesClassName")),
                 Column::text("Reason", 0, "/status/reason"),
             ],
             vec![Column::text("VolumeMode", 1, "/spec/volumeMode")],
         ),
-        ("", "Secret") => (
-            vec![
-                Column::text("Type", 0, "/type"),
-                integer("Data", |o, _| json!(count(o, "/data"))),
-            ],
-            vec![],
-        ),
-        ("", "ConfigMap") => (
-            vec![integer("Data", |o, _| {
-                json!(count(o, "/data") + count(o, "/binaryData"))
-            })],
-            vec![],
-        ),
-        ("", "ServiceAccount") => (
-            vec![integer("Secrets", |o, _| json!(count(o, "/secrets")))],
-            vec![],
-        ),
+        ("", "Secret") => {
+            (vec![Column::text("Type", 0, "/type"), integer("Data", |o, _| json!(count(o, "/data")))], vec![])
+        }
+        ("", "ConfigMap") => (vec![integer("Data", |o, _| json!(count(o, "/data") + count(o, "/binaryData")))], vec![]),
+        ("", "ServiceAccount") => (vec![integer("Secrets", |o, _| json!(count(o, "/secrets")))], vec![]),
         ("", "Service") => (
             vec![
                 Column::text("Type", 0, "/spec/type"),
@@ -79,25 +59,13 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
             ],
             vec![Column::made("Selector", "string", 1, |o, _| selector(o))],
         ),
-        ("", "Node") => (
-            vec![
-                string("Status", |o, _| node_status(o)),
-                string("Roles", |o, _| node_roles(o)),
-            ],
-            vec![],
-        ),
+        ("", "Node") => (vec![string("Status", |o, _| node_status(o)), string("Roles", |o, _| node_roles(o))], vec![]),
         ("" | "events.k8s.io", "Event") => return Some(event()),
         ("apps", "Deployment") => (
             vec![
-                string("Ready", |o, _| {
-                    fraction(o, "/status/readyReplicas", "/spec/replicas")
-                }),
-                integer("Up-to-date", |o, _| {
-                    json!(number(o, "/status/updatedReplicas"))
-                }),
-                integer("Available", |o, _| {
-                    json!(number(o, "/status/availableReplicas"))
-                }),
+                string("Ready", |o, _| fraction(o, "/status/readyReplicas", "/spec/replicas")),
+                integer("Up-to-date", |o, _| json!(number(o, "/status/updatedReplicas"))),
+                integer("Available", |o, _| json!(number(o, "/status/availableReplicas"))),
             ],
             vec![],
         ),
@@ -109,47 +77,31 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
             ],
             vec![],
         ),
-        ("apps", "StatefulSet") => (
-            vec![string("Ready", |o, _| {
-                fraction(o, "/status/readyReplicas", "/spec/replicas")
-            })],
-            vec![],
-        ),
+        ("apps", "StatefulSet") => {
+            (vec![string("Ready", |o, _| fraction(o, "/status/readyReplicas", "/spec/replicas"))], vec![])
+        }
         ("batch", "Job") => (
             vec![
                 string("Status", |o, _| job_status(o)),
-                string("Completions", |o, _| {
-                    fraction(o, "/status/succeeded", "/spec/completions")
-                }),
+                string("Completions", |o, _| fraction(o, "/status/succeeded", "/spec/completions")),
             ],
             vec![],
         ),
-        ("coordination.k8s.io", "Lease") => (
-            vec![Column::text("Holder", 0, "/spec/holderIdentity")],
-            vec![],
-        ),
+        ("coordination.k8s.io", "Lease") => (vec![Column::text("Holder", 0, "/spec/holderIdentity")], vec![]),
         ("storage.k8s.io", "StorageClass") => (
             vec![
                 Column::text("Provisioner", 0, "/provisioner"),
                 string("ReclaimPolicy", |o, _| or(o, "/reclaimPolicy", "Delete")),
-                string("VolumeBindingMode", |o, _| {
-                    or(o, "/volumeBindingMode", "Immediate")
-                }),
+                string("VolumeBindingMode", |o, _| or(o, "/volumeBindingMode", "Immediate")),
                 Column::made("AllowVolumeExpansion", "boolean", 0, |o, _| {
-                    json!(
-                        o.get("allowVolumeExpansion")
-                            .and_then(Value::as_bool)
-                            .unwrap_or(false)
-                    )
+                    json!(o.get("allowVolumeExpansion").and_then(Value::as_bool).unwrap_or(false))
                 }),
             ],
             vec![],
         ),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             let created = Column::made("Created At", "date", 0, |o, _| {
-                o.pointer("/metadata/creationTimestamp")
-                    .cloned()
-                    .unwrap_or(Value::Null)
+                o.pointer("/metadata/creationTimestamp").cloned().unwrap_or(Value::Null)
             });
             return Some(vec![Column::name(), created]);
         }
@@ -168,51 +120,25 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
 fn event() -> Vec<Column> {
     vec![
         Column::made("Last Seen", "string", 0, |o, now| {
-            let times = [
-                "/lastTimestamp",
-                "/deprecatedLastTimestamp",
-                "/eventTime",
-                "/metadata/creationTimestamp",
-            ];
-            age(
-                times
-                    .iter()
-                    .find_map(|p| o.pointer(p).filter(|v| v.is_string())),
-                now,
-            )
+            let times = ["/lastTimestamp", "/deprecatedLastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
+            age(times.iter().find_map(|p| o.pointer(p).filter(|v| v.is_string())), now)
         }),
         Column::text("Type", 0, "/type"),
         Column::text("Reason", 0, "/reason"),
         Column::made("Object", "string", 0, |o, _| {
-            let subject = o
-                .get("involvedObject")
-                .or_else(|| o.get("regarding"))
-                .unwrap_or(&Value::Null);
-            json!(format!(
-                "{}/{}",
-                text(subject, "/kind").to_lowercase(),
-                text(subject, "/name")
-            ))
+            let subject = o.get("involvedObject").or_else(|| o.get("regarding")).unwrap_or(&Value::Null);
+            json!(format!("{}/{}", text(subject, "/kind").to_lowercase(), text(subject, "/name")))
         }),
         Column::made("Message", "string", 0, |o, _| {
-            let message = o
-                .get("message")
-                .or_else(|| o.get("note"))
-                .and_then(Value::as_str);
+            let message = o.get("message").or_else(|| o.get("note")).and_then(Value::as_str);
             json!(message.unwrap_or_default().trim())
         }),
-        Column {
-            priority: 1,
-            ..Column::name()
-        },
+        Column { priority: 1, ..Column::name() },
     ]
 }
 
 fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn or(object: &Value, pointer: &str, otherwise: &str) -> Value {
@@ -246,35 +172,20 @@ fn fraction(object: &Value, have: &str, want: &str) -> Value {
 }
 
 fn deleting(object: &Value) -> bool {
-    object
-        .pointer("/metadata/deletionTimestamp")
-        .is_some_and(Value::is_string)
+    object.pointer("/metadata/deletionTimestamp").is_some_and(Value::is_string)
 }
 
 fn items<'v>(object: &'v Value, pointer: &str) -> impl Iterator<Item = &'v Value> {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn phase(object: &Value) -> Value {
-    json!(if deleting(object) {
-        "Terminating"
-    } else {
-        text(object, "/status/phase")
-    })
+    json!(if deleting(object) { "Terminating" } else { text(object, "/status/phase") })
 }
 
 fn pod_ready(pod: &Value) -> Value {
-    let ready =
-        items(pod, "/status/containerStatuses").filter(|s| s.get("ready") == Some(&json!(true)));
-    json!(format!(
-        "{}/{}",
-        ready.count(),
-        count(pod, "/spec/containers")
-    ))
+    let ready = items(pod, "/status/containerStatuses").filter(|s| s.get("ready") == Some(&json!(true)));
+    json!(format!("{}/{}", ready.count(), count(pod, "/spec/containers")))
 }
 
 fn pod_status(pod: &Value) -> Value {
@@ -282,43 +193,23 @@ fn pod_status(pod: &Value) -> Value {
         return json!("Terminating");
     }
     let reason = items(pod, "/status/containerStatuses").find_map(|status| {
-        ["/state/waiting/reason", "/state/terminated/reason"]
-            .iter()
-            .map(|p| text(status, p))
-            .find(|r| !r.is_empty())
+        ["/state/waiting/reason", "/state/terminated/reason"].iter().map(|p| text(status, p)).find(|r| !r.is_empty())
     });
     let own = text(pod, "/status/reason");
-    json!(reason.unwrap_or(if own.is_empty() {
-        text(pod, "/status/phase")
-    } else {
-        own
-    }))
+    json!(reason.unwrap_or(if own.is_empty() { text(pod, "/status/phase") } else { own }))
 }
 
 fn restarts(pod: &Value) -> Value {
-    let total: i64 = items(pod, "/status/containerStatuses")
-        .map(|s| number(s, "/restartCount"))
-        .sum();
+    let total: i64 = items(pod, "/status/containerStatuses").map(|s| number(s, "/restartCount")).sum();
     json!(total.to_string())
 }
 
 /// Access modes in kubectl's short form, in its order.
 fn modes(list: Option<&Value>) -> String {
-    const SHORT: [(&str, &str); 4] = [
-        ("ReadWriteOnce", "RWO"),
-        ("ReadOnlyMany", "ROX"),
-        ("ReadWriteMany", "RWX"),
-        ("ReadWriteOncePod", "RWOP"),
-    ];
-    let has = |mode: &str| {
-        list.and_then(Value::as_array)
-            .is_some_and(|l| l.iter().any(|m| m.as_str() == Some(mode)))
-    };
-    let short: Vec<&str> = SHORT
-        .iter()
-        .filter(|(mode, _)| has(mode))
-        .map(|(_, short)| *short)
-        .collect();
+    const SHORT: [(&str, &str); 4] =
+        [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
+    let has = |mode: &str| list.and_then(Value::as_array).is_some_and(|l| l.iter().any(|m| m.as_str() == Some(mode)));
+    let short: Vec<&str> = SHORT.iter().filter(|(mode, _)| has(mode)).map(|(_, short)| *short).collect();
     short.join(",")
 }
 
@@ -327,28 +218,16 @@ fn is_bound(claim: &Value) -> bool {
 }
 
 fn bound_capacity(claim: &Value) -> Value {
-    json!(if is_bound(claim) {
-        text(claim, "/status/capacity/storage")
-    } else {
-        ""
-    })
+    json!(if is_bound(claim) { text(claim, "/status/capacity/storage") } else { "" })
 }
 
 fn bound_modes(claim: &Value) -> Value {
-    json!(if is_bound(claim) {
-        modes(claim.pointer("/status/accessModes"))
-    } else {
-        String::new()
-    })
+    json!(if is_bound(claim) { modes(claim.pointer("/status/accessModes")) } else { String::new() })
 }
 
 fn claim_of(volume: &Value) -> Value {
     match volume.pointer("/spec/claimRef") {
-        Some(claim) => json!(format!(
-            "{}/{}",
-            text(claim, "/namespace"),
-            text(claim, "/name")
-        )),
+        Some(claim) => json!(format!("{}/{}", text(claim, "/namespace"), text(claim, "/name"))),
         None => json!(""),
     }
 }
@@ -359,19 +238,11 @@ fn external_ip(service: &Value) -> Value {
         return json!(text(service, "/spec/externalName"));
     }
     let mut addresses: Vec<&str> = items(service, "/status/loadBalancer/ingress")
-        .filter_map(|i| {
-            i.get("ip")
-                .or_else(|| i.get("hostname"))
-                .and_then(Value::as_str)
-        })
+        .filter_map(|i| i.get("ip").or_else(|| i.get("hostname")).and_then(Value::as_str))
         .collect();
     addresses.extend(items(service, "/spec/externalIPs").filter_map(Value::as_str));
     if addresses.is_empty() {
-        return json!(if kind == "LoadBalancer" {
-            "<pending>"
-        } else {
-            "<none>"
-        });
+        return json!(if kind == "LoadBalancer" { "<pending>" } else { "<none>" });
     }
     json!(addresses.join(","))
 }
@@ -387,11 +258,7 @@ fn ports(service: &Value) -> Value {
             }
         })
         .collect();
-    json!(if shown.is_empty() {
-        "<none>".to_owned()
-    } else {
-        shown.join(",")
-    })
+    json!(if shown.is_empty() { "<none>".to_owned() } else { shown.join(",") })
 }
 
 fn selector(service: &Value) -> Value {
@@ -402,17 +269,11 @@ fn selector(service: &Value) -> Value {
         .flatten()
         .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
         .collect();
-    json!(if pairs.is_empty() {
-        "<none>".to_owned()
-    } else {
-        pairs.join(",")
-    })
+    json!(if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") })
 }
 
 fn condition<'v>(object: &'v Value, kind: &str) -> Option<&'v str> {
-    items(object, "/status/conditions")
-        .find(|c| text(c, "/type") == kind)
-        .map(|c| text(c, "/status"))
+    items(object, "/status/conditions").find(|c| text(c, "/type") == kind).map(|c| text(c, "/status"))
 }
 
 fn node_status(node: &Value) -> Value {
@@ -435,11 +296,7 @@ fn node_roles(node: &Value) -> Value {
         .flatten()
         .filter_map(|(label, _)| label.strip_prefix("node-role.kubernetes.io/"))
         .collect();
-    json!(if roles.is_empty() {
-        "<none>".to_owned()
-    } else {
-        roles.join(",")
-    })
+    json!(if roles.is_empty() { "<none>".to_owned() } else { roles.join(",") })
 }
 
 fn job_status(job: &Value) -> Value {
@@ -457,14 +314,9 @@ fn job_status(job: &Value) -> Value {
 }
 
 fn class_name(class: &Value) -> Value {
-    let is_default = class
-        .pointer("/metadata/annotations")
-        .and_then(|a| a.get("storageclass.kubernetes.io/is-default-class"))
-        == Some(&json!("true"));
+    let is_default =
+        class.pointer("/metadata/annotations").and_then(|a| a.get("storageclass.kubernetes.io/is-default-class"))
+            == Some(&json!("true"));
     let name = text(class, "/metadata/name");
-    json!(if is_default {
-        format!("{name} (default)")
-    } else {
-        name.to_owned()
-    })
+    json!(if is_default { format!("{name} (default)") } else { name.to_owned() })
 }

@@ -8,10 +8,7 @@ enum Step {
     Wildcard,
     Index(i64),
     Slice(Option<i64>, Option<i64>),
-    Filter {
-        path: Vec<Step>,
-        test: Option<(Compare, Value)>,
-    },
+    Filter { path: Vec<Step>, test: Option<(Compare, Value)> },
     Recursive(String),
 }
 
@@ -38,14 +35,9 @@ impl JsonPath {
     /// Where the text is not a path of the subset.
     pub fn parse(text: &str) -> Result<Self, String> {
         let bare = text.trim();
-        let bare = bare
-            .strip_prefix('{')
-            .and_then(|b| b.strip_suffix('}'))
-            .unwrap_or(bare);
+        let bare = bare.strip_prefix('{').and_then(|b| b.strip_suffix('}')).unwrap_or(bare);
         let bare = bare.strip_prefix('$').unwrap_or(bare);
-        Ok(Self {
-            steps: parse_steps(bare).map_err(|e| format!("{e} in path {text:?}"))?,
-        })
+        Ok(Self { steps: parse_steps(bare).map_err(|e| format!("{e} in path {text:?}"))? })
     }
 
     /// All values at the path, in document order.
@@ -68,11 +60,7 @@ fn parse_steps(text: &str) -> Result<Vec<Step>, String> {
                 continue;
             }
             let (name, after) = name(after)?;
-            out.push(if name == "*" {
-                Step::Wildcard
-            } else {
-                Step::Field(name)
-            });
+            out.push(if name == "*" { Step::Wildcard } else { Step::Field(name) });
             rest = after;
         } else if rest.starts_with('[') {
             let end = closing_bracket(rest).ok_or("unclosed [")?;
@@ -109,11 +97,7 @@ fn name(text: &str) -> Result<(String, &str), String> {
 }
 
 fn finish(name: String, rest: &str) -> Result<(String, &str), String> {
-    if name.is_empty() {
-        Err("empty field name".to_owned())
-    } else {
-        Ok((name, rest))
-    }
+    if name.is_empty() { Err("empty field name".to_owned()) } else { Ok((name, rest)) }
 }
 
 fn closing_bracket(text: &str) -> Option<usize> {
@@ -151,17 +135,12 @@ fn bracket(inner: &str) -> Result<Step, String> {
     let number = |text: &str| -> Result<Option<i64>, String> {
         match text.trim() {
             "" => Ok(None),
-            digits => digits
-                .parse()
-                .map(Some)
-                .map_err(|_| format!("bad index {digits:?}")),
+            digits => digits.parse().map(Some).map_err(|_| format!("bad index {digits:?}")),
         }
     };
     match inner.split_once(':') {
         Some((from, to)) => Ok(Step::Slice(number(from)?, number(to)?)),
-        None => number(inner)?
-            .map(Step::Index)
-            .ok_or_else(|| "empty brackets".to_owned()),
+        None => number(inner)?.map(Step::Index).ok_or_else(|| "empty brackets".to_owned()),
     }
 }
 
@@ -181,10 +160,7 @@ fn filter(expression: &str) -> Result<Step, String> {
         (">", Compare::Greater),
     ];
     let path_of = |text: &str| -> Result<Vec<Step>, String> {
-        let relative = text
-            .trim()
-            .strip_prefix('@')
-            .ok_or("a filter must begin with @")?;
+        let relative = text.trim().strip_prefix('@').ok_or("a filter must begin with @")?;
         parse_steps(relative)
     };
     for (symbol, compare) in OPERATORS {
@@ -194,19 +170,11 @@ fn filter(expression: &str) -> Result<Step, String> {
         let right = right.trim();
         let value = match unquoted(right) {
             Some(text) => Value::String(text),
-            None => {
-                serde_json::from_str(right).map_err(|_| format!("bad value {right:?} in filter"))?
-            }
+            None => serde_json::from_str(right).map_err(|_| format!("bad value {right:?} in filter"))?,
         };
-        return Ok(Step::Filter {
-            path: path_of(left)?,
-            test: Some((compare, value)),
-        });
+        return Ok(Step::Filter { path: path_of(left)?, test: Some((compare, value)) });
     }
-    Ok(Step::Filter {
-        path: path_of(expression)?,
-        test: None,
-    })
+    Ok(Step::Filter { path: path_of(expression)?, test: None })
 }
 
 fn find<'v>(steps: &[Step], root: &'v Value) -> Vec<&'v Value> {
@@ -272,11 +240,7 @@ fn descend<'v>(name: &str, value: &'v Value, out: &mut Vec<&'v Value>) {
 }
 
 fn at(items: &[Value], index: i64) -> Option<&Value> {
-    let place = if index < 0 {
-        items.len() as i64 + index
-    } else {
-        index
-    };
+    let place = if index < 0 { items.len() as i64 + index } else { index };
     usize::try_from(place).ok().and_then(|i| items.get(i))
 }
 

@@ -55,12 +55,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    pub(super) fn made(
-        name: &str,
-        kind: &str,
-        priority: i64,
-        cell: fn(&Value, Timestamp) -> Value,
-    ) -> Self {
+    pub(super) fn made(name: &str, kind: &str, priority: i64, cell: fn(&Value, Timestamp) -> Value) -> Self {
         Self {
             name: name.to_owned(),
             kind: kind.to_owned(),
@@ -87,18 +82,14 @@ impl Column {
             name: "Name".to_owned(),
             kind: "string".to_owned(),
             format: "name".to_owned(),
-            description:
-                "Name must be unique within a namespace. Is required when creating resources."
-                    .to_owned(),
+            description: "Name must be unique within a namespace. Is required when creating resources.".to_owned(),
             priority: 0,
             cell: Cell::Name,
         }
     }
 
     pub(super) fn age() -> Self {
-        Self::made("Age", "string", 0, |object, now| {
-            age(object.pointer("/metadata/creationTimestamp"), now)
-        })
+        Self::made("Age", "string", 0, |object, now| age(object.pointer("/metadata/creationTimestamp"), now))
     }
 }
 
@@ -112,20 +103,12 @@ impl Columns {
     /// From a CRD version's `additionalPrinterColumns`; Name and Age when absent. A column whose path cannot be read is
     /// left out (CRD validation refuses it before).
     pub fn from_crd(additional_printer_columns: Option<&Value>) -> Self {
-        let Some(list) = additional_printer_columns
-            .and_then(Value::as_array)
-            .filter(|l| !l.is_empty())
-        else {
+        let Some(list) = additional_printer_columns.and_then(Value::as_array).filter(|l| !l.is_empty()) else {
             return Self::default_columns();
         };
         let mut columns = vec![Column::name()];
         for raw in list {
-            let text = |name: &str| {
-                raw.get(name)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
+            let text = |name: &str| raw.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             if let Ok(path) = JsonPath::parse(&text("jsonPath")) {
                 columns.push(Column {
                     name: text("name"),
@@ -149,9 +132,7 @@ impl Columns {
     }
 
     fn default_columns() -> Self {
-        Self {
-            columns: vec![Column::name(), Column::age()],
-        }
+        Self { columns: vec![Column::name(), Column::age()] }
     }
 
     fn definitions(&self) -> Vec<Value> {
@@ -180,15 +161,8 @@ pub fn table(
     now: Timestamp,
     with_definitions: bool,
 ) -> Value {
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| row(columns, object, include, now))
-        .collect();
-    let definitions = if with_definitions {
-        columns.definitions()
-    } else {
-        Vec::new()
-    };
+    let rows: Vec<Value> = objects.iter().map(|object| row(columns, object, include, now)).collect();
+    let definitions = if with_definitions { columns.definitions() } else { Vec::new() };
     json!({
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -199,11 +173,7 @@ pub fn table(
 }
 
 fn row(columns: &Columns, object: &Value, include: IncludeObject, now: Timestamp) -> Value {
-    let cells: Vec<Value> = columns
-        .columns
-        .iter()
-        .map(|c| cell(c, object, now))
-        .collect();
+    let cells: Vec<Value> = columns.columns.iter().map(|c| cell(c, object, now)).collect();
     let carried = match include {
         IncludeObject::None => Value::Null,
         IncludeObject::Object => object.clone(),
@@ -221,16 +191,8 @@ fn row(columns: &Columns, object: &Value, include: IncludeObject, now: Timestamp
 
 fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
     match &column.cell {
-        Cell::Name => object
-            .pointer("/metadata/name")
-            .cloned()
-            .unwrap_or(Value::Null),
-        Cell::Pointer(pointer) => json!(
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        ),
+        Cell::Name => object.pointer("/metadata/name").cloned().unwrap_or(Value::Null),
+        Cell::Pointer(pointer) => json!(object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()),
         Cell::Made(make) => make(object, now),
         Cell::Path(path) => {
             let found = path.find(object);
@@ -249,10 +211,7 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
 fn converted(value: &Value, kind: &str, now: Timestamp) -> Value {
     match kind {
         "integer" => match value {
-            Value::Number(n) => n
-                .as_i64()
-                .or_else(|| n.as_f64().map(|f| f as i64))
-                .map_or(Value::Null, Value::from),
+            Value::Number(n) => n.as_i64().or_else(|| n.as_f64().map(|f| f as i64)).map_or(Value::Null, Value::from),
             Value::String(s) => s.parse::<i64>().map_or(Value::Null, Value::from),
             _ => Value::Null,
         },

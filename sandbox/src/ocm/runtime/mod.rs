@@ -50,13 +50,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// The cluster did not answer, as opposed to having answered with an error.
-    pub(super) fn is_silence(&self) -> bool {
-        matches!(self, Self::Request { source, .. } if is_silence(source))
-    }
-}
-
 /// No answer of an API server: the connection failed, or something in between said that nobody is there.
 pub(super) fn is_silence(error: &kube::Error) -> bool {
     match error {

@@ -31,7 +31,11 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kaedama_shared::{
     api::csiaddons::{VolumeGroupReplication, VolumeGroupReplicationContent, VolumeReplication, VolumeReplicationClass},
-    harness::{ObjectKey, cache::Cache, controller::Controller},
+    harness::{
+        ObjectKey,
+        cache::{Cache, Change},
+        controller::Controller,
+    },
 };
 use kube::Resource;
 use tokio_util::sync::CancellationToken;
@@ -130,7 +134,7 @@ async fn volumes(cluster: Cluster, driver: Driver, timing: Timing, stop: Cancell
         .watches(&classes, using(&vrs, |vr, class| vr.spec.volume_replication_class == class.name))
         .watches(&claims, using(&vrs, |vr, claim| names(vr, claim, "PersistentVolumeClaim")))
         .watches(&groups, using(&vrs, |vr, group| names(vr, group, VolumeGroupReplication::KIND)))
-        .watches(&contents, using(&vrs, |vr, content| group::content_of(vr) == Some(content)))
+        .watches(&contents, of_content(&vrs))
         .keys(told)
         .run(stop, move |key| reconcile::pass(context.clone(), key))
         .await;
@@ -140,9 +144,24 @@ async fn volumes(cluster: Cluster, driver: Driver, timing: Timing, stop: Cancell
 fn using<O: Resource>(
     vrs: &Cache<VolumeReplication>,
     uses: impl Fn(&VolumeReplication, &ObjectKey) -> bool + Send + 'static,
-) -> impl Fn(&kaedama_shared::harness::cache::Change<O>) -> Vec<ObjectKey> + Send + 'static {
+) -> impl Fn(&Change<O>) -> Vec<ObjectKey> + Send + 'static {
     let vrs = vrs.clone();
     move |change| vrs.filter(|vr| uses(vr, &change.key)).iter().map(|vr| ObjectKey::of(&**vr)).collect()
+}
+
+/// Maps a change of a group's content to the VolumeReplications of that group.
+fn of_content(
+    vrs: &Cache<VolumeReplication>,
+) -> impl Fn(&Change<VolumeGroupReplicationContent>) -> Vec<ObjectKey> + Send + 'static {
+    let vrs = vrs.clone();
+    move |change| {
+        let reference = change.latest().and_then(|content| content.spec.volume_group_replication_ref.clone());
+        let Some(group) = reference.map(|r| ObjectKey::namespaced(r.namespace.unwrap_or_default(), r.name.unwrap_or_default())) else {
+            return Vec::new();
+        };
+        let of_group = |vr: &VolumeReplication| names(vr, &group, VolumeGroupReplication::KIND);
+        vrs.filter(of_group).iter().map(|vr| ObjectKey::of(&**vr)).collect()
+    }
 }
 
 fn names(vr: &VolumeReplication, source: &ObjectKey, kind: &str) -> bool {

@@ -17,11 +17,11 @@ use super::{
     source::{self, Obstacle, Owned, Target},
     states::Work,
 };
-use crate::storage::kit::{Doing, Marks, PassError, is_deleting, unless_gone};
+use crate::storage::kit::{Doing, Marks, PassError, fetch, is_deleting, unless_gone};
 
 pub(super) async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, PassError> {
     let api = context.cluster.within::<VolumeReplication>(key.namespace());
-    let Some(vr) = api.get_opt(&key.name).await.doing(|| format!("reading VolumeReplication {key}"))? else {
+    let Some(vr) = fetch(&api, &key.name).await? else {
         context.forget(&key);
         return Ok(Next::Await);
     };

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kaedama_shared::{
     api::csiaddons::{
         PVC_PROTECTION_FINALIZER, REPLICATION_FINALIZER, VR_NAME_ANNOTATION, VolumeGroupReplication,
-        VolumeGroupReplicationContent, VolumeReplication,
+        VolumeGroupReplicationContent, VolumeReplication, VolumeReplicationClass,
     },
     harness::{ObjectKey, controller::Next},
 };
@@ -12,7 +12,7 @@ use kaedama_shared::{
 use super::{Context, reconcile::write, report::Report, source};
 use crate::storage::{
     array::{Code, UnitId},
-    kit::{Doing, Marks, PassError, annotation, has_finalizer},
+    kit::{Marks, PassError, annotation, fetch, has_finalizer},
 };
 
 pub(super) async fn release(context: &Context, vr: VolumeReplication) -> Result<Next, PassError> {
@@ -62,24 +62,20 @@ struct Remains {
 async fn find(context: &Context, vr: &VolumeReplication) -> Result<Remains, PassError> {
     let (namespace, name) = (source::namespace(vr), &vr.spec.data_source.name);
     let mut remains = Remains::default();
-    let read = context.cluster.all().get_opt(&vr.spec.volume_replication_class).await;
-    let class: Option<kaedama_shared::api::csiaddons::VolumeReplicationClass> =
-        read.doing(|| format!("reading VolumeReplicationClass {}", vr.spec.volume_replication_class))?;
+    let classes = context.cluster.all::<VolumeReplicationClass>();
+    let class = fetch(&classes, &vr.spec.volume_replication_class).await?;
     remains.foreign = class.is_some_and(|class| class.spec.provisioner != context.driver.name());
     if vr.spec.data_source.kind == VolumeGroupReplication::KIND {
-        let read = context.cluster.within::<VolumeGroupReplication>(namespace).get_opt(name).await;
-        remains.group = read.doing(|| format!("reading VolumeGroupReplication {namespace}/{name}"))?;
+        remains.group = fetch(&context.cluster.within::<VolumeGroupReplication>(namespace), name).await?;
         if let Some(group) = &remains.group {
             let content = &group.spec.volume_group_replication_content_name;
-            let read = context.cluster.all::<VolumeGroupReplicationContent>().get_opt(content).await;
-            remains.content = read.doing(|| format!("reading VolumeGroupReplicationContent {content}"))?;
+            remains.content = fetch(&context.cluster.all::<VolumeGroupReplicationContent>(), content).await?;
         }
         let handle = remains.content.as_ref().map(|content| content.spec.volume_group_replication_handle.as_str());
         remains.unit = handle.filter(|handle| !handle.is_empty()).map(UnitId::from);
         return Ok(remains);
     }
-    let read = context.cluster.within::<PersistentVolumeClaim>(namespace).get_opt(name).await;
-    let claim = read.doing(|| format!("reading PersistentVolumeClaim {namespace}/{name}"))?;
+    let claim = fetch(&context.cluster.within::<PersistentVolumeClaim>(namespace), name).await?;
     // A claim of that name that some other object replicates is none of ours.
     remains.claim = claim.filter(|claim| annotation(claim, VR_NAME_ANNOTATION) == vr.metadata.name.as_deref());
     if let Some(claim) = &remains.claim {

@@ -9,7 +9,7 @@ use kaedama_shared::api::csiaddons::{
 use super::{Context, parameters};
 use crate::storage::{
     array::UnitId,
-    kit::{Doing, PassError, annotation, is_deleting},
+    kit::{PassError, annotation, fetch, is_deleting},
 };
 
 /// Why the storage cannot be asked yet.
@@ -58,8 +58,7 @@ pub(super) async fn class(context: &Context, vr: &VolumeReplication) -> Found<Vo
     if name.is_empty() {
         return failed("has no class", "spec.volumeReplicationClass is empty");
     }
-    let read = context.cluster.all::<VolumeReplicationClass>().get_opt(name).await;
-    let Some(class) = read.doing(|| format!("reading VolumeReplicationClass {name}"))? else {
+    let Some(class) = fetch(&context.cluster.all::<VolumeReplicationClass>(), name).await? else {
         return failed("has no class", format!("VolumeReplicationClass {name} not found"));
     };
     if class.spec.provisioner != context.driver.name() {
@@ -86,8 +85,7 @@ pub(super) async fn target(context: &Context, vr: &VolumeReplication) -> Found<T
 
 async fn claim(context: &Context, vr: &VolumeReplication) -> Found<Target> {
     let (namespace, name) = (namespace(vr), &vr.spec.data_source.name);
-    let read = context.cluster.within::<PersistentVolumeClaim>(namespace).get_opt(name).await;
-    let Some(claim) = read.doing(|| format!("reading PersistentVolumeClaim {namespace}/{name}"))? else {
+    let Some(claim) = fetch(&context.cluster.within::<PersistentVolumeClaim>(namespace), name).await? else {
         return failed("has no claim", format!("PersistentVolumeClaim {namespace}/{name} not found"));
     };
     let phase = claim.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or("Pending");
@@ -103,8 +101,7 @@ async fn claim(context: &Context, vr: &VolumeReplication) -> Found<Target> {
         return Ok(Err(Obstacle::Held(format!("PersistentVolumeClaim {name} belongs to VolumeGroupReplication {group}"))));
     }
     if let Some(other) = owner.filter(|owner| Some(*owner) != own) {
-        let read = context.cluster.within::<VolumeReplication>(namespace).get_opt(other).await;
-        if read.doing(|| format!("reading VolumeReplication {namespace}/{other}"))?.is_some() {
+        if fetch(&context.cluster.within::<VolumeReplication>(namespace), other).await?.is_some() {
             return Ok(Err(Obstacle::Held(format!("PersistentVolumeClaim {name} belongs to VolumeReplication {other}"))));
         }
     }
@@ -117,8 +114,7 @@ async fn claim(context: &Context, vr: &VolumeReplication) -> Found<Target> {
 /// The handle of the volume behind a claim.
 pub(super) async fn handle(context: &Context, claim: &PersistentVolumeClaim) -> Found<UnitId> {
     let name = claim.spec.as_ref().and_then(|s| s.volume_name.as_deref()).unwrap_or_default();
-    let read = context.cluster.all::<PersistentVolume>().get_opt(name).await;
-    let Some(pv) = read.doing(|| format!("reading PersistentVolume {name}"))? else {
+    let Some(pv) = fetch(&context.cluster.all::<PersistentVolume>(), name).await? else {
         return failed("has no volume", format!("PersistentVolume {name:?} not found"));
     };
     match pv.spec.and_then(|spec| spec.csi) {
@@ -133,16 +129,14 @@ pub(super) async fn handle(context: &Context, claim: &PersistentVolumeClaim) -> 
 
 async fn group(context: &Context, vr: &VolumeReplication) -> Found<Target> {
     let (namespace, name) = (namespace(vr), &vr.spec.data_source.name);
-    let read = context.cluster.within::<VolumeGroupReplication>(namespace).get_opt(name).await;
-    let Some(group) = read.doing(|| format!("reading VolumeGroupReplication {namespace}/{name}"))? else {
+    let Some(group) = fetch(&context.cluster.within::<VolumeGroupReplication>(namespace), name).await? else {
         return failed("has no group", format!("VolumeGroupReplication {namespace}/{name} not found"));
     };
     let content = group.spec.volume_group_replication_content_name.clone();
     if content.is_empty() {
         return failed("has no content", format!("VolumeGroupReplication {name} names no content"));
     }
-    let read = context.cluster.all::<VolumeGroupReplicationContent>().get_opt(&content).await;
-    let Some(content) = read.doing(|| format!("reading VolumeGroupReplicationContent {content}"))? else {
+    let Some(content) = fetch(&context.cluster.all::<VolumeGroupReplicationContent>(), &content).await? else {
         return failed("has no content", format!("VolumeGroupReplicationContent {content} not found"));
     };
     if content.spec.volume_group_replication_handle.is_empty() {

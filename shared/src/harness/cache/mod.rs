@@ -79,49 +79,33 @@ impl Scope {
     /// Only objects that this label selector matches.
     #[must_use]
     pub fn labels(self, selector: impl Into<String>) -> Self {
-        Self {
-            labels: Some(selector.into()),
-            ..self
-        }
+        Self { labels: Some(selector.into()), ..self }
     }
 
     /// Only objects that this field selector matches.
     #[must_use]
     pub fn fields(self, selector: impl Into<String>) -> Self {
-        Self {
-            fields: Some(selector.into()),
-            ..self
-        }
+        Self { fields: Some(selector.into()), ..self }
     }
 
     /// The kind need not be installed: while the API server does not know it, the view is ready and empty, and
     /// [`Freshness::served`] is false. It is looked for again every ten seconds.
     #[must_use]
     pub fn optional(self) -> Self {
-        Self {
-            optional: true,
-            ..self
-        }
+        Self { optional: true, ..self }
     }
 
     /// Keeps `metadata.managedFields`, which are dropped otherwise: they are often the larger part of an object.
     #[must_use]
     pub fn keep_managed_fields(self) -> Self {
-        Self {
-            keep_managed_fields: true,
-            ..self
-        }
+        Self { keep_managed_fields: true, ..self }
     }
 
     /// The longest silence of a healthy watch (whole seconds, at least one), and the age at which the view stops
     /// answering. The age should be the greater by some seconds.
     #[must_use]
     pub fn silence(self, watch_timeout: Duration, stale_after: Duration) -> Self {
-        Self {
-            watch_timeout: watch_timeout.max(Duration::from_secs(1)),
-            stale_after,
-            ..self
-        }
+        Self { watch_timeout: watch_timeout.max(Duration::from_secs(1)), stale_after, ..self }
     }
 
     /// Delays between attempts to list or watch.
@@ -133,10 +117,7 @@ impl Scope {
     /// Writes the view's age, errors and undecodable objects there.
     #[must_use]
     pub fn metrics(self, metrics: &HarnessMetrics) -> Self {
-        Self {
-            metrics: Some(MetricsHandle(metrics.clone())),
-            ..self
-        }
+        Self { metrics: Some(MetricsHandle(metrics.clone())), ..self }
     }
 }
 
@@ -145,6 +126,7 @@ pub struct Cache<K> {
     view: Arc<View<K>>,
     stale_after: Duration,
     keep_managed_fields: bool,
+    narrowed: bool,
     _driver: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -154,6 +136,7 @@ impl<K> Clone for Cache<K> {
             view: self.view.clone(),
             stale_after: self.stale_after,
             keep_managed_fields: self.keep_managed_fields,
+            narrowed: self.narrowed,
             _driver: self._driver.clone(),
         }
     }
@@ -180,18 +163,12 @@ where
         let view = Arc::new(View::new(name));
         if let Some(MetricsHandle(metrics)) = &scope.metrics {
             let seen = Arc::downgrade(&view);
-            metrics.view(name, move || {
-                seen.upgrade()
-                    .and_then(|view| view.freshness().last_contact)
-            });
+            metrics.view(name, move || seen.upgrade().and_then(|view| view.freshness().last_contact));
         }
         let (stale_after, keep_managed_fields) = (scope.stale_after, scope.keep_managed_fields);
+        let narrowed = scope.labels.is_some() || scope.fields.is_some();
         let driver = tokio::spawn(watch::keep(view.clone(), api, scope));
-        Self {
-            view,
-            stale_after, keep_managed_fields,
-            _driver: Arc::new(AbortOnDropHandle::new(driver)),
-        }
+        Self { view, stale_after, keep_managed_fields, narrowed, _driver: Arc::new(AbortOnDropHandle::new(driver)) }
     }
 
     /// How the view is called.
@@ -240,9 +217,7 @@ where
             return Seen::Unknown(why);
         }
         match self.view.undecodable().first() {
-            Some((key, error)) => {
-                Seen::Unknown(format!("{} {key} cannot be decoded: {error}", self.name()))
-            }
+            Some((key, error)) => Seen::Unknown(format!("{} {key} cannot be decoded: {error}", self.name())),
             None => Seen::Present(self.list()),
         }
     }
@@ -255,13 +230,8 @@ where
             return Some(format!("{} have not been listed yet", self.name()));
         };
         let age = last_contact.elapsed();
-        (age > self.stale_after).then(|| {
-            format!(
-                "view of {} is stale: last contact {} s ago",
-                self.name(),
-                age.as_secs()
-            )
-        })
+        (age > self.stale_after)
+            .then(|| format!("view of {} is stale: last contact {} s ago", self.name(), age.as_secs()))
     }
 
     /// When the API server was last heard from about these objects.
@@ -283,12 +253,15 @@ where
     }
 
     /// Takes in what a write of our own returned, ahead of the watch: the next pass then decides on it, and not on the
-    /// version before it. Left aside where the watch has brought that version, a newer one, or the deletion.
+    /// version before it. Left aside where the watch has come that far already (it knows better, also of a deletion).
+    ///
+    /// Only for objects that the cache covers. Where a selector narrows it, an object that is not in the view yet is
+    /// left to the watch.
     pub fn note_written(&self, mut object: K) {
         if !self.keep_managed_fields {
             object.meta_mut().managed_fields = None;
         }
-        self.view.note_written(object);
+        self.view.note_written(object, self.narrowed);
     }
 
     /// Every change from here on, beginning with the present objects as additions.

@@ -40,10 +40,7 @@ struct Script {
 
 impl Script {
     fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
-        Self {
-            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
-            requests: Arc::default(),
-        }
+        Self { answers: Arc::new(Mutex::new(answers.into_iter().collect())), requests: Arc::default() }
     }
 
     fn api(&self) -> Api<DeserializeGuard<ConfigMap>> {
@@ -51,41 +48,21 @@ impl Script {
         let service = tower::service_fn(move |request: Request<Body>| {
             let query = request.uri().query().unwrap_or_default().to_owned();
             script.requests.lock().unwrap().push(query);
-            let answer = script
-                .answers
-                .lock()
-                .unwrap()
-                .pop_front()
-                .unwrap_or(Answer::Silence);
+            let answer = script.answers.lock().unwrap().pop_front().unwrap_or(Answer::Silence);
             async move {
                 let line = |value: Value| Ok(Frame::data(Bytes::from(format!("{value}\n"))));
                 let (code, frames): (u16, Frames) = match answer {
-                    Answer::Plain(code, body) => {
-                        (code, futures::stream::iter([line(body)]).boxed())
-                    }
+                    Answer::Plain(code, body) => (code, futures::stream::iter([line(body)]).boxed()),
                     Answer::Events(events, open) => {
-                        let events =
-                            futures::stream::iter(events).then(move |(pause, event)| async move {
-                                sleep(pause).await;
-                                line(event)
-                            });
-                        (
-                            200,
-                            if open {
-                                events.chain(futures::stream::pending()).boxed()
-                            } else {
-                                events.boxed()
-                            },
-                        )
+                        let events = futures::stream::iter(events).then(move |(pause, event)| async move {
+                            sleep(pause).await;
+                            line(event)
+                        });
+                        (200, if open { events.chain(futures::stream::pending()).boxed() } else { events.boxed() })
                     }
                     Answer::Silence => std::future::pending().await,
                 };
-                Ok::<_, Infallible>(
-                    Response::builder()
-                        .status(code)
-                        .body(StreamBody::new(frames))
-                        .unwrap(),
-                )
+                Ok::<_, Infallible>(Response::builder().status(code).body(StreamBody::new(frames)).unwrap())
             }
         });
         Api::namespaced(Client::new(service, "ns"), "ns")
@@ -111,10 +88,7 @@ fn broken(name: &str, version: u32) -> Value {
 
 fn list(version: u32, items: Vec<Value>) -> Answer {
     let meta = json!({"resourceVersion": version.to_string()});
-    Answer::Plain(
-        200,
-        json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": meta, "items": items}),
-    )
+    Answer::Plain(200, json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": meta, "items": items}))
 }
 
 fn event(kind: &str, object: Value) -> (Duration, Value) {
@@ -147,17 +121,11 @@ fn told(change: &Change<ConfigMap>) -> String {
         Seen::Absent => "gone".to_owned(),
         Seen::Unknown(_) => "unknown".to_owned(),
     };
-    format!(
-        "{}: {} -> {after}",
-        change.key.name,
-        value(change.before.as_ref()).unwrap_or("none".to_owned())
-    )
+    format!("{}: {} -> {after}", change.key.name, value(change.before.as_ref()).unwrap_or("none".to_owned()))
 }
 
 fn all_told(changes: &mut Changes<ConfigMap>) -> Vec<String> {
-    std::iter::from_fn(|| changes.try_recv().ok())
-        .map(|change| told(&change))
-        .collect()
+    std::iter::from_fn(|| changes.try_recv().ok()).map(|change| told(&change)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,82 +147,37 @@ async fn lists_then_watches_and_tells_every_change_with_before_and_after() {
             true,
         ),
     ]);
-    let cache: Cache<ConfigMap> =
-        Cache::start("maps", script.api(), Scope::default().labels("app=x"));
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default().labels("app=x"));
     assert!(matches!(cache.seen(&key("a")), Seen::Unknown(why) if why.contains("not been listed")));
     cache.ready().await;
     assert_eq!(value(cache.get(&key("a")).as_ref()).as_deref(), Some("1"));
     let mut changes = cache.changes();
-    assert_eq!(
-        all_told(&mut changes),
-        ["a: none -> 1", "b: none -> 1"],
-        "what is there, to begin with"
-    );
+    assert_eq!(all_told(&mut changes), ["a: none -> 1", "b: none -> 1"], "what is there, to begin with");
     sleep(5 * S).await;
-    assert_eq!(
-        all_told(&mut changes),
-        ["a: 1 -> 2", "c: none -> 1", "b: 1 -> gone"]
-    );
-    assert!(
-        cache.seen(&key("b")).is_absent(),
-        "proven by a current view"
-    );
-    let names: Vec<_> = cache
-        .list()
-        .iter()
-        .map(|map| map.metadata.name.clone().unwrap())
-        .collect();
+    assert_eq!(all_told(&mut changes), ["a: 1 -> 2", "c: none -> 1", "b: 1 -> gone"]);
+    assert!(cache.seen(&key("b")).is_absent(), "proven by a current view");
+    let names: Vec<_> = cache.list().iter().map(|map| map.metadata.name.clone().unwrap()).collect();
     assert_eq!(names, ["a", "c"]);
-    assert!(
-        cache
-            .list()
-            .iter()
-            .all(|map| map.metadata.managed_fields.is_none())
-    );
+    assert!(cache.list().iter().all(|map| map.metadata.managed_fields.is_none()));
     let requests = script.requests();
     assert!(requests[1].contains("continue=more"), "{requests:?}");
-    assert!(
-        requests[2].contains("resourceVersion=10") && requests[2].contains("watch=true"),
-        "{requests:?}"
-    );
-    assert!(
-        requests
-            .iter()
-            .all(|query| query.contains("labelSelector=app%3Dx")),
-        "{requests:?}"
-    );
+    assert!(requests[2].contains("resourceVersion=10") && requests[2].contains("watch=true"), "{requests:?}");
+    assert!(requests.iter().all(|query| query.contains("labelSelector=app%3Dx")), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_too_old_lists_anew_and_tells_what_was_missed() {
     let script = Script::new([
-        list(
-            10,
-            vec![
-                map("same", 5, "1"),
-                map("changed", 6, "1"),
-                map("deleted", 7, "1"),
-            ],
-        ),
+        list(10, vec![map("same", 5, "1"), map("changed", 6, "1"), map("deleted", 7, "1")]),
         Answer::Events(vec![event("ERROR", status(410, "Expired"))], true),
-        list(
-            20,
-            vec![
-                map("same", 5, "1"),
-                map("changed", 15, "2"),
-                map("new", 16, "1"),
-            ],
-        ),
+        list(20, vec![map("same", 5, "1"), map("changed", 15, "2"), map("new", 16, "1")]),
     ]);
     let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
     cache.ready().await;
     let mut changes = cache.changes();
     all_told(&mut changes);
     sleep(3 * S).await;
-    assert_eq!(
-        all_told(&mut changes),
-        ["deleted: 1 -> gone", "changed: 1 -> 2", "new: none -> 1"]
-    );
+    assert_eq!(all_told(&mut changes), ["deleted: 1 -> gone", "changed: 1 -> 2", "new: none -> 1"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,36 +196,18 @@ async fn an_undecodable_object_is_unknown_and_does_not_stall_the_rest() {
     ]);
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = HarnessMetrics::register(&mut registry);
-    let cache: Cache<ConfigMap> =
-        Cache::start("maps", script.api(), Scope::default().metrics(&metrics));
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default().metrics(&metrics));
     cache.ready().await;
-    assert!(
-        matches!(cache.seen(&key("bad")), Seen::Unknown(why) if why.contains("map")),
-        "neither there nor absent"
-    );
+    assert!(matches!(cache.seen(&key("bad")), Seen::Unknown(why) if why.contains("map")), "neither there nor absent");
     assert!(cache.seen(&key("good")).present().is_some());
-    assert!(
-        cache.seen_all().unknown().unwrap().contains("ns/bad"),
-        "the whole is not known"
-    );
+    assert!(cache.seen_all().unknown().unwrap().contains("ns/bad"), "the whole is not known");
     assert_eq!(cache.undecodable().len(), 1);
     let page = crate::harness::metrics::encode(&registry, &metrics).unwrap();
-    assert!(
-        page.contains(r#"kaedama_view_undecodable_objects{view="maps"} 1"#),
-        "{page}"
-    );
+    assert!(page.contains(r#"kaedama_view_undecodable_objects{view="maps"} 1"#), "{page}");
     let mut changes = cache.changes();
     all_told(&mut changes);
     sleep(10 * S).await;
-    assert_eq!(
-        all_told(&mut changes),
-        [
-            "good: 1 -> 2",
-            "good: 2 -> unknown",
-            "bad: none -> 1",
-            "good: none -> 3"
-        ]
-    );
+    assert_eq!(all_told(&mut changes), ["good: 1 -> 2", "good: 2 -> unknown", "bad: none -> 1", "good: none -> 3"]);
     assert_eq!(cache.seen_all().present().map(Vec::len), Some(2));
 }
 
@@ -311,10 +216,7 @@ async fn a_view_without_contact_goes_stale_and_a_quiet_one_does_not() {
     // Quiet: each watch brings a bookmark or just ends at its time, and is opened anew.
     let quiet = Script::new([
         list(10, vec![map("a", 5, "1")]),
-        Answer::Events(
-            vec![(30 * S, bookmark(11).1), (30 * S, bookmark(12).1)],
-            false,
-        ),
+        Answer::Events(vec![(30 * S, bookmark(11).1), (30 * S, bookmark(12).1)], false),
         Answer::Events(vec![(55 * S, bookmark(13).1)], false),
         // From here on nothing is answered any more: a partition.
     ]);
@@ -325,25 +227,12 @@ async fn a_view_without_contact_goes_stale_and_a_quiet_one_does_not() {
         sleep(S).await;
     }
     sleep(100 * S).await;
-    assert!(
-        cache.doubt().unwrap().contains("stale"),
-        "{:?}",
-        cache.freshness()
-    );
+    assert!(cache.doubt().unwrap().contains("stale"), "{:?}", cache.freshness());
     assert!(matches!(cache.seen(&key("a")), Seen::Unknown(_)));
-    assert!(
-        matches!(cache.seen(&key("never-there")), Seen::Unknown(_)),
-        "absence is not proven by a stale view"
-    );
-    assert!(
-        cache.get(&key("a")).is_some(),
-        "the last known state can be had by asking for it"
-    );
+    assert!(matches!(cache.seen(&key("never-there")), Seen::Unknown(_)), "absence is not proven by a stale view");
+    assert!(cache.get(&key("a")).is_some(), "the last known state can be had by asking for it");
     let requests = quiet.requests();
-    assert!(
-        requests[2].contains("resourceVersion=12") && requests[3].contains("resourceVersion=13"),
-        "{requests:?}"
-    );
+    assert!(requests[2].contains("resourceVersion=12") && requests[3].contains("resourceVersion=13"), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -352,13 +241,7 @@ async fn a_reopened_watch_counts_as_contact_only_when_it_has_caught_up() {
         list(10, vec![map("a", 5, "1")]),
         Answer::Events(vec![], true),
         // The first watch fell silent after 65 s. The next one brings what was missed, half a second late.
-        Answer::Events(
-            vec![(
-                Duration::from_millis(500),
-                event("MODIFIED", map("a", 11, "2")).1,
-            )],
-            true,
-        ),
+        Answer::Events(vec![(Duration::from_millis(500), event("MODIFIED", map("a", 11, "2")).1)], true),
     ]);
     let scope = Scope::default().silence(60 * S, 62 * S);
     let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), scope);
@@ -384,10 +267,7 @@ async fn failures_are_tried_again_with_bounded_delays() {
 
 #[tokio::test(start_paused = true)]
 async fn watches_that_end_at_once_or_are_forbidden_do_not_spin() {
-    for answer in [
-        || Answer::Events(vec![], false),
-        || Answer::Plain(403, status(403, "Forbidden")),
-    ] {
+    for answer in [|| Answer::Events(vec![], false), || Answer::Plain(403, status(403, "Forbidden"))] {
         let script = Script::new((0..1000).flat_map(|_| [list(10, vec![]), answer()]));
         let _cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
         sleep(60 * S).await;
@@ -426,4 +306,104 @@ async fn the_watch_ends_with_the_last_handle() {
     let before = script.requests().len();
     sleep(600 * S).await;
     assert_eq!(script.requests().len(), before);
+}
+
+fn written(name: &str, version: u32, value: &str) -> ConfigMap {
+    serde_json::from_value(map(name, version, value)).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_writes_are_seen_at_once_and_told_once() {
+    let script = Script::new([
+        list(10, vec![map("a", 5, "1")]),
+        Answer::Events(
+            vec![
+                (5 * S, event("MODIFIED", map("a", 11, "other's")).1),
+                event("MODIFIED", map("a", 12, "ours")),
+                event("ADDED", map("b", 13, "ours")),
+                event("MODIFIED", map("a", 14, "newer")),
+            ],
+            true,
+        ),
+    ]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
+    cache.ready().await;
+    let mut changes = cache.changes();
+    all_told(&mut changes);
+    cache.note_written(written("a", 12, "ours"));
+    cache.note_written(written("b", 13, "ours"));
+    assert_eq!(value(cache.get(&key("a")).as_ref()).as_deref(), Some("ours"));
+    assert!(cache.get(&key("b")).unwrap().metadata.managed_fields.is_none());
+    sleep(6 * S).await;
+    assert_eq!(value(cache.get(&key("a")).as_ref()).as_deref(), Some("ours"), "the view does not step back");
+    sleep(6 * S).await;
+    assert_eq!(all_told(&mut changes), ["a: 1 -> ours", "b: none -> ours", "a: ours -> newer"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_write_does_not_bring_back_what_was_deleted() {
+    let script = Script::new([
+        list(10, vec![map("a", 5, "1"), map("reborn", 6, "old")]),
+        Answer::Events(
+            vec![
+                event("ADDED", map("b", 11, "1")),
+                event("DELETED", map("b", 12, "1")),
+                event("DELETED", map("reborn", 13, "old")),
+                event("ADDED", map("reborn", 14, "new")),
+                (30 * S, bookmark(30).1),
+            ],
+            true,
+        ),
+    ]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
+    cache.ready().await;
+    let mut changes = cache.changes();
+    all_told(&mut changes);
+    // Made by us; the watch is behind.
+    cache.note_written(written("reborn", 14, "new"));
+    sleep(5 * S).await;
+    // These answers come late: the watch is past them.
+    cache.note_written(written("b", 11, "1"));
+    cache.note_written(written("a", 9, "before the list"));
+    assert_eq!(
+        all_told(&mut changes),
+        ["reborn: old -> new", "b: none -> 1", "b: 1 -> gone"],
+        "nothing comes back, and the new one is never said to be gone"
+    );
+    assert!(cache.seen(&key("b")).is_absent());
+    assert_eq!(value(cache.get(&key("a")).as_ref()).as_deref(), Some("1"));
+    // Our write took the last finalizer of an object in deletion: it is not a newer version, it is the end.
+    let mut last = written("a", 15, "2");
+    last.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Default::default()));
+    cache.note_written(last);
+    assert_eq!(value(cache.get(&key("a")).as_ref()).as_deref(), Some("1"), "the watch will tell of the deletion");
+    sleep(60 * S).await;
+    cache.note_written(written("c", 20, "1"));
+    assert!(cache.get(&key("c")).is_none(), "a bookmark says how far the watch is, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_selector_narrows_the_view_the_watch_decides_what_belongs_there() {
+    let script = Script::new([list(10, vec![map("a", 5, "1")]), Answer::Events(vec![], true)]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default().labels("app=x"));
+    cache.ready().await;
+    cache.note_written(written("a", 11, "2"));
+    cache.note_written(written("b", 12, "1"));
+    assert_eq!(value(cache.get(&key("a")).as_ref()).as_deref(), Some("2"));
+    assert!(cache.get(&key("b")).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_restored_from_a_backup_is_listed_anew() {
+    let script = Script::new([
+        list(100, vec![map("a", 90, "late")]),
+        Answer::Events(vec![bookmark(40)], true),
+        list(40, vec![map("a", 20, "early")]),
+        Answer::Events(vec![event("MODIFIED", map("a", 41, "again"))], true),
+    ]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());
+    cache.ready().await;
+    let mut changes = cache.changes();
+    sleep(10 * S).await;
+    assert_eq!(all_told(&mut changes), ["a: none -> late", "a: late -> early", "a: early -> again"]);
 }

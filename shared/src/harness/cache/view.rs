@@ -61,26 +61,18 @@ pub(super) struct View<K> {
 
 struct State<K> {
     objects: BTreeMap<ObjectKey, Seen<Arc<K>>>,
-    /// The newest resourceVersion that the watch has brought.
-    newest: u64,
+    /// How far lists and watch have come, as a number. What a write of our own returned is newer or known already.
+    reached: u64,
     freshness: Freshness,
     subscribers: Vec<UnboundedSender<Change<K>>>,
 }
 
 impl<K: Resource> View<K> {
     pub(super) fn new(name: &str) -> Self {
-        let freshness = Freshness {
-            synced: false,
-            last_contact: None,
-            served: true,
-        };
+        let freshness = Freshness { synced: false, last_contact: None, served: true };
         Self {
             name: name.to_owned(),
-            state: RwLock::new(State {
-                objects: BTreeMap::new(), newest: 0,
-                freshness,
-                subscribers: Vec::new(),
-            }),
+            state: RwLock::new(State { objects: BTreeMap::new(), reached: 0, freshness, subscribers: Vec::new() }),
             ready: watch::Sender::new(false),
         }
     }
@@ -95,35 +87,19 @@ impl<K: Resource> View<K> {
     }
 
     pub(super) fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.read()
-            .objects
-            .get(key)
-            .and_then(Seen::present)
-            .cloned()
+        self.read().objects.get(key).and_then(Seen::present).cloned()
     }
 
     pub(super) fn seen(&self, key: &ObjectKey) -> Seen<Arc<K>> {
-        self.read()
-            .objects
-            .get(key)
-            .cloned()
-            .unwrap_or(Seen::Absent)
+        self.read().objects.get(key).cloned().unwrap_or(Seen::Absent)
     }
 
     pub(super) fn filter(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        self.read()
-            .objects
-            .values()
-            .filter_map(Seen::present)
-            .filter(|object| wanted(object))
-            .cloned()
-            .collect()
+        self.read().objects.values().filter_map(Seen::present).filter(|object| wanted(object)).cloned().collect()
     }
 
     pub(super) fn undecodable(&self) -> Vec<(ObjectKey, String)> {
-        let unknown = |(key, object): (&ObjectKey, &Seen<Arc<K>>)| {
-            Some((key.clone(), object.unknown()?.to_owned()))
-        };
+        let unknown = |(key, object): (&ObjectKey, &Seen<Arc<K>>)| Some((key.clone(), object.unknown()?.to_owned()));
         self.read().objects.iter().filter_map(unknown).collect()
     }
 
@@ -135,11 +111,7 @@ impl<K: Resource> View<K> {
         let (sender, receiver) = unbounded();
         let mut state = self.write();
         for (key, object) in &state.objects {
-            let change = Change {
-                key: key.clone(),
-                before: None,
-                after: object.clone(),
-            };
+            let change = Change { key: key.clone(), before: None, after: object.clone() };
             // The receiver is still in our hands.
             let _ = sender.unbounded_send(change);
         }
@@ -152,18 +124,26 @@ impl<K: Resource> View<K> {
         self.write().freshness.last_contact = Some(Instant::now());
     }
 
-    /// A complete list replaces everything. `served`: the API server knows the kind.
-    pub(super) fn replace(&self, list: Vec<Raw<K>>, served: bool) {
+    /// The watch has come to this version without an object.
+    pub(super) fn bookmark(&self, version: &str) {
+        let mut state = self.write();
+        state.freshness.last_contact = Some(Instant::now());
+        state.reach(version.parse().ok());
+    }
+
+    /// A complete list, of this version, replaces everything. `served`: the API server knows the kind.
+    pub(super) fn replace(&self, list: Vec<Raw<K>>, version: &str, served: bool) {
         let new: BTreeMap<_, _> = list
             .into_iter()
-            .map(|object| self.take_in(object))
+            .map(|object| {
+                let TakenIn { key, after, .. } = self.take_in(object);
+                (key, after)
+            })
             .collect();
         let mut state = self.write();
-        state.freshness = Freshness {
-            synced: true,
-            last_contact: Some(Instant::now()),
-            served,
-        };
+        state.freshness = Freshness { synced: true, last_contact: Some(Instant::now()), served };
+        // Not the greater of both: an API server that was restored from a backup counts from an earlier version.
+        state.reached = version.parse().unwrap_or_default();
         let old = mem::replace(&mut state.objects, new.clone());
         for (key, before) in &old {
             if !new.contains_key(key) {
@@ -174,7 +154,8 @@ impl<K: Resource> View<K> {
             let before = old.get(&key);
             let same = match (before.and_then(Seen::present), after.present()) {
                 (Some(before), Some(after)) => {
-                    version(&**before).is_some() && version(&**before) == version(&**after)
+                    before.meta().resource_version.is_some()
+                        && before.meta().resource_version == after.meta().resource_version
                 }
                 (None, None) => before.is_some(),
                 _ => false,
@@ -188,31 +169,27 @@ impl<K: Resource> View<K> {
     }
 
     pub(super) fn apply(&self, object: Raw<K>) {
-        let (key, after) = self.take_in(object);
+        let TakenIn { key, order, after } = self.take_in(object);
         let mut state = self.write();
         state.freshness.last_contact = Some(Instant::now());
-        if let Some(after) = after.present() {
-            state.newest = state.newest.max(order(&**after).unwrap_or_default());
-            let known = state.objects.get(&key).and_then(Seen::present);
-            if known.is_some_and(|known| is_noted(&**known, &**after)) {
-                return;
-            }
+        state.reach(order);
+        if !state.is_ahead(&key, order) {
+            let before = state.objects.insert(key.clone(), after.clone());
+            state.tell(key, before.as_ref(), after);
         }
-        let before = state.objects.insert(key.clone(), after.clone());
-        state.tell(key, before.as_ref(), after);
     }
 
-    /// Takes in what a write of our own returned, ahead of the watch, so that the next pass sees it. Left aside where
-    /// the watch is further already: what it has not got then is gone.
-    pub(super) fn note_written(&self, object: K) {
-        let Some(at) = order(&object) else { return };
-        let key = ObjectKey::of(&object);
+    /// Takes in what a write of our own returned. See [`super::Cache::note_written`]. `narrowed`: a selector decides
+    /// what belongs here, so only an object that is here can be said to.
+    pub(super) fn note_written(&self, object: K, narrowed: bool) {
+        let meta = object.meta();
+        // Its last finalizer went with this write, and it with it.
+        let gone = meta.deletion_timestamp.is_some() && meta.finalizers.as_ref().is_none_or(Vec::is_empty);
+        let (key, order) = (ObjectKey::of(&object), order(&object));
         let mut state = self.write();
-        let known = state.objects.get(&key).and_then(Seen::present);
-        if at <= state.newest && known.is_none_or(|known| order(&**known).is_none_or(|known| known >= at)) {
-            return;
-        }
-        if known.is_some_and(|known| order(&**known).is_some_and(|known| known >= at)) {
+        let unknown_here = narrowed && !state.objects.contains_key(&key);
+        let passed = order.is_none_or(|order| order <= state.reached);
+        if gone || unknown_here || passed || state.is_ahead(&key, order) {
             return;
         }
         let after = Seen::Present(Arc::new(object));
@@ -222,25 +199,28 @@ impl<K: Resource> View<K> {
 
     pub(super) fn delete(&self, object: &Raw<K>) {
         let key = ObjectKey::of(object);
+        let order = order(object);
         let mut state = self.write();
         state.freshness.last_contact = Some(Instant::now());
-        if let Some(before) = state.objects.remove(&key) {
+        state.reach(order);
+        // Ahead: the view holds its successor already, which we made.
+        if !state.is_ahead(&key, order)
+            && let Some(before) = state.objects.remove(&key)
+        {
             state.tell(key, Some(&before), Seen::Absent);
         }
     }
 
-    fn take_in(&self, DeserializeGuard(object): Raw<K>) -> (ObjectKey, Seen<Arc<K>>) {
-        match object {
-            Ok(object) => (ObjectKey::of(&object), Seen::Present(Arc::new(object))),
+    fn take_in(&self, raw: Raw<K>) -> TakenIn<K> {
+        let (key, order) = (ObjectKey::of(&raw), order(&raw));
+        let after = match raw.0 {
+            Ok(object) => Seen::Present(Arc::new(object)),
             Err(invalid) => {
-                let key = ObjectKey::namespaced(
-                    invalid.metadata.namespace.unwrap_or_default(),
-                    invalid.metadata.name.unwrap_or_default(),
-                );
                 tracing::warn!(view = self.name, object = %key, error = invalid.error, "object cannot be decoded");
-                (key, Seen::Unknown(invalid.error))
+                Seen::Unknown(invalid.error)
             }
-        }
+        };
+        TakenIn { key, order, after }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State<K>> {
@@ -252,15 +232,30 @@ impl<K: Resource> View<K> {
     }
 }
 
-impl<K> State<K> {
+struct TakenIn<K> {
+    key: ObjectKey,
+    order: Option<u64>,
+    after: Seen<Arc<K>>,
+}
+
+impl<K: Resource> State<K> {
+    fn reach(&mut self, order: Option<u64>) {
+        self.reached = self.reached.max(order.unwrap_or_default());
+    }
+
+    /// Whether the object is here in this version already or in a newer one, from a write of our own.
+    fn is_ahead(&self, key: &ObjectKey, version: Option<u64>) -> bool {
+        let known = self.objects.get(key).and_then(Seen::present);
+        match (known.and_then(|known| order(&**known)), version) {
+            (Some(known), Some(version)) => known >= version,
+            _ => false,
+        }
+    }
+
     fn tell(&mut self, key: ObjectKey, before: Option<&Seen<Arc<K>>>, after: Seen<Arc<K>>) {
         let before = before.and_then(Seen::present).cloned();
         self.subscribers.retain(|subscriber| {
-            let change = Change {
-                key: key.clone(),
-                before: before.clone(),
-                after: after.clone(),
-            };
+            let change = Change { key: key.clone(), before: before.clone(), after: after.clone() };
             subscriber.unbounded_send(change).is_ok()
         });
     }
@@ -269,18 +264,5 @@ impl<K> State<K> {
 /// A resourceVersion as a number: since Kubernetes 1.35 they are specified to be comparable within a resource, and
 /// were in practice before. One that is no number compares with nothing.
 fn order<K: Resource>(object: &K) -> Option<u64> {
-    version(object)?.parse().ok()
-}
-
-/// The view has this version of the same object already, or a newer one, from a write of our own.
-fn is_noted<K: Resource>(known: &K, event: &K) -> bool {
-    known.meta().uid == event.meta().uid
-        && match (order(known), order(event)) {
-            (Some(known), Some(event)) => known >= event,
-            _ => false,
-        }
-}
-
-fn version<K: Resource>(object: &K) -> Option<&str> {
-    object.meta().resource_version.as_deref()
+    object.meta().resource_version.as_ref()?.parse().ok()
 }

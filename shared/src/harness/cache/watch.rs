@@ -83,13 +83,7 @@ where
         if let Some(MetricsHandle(metrics)) = &scope.metrics {
             metrics.view_error(view.name());
         }
-        tracing::warn!(
-            view = view.name(),
-            listing,
-            failures,
-            why,
-            "view could not be kept up to date"
-        );
+        tracing::warn!(view = view.name(), listing, failures, why, "view could not be kept up to date");
         sleep(scope.backoff.delay(failures)).await;
     }
 }
@@ -109,15 +103,12 @@ where
         let page = match api.list(&params).await {
             Ok(page) => page,
             Err(kube::Error::Api(status)) if status.code == 404 && scope.optional => {
-                view.replace(Vec::new(), false);
+                view.replace(Vec::new(), "", false);
                 return Turn::NotServed;
             }
             // A continue token that has expired is a failure like others: the next list begins at the first page.
             Err(error) => {
-                return Turn::Retry {
-                    from: None,
-                    why: error.to_string(),
-                };
+                return Turn::Retry { from: None, why: error.to_string() };
             }
         };
         objects.extend(page.items.into_iter().map(|object| trim(object, scope)));
@@ -125,17 +116,10 @@ where
         if params.continue_token.is_some() {
             continue;
         }
-        let Some(version) = page
-            .metadata
-            .resource_version
-            .filter(|version| !version.is_empty())
-        else {
-            return Turn::Retry {
-                from: None,
-                why: "the list has no resourceVersion".to_owned(),
-            };
+        let Some(version) = page.metadata.resource_version.filter(|version| !version.is_empty()) else {
+            return Turn::Retry { from: None, why: "the list has no resourceVersion".to_owned() };
         };
-        view.replace(objects, true);
+        view.replace(objects, &version, true);
         return Turn::WatchFrom(version);
     }
 }
@@ -154,11 +138,7 @@ where
         label_selector: scope.labels.clone(),
         field_selector: scope.fields.clone(),
         // The API server refuses 295 s and more to clients with the usual proxies' limits in mind.
-        timeout: Some(
-            u32::try_from(scope.watch_timeout.as_secs())
-                .unwrap_or(290)
-                .min(290),
-        ),
+        timeout: Some(u32::try_from(scope.watch_timeout.as_secs()).unwrap_or(290).min(290)),
         bookmarks: true,
         ..WatchParams::default()
     };
@@ -167,20 +147,13 @@ where
         Ok(events) => events.boxed(),
         Err(kube::Error::Api(status)) => return refused(&status, version),
         Err(error) => {
-            return Turn::Retry {
-                from: Some(version),
-                why: error.to_string(),
-            };
+            return Turn::Retry { from: Some(version), why: error.to_string() };
         }
     };
     let mut heard = false;
     let mut settled = false;
     loop {
-        let patience = if settled {
-            scope.watch_timeout + LAG
-        } else {
-            SETTLE
-        };
+        let patience = if settled { scope.watch_timeout + LAG } else { SETTLE };
         let event = match timeout(patience, events.try_next()).await {
             Err(_) if !settled => {
                 settled = true;
@@ -193,59 +166,48 @@ where
                 return Turn::WatchFrom(version);
             }
             Ok(Ok(None)) => {
-                return Turn::Retry {
-                    from: Some(version),
-                    why: "the watch ended at once".to_owned(),
-                };
+                return Turn::Retry { from: Some(version), why: "the watch ended at once".to_owned() };
             }
             Ok(Err(kube::Error::Api(status))) => return refused(&status, version),
             // A line that is no event: an object without metadata, for one. Only a list tells what it was about.
             Ok(Err(error @ kube::Error::SerdeError(_))) => {
-                return Turn::Relist {
-                    why: error.to_string(),
-                };
+                return Turn::Relist { why: error.to_string() };
             }
             Ok(Err(error)) => {
-                return Turn::Retry {
-                    from: Some(version),
-                    why: error.to_string(),
-                };
+                return Turn::Retry { from: Some(version), why: error.to_string() };
             }
             Err(_) => {
-                return Turn::Retry {
-                    from: Some(version),
-                    why: "the watch fell silent".to_owned(),
-                };
+                return Turn::Retry { from: Some(version), why: "the watch fell silent".to_owned() };
             }
         };
-        let object_version = match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                let object = trim(object, scope);
-                let version = object.meta().resource_version.clone();
-                view.apply(object);
-                version
+        let came = match &event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
+                object.meta().resource_version.clone().unwrap_or_default()
             }
-            WatchEvent::Deleted(object) => {
-                view.delete(&object);
-                object.meta().resource_version.clone()
-            }
-            WatchEvent::Bookmark(bookmark) => {
-                view.contact();
-                Some(bookmark.metadata.resource_version)
-            }
-            WatchEvent::Error(status) => return refused(&status, version),
+            WatchEvent::Bookmark(bookmark) => bookmark.metadata.resource_version.clone(),
+            WatchEvent::Error(status) => return refused(status, version),
         };
+        if came.is_empty() {
+            return Turn::Relist { why: "an event has no resourceVersion".to_owned() };
+        }
+        if went_back(&version, &came) {
+            return Turn::Relist { why: format!("the API server went back from version {version} to {came}") };
+        }
+        match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => view.apply(trim(object, scope)),
+            WatchEvent::Deleted(object) => view.delete(&object),
+            WatchEvent::Bookmark(_) => view.bookmark(&came),
+            WatchEvent::Error(_) => {}
+        }
         heard = true;
         *failures = 0;
-        match object_version.filter(|version| !version.is_empty()) {
-            Some(newer) => version = newer,
-            None => {
-                return Turn::Relist {
-                    why: "an event has no resourceVersion".to_owned(),
-                };
-            }
-        }
+        version = came;
     }
+}
+
+/// Versions of one watch only grow, unless the API server was restored from a backup under it.
+fn went_back(from: &str, to: &str) -> bool {
+    matches!((from.parse::<u64>(), to.parse::<u64>()), (Ok(from), Ok(to)) if to < from)
 }
 
 /// What an answer of the API server that is an error means for the watch.
@@ -253,10 +215,7 @@ fn refused(status: &Status, version: String) -> Turn {
     let why = format!("{} ({}): {}", status.reason, status.code, status.message);
     match status.code {
         // Overloaded or out of order: the version is as good as before.
-        429 | 500..=599 => Turn::Retry {
-            from: Some(version),
-            why,
-        },
+        429 | 500..=599 => Turn::Retry { from: Some(version), why },
         // 410: too old. Whatever else it is, the watch cannot be resumed.
         _ => Turn::Relist { why },
     }

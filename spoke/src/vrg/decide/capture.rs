@@ -14,7 +14,7 @@ use kaedama_shared::names;
 use crate::vrg::order::Order;
 use crate::vrg::owner::Owner;
 use crate::vrg::plan::{Action, Entry, Plan, Verdict};
-use crate::vrg::recovery::{self, Capture, PartKey, Stored};
+use crate::vrg::recovery::{self, PartKey, Stored};
 use crate::vrg::snapshot::{ObjectId, Snapshot, StoreView, Volume, annotation};
 
 /// Adds to the plan what the stores are to hold.

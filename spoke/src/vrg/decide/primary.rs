@@ -18,7 +18,7 @@ use super::leave;
 use super::replication::{self, Destination, Judgement};
 use super::restore::{self, Restore};
 use crate::vrg::evidence::ClusterData;
-use crate::vrg::order::Order;
+use crate::vrg::order::{Intent, Order};
 use crate::vrg::owner::{self, Owner};
 use crate::vrg::plan::{Action, Entry, Plan, Verdict, VolumePlan};
 use crate::vrg::snapshot::{ObjectId, Snapshot, Volume, annotation};
@@ -124,6 +124,10 @@ fn protect(snapshot: &Snapshot, order: &Order, volume: &Volume, cluster_data: &C
         (Mechanism::Replication(_), Some(found)) => {
             let (verdict, steps) = drive(found, cluster_data);
             actions.extend(steps);
+            if order.intent == Intent::Failover && replication::asks_for_force(found) {
+                let (id, generation) = (found.id.clone(), found.generation);
+                actions.push(Action::AllowForce { id, generation, evidence: cluster_data.clone() });
+            }
             let judgement = verdict.unwrap_or_else(|| replication::as_primary(found, false));
             said = describe(snapshot, volume, &mechanism, &judgement);
             if judgement.counters {

@@ -10,6 +10,21 @@ use crate::vrg::order::Intent;
 use crate::vrg::plan::Verdict;
 use crate::vrg::snapshot::Replication;
 
+/// Annotation that allows a forced promotion of one generation. Storage that asks for it refuses with a text that
+/// begins with [`FORCE_REQUIRED`].
+pub const ALLOW_FORCE: &str = "replication.unified.io/allow-force";
+const FORCE_REQUIRED: &str = "force required:";
+
+/// Whether the storage refused the promotion for want of consent to force it, and nobody gave it yet.
+#[must_use]
+pub fn asks_for_force(replication: &Replication) -> bool {
+    let refused = match read(replication, "Completed") {
+        Reading::Known(false, found) => found.message.contains(FORCE_REQUIRED) || replication.message.contains(FORCE_REQUIRED),
+        Reading::Known(true, _) | Reading::Missing | Reading::Stale | Reading::Unknown(_) => false,
+    };
+    settled(replication) && refused && replication.force_consent != replication.generation.to_string()
+}
+
 /// What a VolumeReplication says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {

@@ -1,0 +1,92 @@
+//! The hub operator as a process: `kaedama-hub`.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use kaedama_hub::operator::{Options, run};
+use kaedama_shared::clock::Clock;
+use kaedama_shared::config::RamenConfig;
+use kaedama_shared::harness::client::{Clients, config, user_agent};
+use kaedama_shared::harness::health::Health;
+use kaedama_shared::harness::leader::identity;
+use kaedama_shared::harness::metrics::{self, HarnessMetrics};
+use kaedama_shared::harness::{http, logs, shutdown};
+use kaedama_shared::s3::S3Options;
+use prometheus_client::registry::Registry;
+
+/// Disaster recovery for applications on Kubernetes: the hub operator.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Kubeconfig of the hub; without it the pod's service account is used.
+    #[arg(long, env = "KUBECONFIG")]
+    kubeconfig: Option<std::path::PathBuf>,
+    /// Accepted and ignored: the configuration is the ConfigMap in the operator's namespace.
+    #[arg(long)]
+    config: Option<String>,
+    /// Which operator this is: dr-hub.
+    #[arg(long, env = "RAMEN_CONTROLLER_TYPE", hide = true)]
+    controller_type: Option<String>,
+    /// The operator's own namespace.
+    #[arg(long, env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+    /// Name of the pod: identity in the election.
+    #[arg(long, env = "POD_NAME", default_value = "kaedama-hub")]
+    pod: String,
+    /// Where health is served; empty for nowhere.
+    #[arg(long)]
+    health_address: Option<String>,
+    /// Where metrics are served, as plain HTTP; empty for nowhere.
+    #[arg(long)]
+    metrics_address: Option<String>,
+    /// How logs are written: json or text.
+    #[arg(long, default_value = "json")]
+    log_format: logs::Format,
+    /// What is logged, in the syntax of RUST_LOG.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    log: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let clock = Clock::system();
+    logs::init(arguments.log_format, &arguments.log, clock)?;
+    match arguments.controller_type.as_deref() {
+        Some("dr-hub") => {}
+        Some(other) => bail!("RAMEN_CONTROLLER_TYPE is {other}; this program is the hub operator, dr-hub"),
+        None => bail!("RAMEN_CONTROLLER_TYPE is not set; set it to dr-hub"),
+    }
+    let Some(namespace) = arguments.namespace else {
+        bail!("POD_NAMESPACE is not set; set it to the operator's own namespace");
+    };
+    let stop = shutdown::on_signals().context("cannot listen for signals")?;
+    let kubeconfig = config(arguments.kubeconfig.as_deref(), None).await?;
+    let clients = Clients::from_config(kubeconfig, &user_agent("kaedama-hub"))?;
+    let mut registry = Registry::default();
+    let harness = HarnessMetrics::register(&mut registry);
+    let registry = Arc::new(registry);
+    let health = Health::new();
+    let defaults = RamenConfig::defaults(kaedama_shared::config::Role::Hub);
+    let health_address = arguments.health_address.unwrap_or_else(|| defaults.health.health_probe_bind_address.clone());
+    let metrics_address = arguments.metrics_address.unwrap_or_default();
+    if let Some(listener) = http::bind(&health_address).await? {
+        tokio::spawn(http::serve(listener, health.router(), stop.clone()));
+    }
+    if !metrics_address.is_empty()
+        && let Some(listener) = http::bind(&metrics_address).await?
+    {
+        tokio::spawn(http::serve(listener, metrics::router(registry, harness.clone()), stop.clone()));
+    }
+    let options = Options {
+        clients,
+        identity: identity(&arguments.pod, &std::process::id().to_string()),
+        namespace,
+        clock,
+        s3: S3Options::new(clock),
+        metrics: harness,
+        health: Some(health),
+    };
+    run(options, stop).await.context("the hub operator ended")
+}

@@ -1,0 +1,221 @@
+//! The watched copies of everything that the operator looks at, and what it wrote itself a moment ago.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttachment};
+use kaedama_shared::api::VolumeReplicationGroup;
+use kaedama_shared::api::csiaddons::{VolumeReplication, VolumeReplicationClass};
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::harness::cache::{Cache, Scope};
+use kaedama_shared::harness::metrics::HarnessMetrics;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+/// How long an object of our own making is believed in although the watch has not shown it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Watched copies of the kinds of one cluster.
+#[derive(Clone)]
+pub struct Caches {
+    /// The groups.
+    pub groups: Kept<VolumeReplicationGroup>,
+    /// Claims.
+    pub claims: Kept<PersistentVolumeClaim>,
+    /// Volumes.
+    pub volumes: Kept<PersistentVolume>,
+    /// Replications of claims; the kind may be missing.
+    pub replications: Kept<VolumeReplication>,
+    /// Their classes; the kind may be missing.
+    pub replication_classes: Cache<VolumeReplicationClass>,
+    /// Storage classes.
+    pub storage_classes: Cache<StorageClass>,
+    /// Pods, to see early who uses a claim.
+    pub pods: Cache<Pod>,
+    /// Attachments; the kind may be missing.
+    pub attachments: Cache<VolumeAttachment>,
+    /// ConfigMaps of the operator's namespace.
+    pub config_maps: Cache<ConfigMap>,
+    /// Secrets of the operator's namespace.
+    pub secrets: Cache<Secret>,
+}
+
+impl Caches {
+    /// Starts watching. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(client: &Client, namespace: &str, metrics: &HarnessMetrics) -> Self {
+        let scope = || Scope::default().metrics(metrics);
+        let optional = || scope().optional();
+        Self {
+            groups: Kept::new(Cache::start("volumereplicationgroups", Api::all(client.clone()), scope())),
+            claims: Kept::new(Cache::start("persistentvolumeclaims", Api::all(client.clone()), scope())),
+            volumes: Kept::new(Cache::start("persistentvolumes", Api::all(client.clone()), scope())),
+            replications: Kept::new(Cache::start("volumereplications", Api::all(client.clone()), optional())),
+            replication_classes: Cache::start("volumereplicationclasses", Api::all(client.clone()), optional()),
+            storage_classes: Cache::start("storageclasses", Api::all(client.clone()), scope()),
+            pods: Cache::start("pods", Api::all(client.clone()), scope()),
+            attachments: Cache::start("volumeattachments", Api::all(client.clone()), optional()),
+            config_maps: Cache::start("configmaps", Api::namespaced(client.clone(), namespace), scope()),
+            secrets: Cache::start("secrets", Api::namespaced(client.clone(), namespace), scope()),
+        }
+    }
+
+    /// Why the copies that decisions rest on cannot be believed at present.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        let doubts = [
+            self.groups.cache.doubt(),
+            self.claims.cache.doubt(),
+            self.volumes.cache.doubt(),
+            self.replications.cache.doubt(),
+            self.replication_classes.doubt(),
+            self.storage_classes.doubt(),
+        ];
+        doubts.into_iter().flatten().next()
+    }
+}
+
+/// A watched copy, and on top of it what this process wrote and the watch has not shown yet.
+///
+/// Without this a pass that follows a write closely would see the old object, and write again or decide on what is no
+/// longer so.
+pub struct Kept<K> {
+    /// The copy.
+    pub cache: Cache<K>,
+    own: Arc<Mutex<HashMap<ObjectKey, Own<K>>>>,
+}
+
+impl<K> Clone for Kept<K> {
+    fn clone(&self) -> Self {
+        Self { cache: self.cache.clone(), own: self.own.clone() }
+    }
+}
+
+enum Own<K> {
+    Written { object: Arc<K>, created: bool, at: Instant },
+    Gone { uid: String, at: Instant },
+}
+
+impl<K> Kept<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    fn new(cache: Cache<K>) -> Self {
+        Self { cache, own: Arc::default() }
+    }
+
+    /// The API server answered a write with this object.
+    pub fn wrote(&self, object: K) {
+        self.note(ObjectKey::of(&object), Own::Written { object: Arc::new(object), created: false, at: Instant::now() });
+    }
+
+    /// The API server created this object.
+    pub fn created(&self, object: K) {
+        self.note(ObjectKey::of(&object), Own::Written { object: Arc::new(object), created: true, at: Instant::now() });
+    }
+
+    /// The API server says that the object with this uid is gone.
+    pub fn gone(&self, key: ObjectKey, uid: &str) {
+        self.note(key, Own::Gone { uid: uid.to_owned(), at: Instant::now() });
+    }
+
+    /// The object of this name.
+    #[must_use]
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        let seen = self.cache.get(key);
+        let mut own = self.lock();
+        let Some(noted) = own.get(key) else { return seen };
+        let merged = merge(noted, seen.as_ref());
+        match merged {
+            Some(object) => object,
+            None => {
+                own.remove(key);
+                seen
+            }
+        }
+    }
+
+    /// All objects that `wanted` accepts, by key.
+    #[must_use]
+    pub fn filter(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let mut found: Vec<Arc<K>> = Vec::new();
+        let own: Vec<ObjectKey> = self.lock().keys().cloned().collect();
+        for object in self.cache.filter(&wanted) {
+            if !own.contains(&ObjectKey::of(&*object)) {
+                found.push(object);
+            }
+        }
+        found.extend(own.iter().filter_map(|key| self.get(key)).filter(|object| wanted(object)));
+        found.sort_by_key(|object| ObjectKey::of(&**object));
+        found
+    }
+
+    fn note(&self, key: ObjectKey, own: Own<K>) {
+        self.lock().insert(key, own);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, Own<K>>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is true of an object, from what was written and what the watch shows. `None`: the note has served its time.
+fn merge<K: Resource>(noted: &Own<K>, seen: Option<&Arc<K>>) -> Option<Option<Arc<K>>> {
+    match (noted, seen) {
+        (Own::Written { at, .. } | Own::Gone { at, .. }, _) if at.elapsed() > PATIENCE => None,
+        (Own::Gone { uid, .. }, Some(seen)) => (seen.meta().uid.as_deref() == Some(uid)).then_some(None),
+        (Own::Gone { .. }, None) => None,
+        (Own::Written { object, .. }, Some(seen)) => is_newer(&**object, &**seen).then(|| Some(object.clone())),
+        (Own::Written { object, created, .. }, None) => created.then(|| Some(object.clone())),
+    }
+}
+
+fn is_newer<K: Resource>(own: &K, seen: &K) -> bool {
+    let version = |object: &K| object.meta().resource_version.as_deref().and_then(|text| text.parse::<u64>().ok());
+    matches!((version(own), version(seen)), (Some(own), Some(seen)) if own > seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(uid: &str, version: u64) -> Arc<PersistentVolumeClaim> {
+        Arc::new(PersistentVolumeClaim {
+            metadata: kube::core::ObjectMeta {
+                uid: Some(uid.into()),
+                resource_version: Some(version.to_string()),
+                ..Default::default()
+            },
+            ..Default::default()
+        })
+    }
+
+    fn written(version: u64, created: bool) -> Own<PersistentVolumeClaim> {
+        Own::Written { object: claim("u", version), created, at: Instant::now() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_written_counts_until_the_watch_shows_it() {
+        let old = claim("u", 4);
+        assert_eq!(merge(&written(5, false), Some(&old)), Some(Some(claim("u", 5))));
+        assert_eq!(merge(&written(5, false), Some(&claim("u", 5))), None, "the watch has caught up");
+        assert_eq!(merge(&written(5, false), Some(&claim("u", 6))), None, "somebody wrote later");
+        assert_eq!(merge(&written(5, false), None), None, "it was deleted since");
+        assert_eq!(merge(&written(5, true), None), Some(Some(claim("u", 5))), "not shown yet");
+        let note = written(5, true);
+        tokio::time::advance(PATIENCE * 2).await;
+        assert_eq!(merge(&note, None), None, "never shown: nothing is believed for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_gone_stays_gone_until_another_comes() {
+        let gone = Own::<PersistentVolumeClaim>::Gone { uid: "u".into(), at: Instant::now() };
+        assert_eq!(merge(&gone, Some(&claim("u", 9))), Some(None));
+        assert_eq!(merge(&gone, Some(&claim("v", 9))), None);
+        assert_eq!(merge(&gone, None), None);
+    }
+}

@@ -1,0 +1,396 @@
+//! The S3 stores of the groups: reading for a restore, claiming, clearing, and keeping them up to date.
+//!
+//! Writing goes on beside the passes: a store that does not answer holds no pass up. What was written is remembered
+//! per group and store; a store that fails is tried again with growing delays, apart from the healthy ones.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::channel::mpsc::UnboundedSender;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kaedama_shared::clock::Clock;
+use kaedama_shared::config::{ProfileChoice, RamenConfig, S3StoreProfile};
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::harness::cache::Cache;
+use kaedama_shared::s3::capture::{
+    self, CaptureError, CaptureSet, EpochRecord, Source, StoreReading, delete_application, raise_epoch,
+    read_newest_capture, write_capture,
+};
+use kaedama_shared::s3::layout::ObjectRef;
+use kaedama_shared::s3::{AppId, Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet};
+use kaedama_shared::seen::Seen;
+use kube::{Api, Client};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::vrg::order::{Intent, Order, Writer};
+use crate::vrg::owner::hex;
+use crate::vrg::recovery::{Capture, PartKey};
+use crate::vrg::snapshot::{EpochClaim, Holdings, StoreFailure, StoreRead, StoreView, StoredSet};
+
+/// In a failover, how long a silent store is waited for once another has given a complete set.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// A store that failed is tried again after this long, doubled each time.
+const RETRY: Duration = Duration::from_millis(500);
+/// The longest delay while a store has been failing for a short time, and later.
+const RETRY_CAPS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
+/// Attempts after which a store counts as failing for long.
+const RETRY_LONG: u32 = 15;
+
+/// The stores of all groups of this cluster.
+pub struct Stores {
+    pool: StorePool,
+    clock: Clock,
+    namespace: String,
+    client: Client,
+    secrets: Cache<Secret>,
+    config: Mutex<Result<Arc<RamenConfig>, String>>,
+    memory: Mutex<HashMap<ObjectKey, HashMap<String, Memory>>>,
+    /// Told when something of a group's stores has changed.
+    wake: UnboundedSender<ObjectKey>,
+    tasks: TaskTracker,
+}
+
+/// What is known of one store of one group.
+#[derive(Default)]
+struct Memory {
+    fingerprint: String,
+    holds: Option<Holdings>,
+    failure: Option<StoreFailure>,
+    attempts: u32,
+    retry_at: Option<Instant>,
+    busy: bool,
+}
+
+impl Stores {
+    /// No store is opened yet.
+    #[must_use]
+    pub fn new(options: S3Options, client: Client, namespace: &str, secrets: Cache<Secret>, wake: UnboundedSender<ObjectKey>) -> Self {
+        let clock = options.clock;
+        Self {
+            pool: StorePool::new(options),
+            clock,
+            namespace: namespace.to_owned(),
+            client,
+            secrets,
+            config: Mutex::new(Err("the operator's configuration has not been read yet".to_owned())),
+            memory: Mutex::default(),
+            wake,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The configuration that profiles are looked up in from now on.
+    pub fn configure(&self, config: Result<RamenConfig, String>) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config.map(Arc::new);
+    }
+
+    /// Waits for writes that are under way.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// What is known of a group's stores.
+    #[must_use]
+    pub fn views(&self, group: &ObjectKey, profiles: &[String]) -> Vec<StoreView> {
+        let mut memory = self.lock();
+        let of_group = memory.entry(group.clone()).or_default();
+        profiles
+            .iter()
+            .map(|profile| {
+                let fingerprint = self.profile(profile).map(|profile| fingerprint(&profile)).unwrap_or_default();
+                let known = of_group.entry(profile.clone()).or_default();
+                // Another bucket or address: nothing is known of it.
+                if known.fingerprint != fingerprint {
+                    *known = Memory { fingerprint: fingerprint.clone(), ..Memory::default() };
+                }
+                StoreView { profile: profile.clone(), fingerprint, holds: known.holds.clone(), failure: known.failure.clone() }
+            })
+            .collect()
+    }
+
+    /// The group is gone: nothing of it is remembered.
+    pub fn forget(&self, group: &ObjectKey) {
+        self.lock().remove(group);
+    }
+
+    /// Reads every store for the newest complete set. All at the same time; in a failover a silent one is not waited for
+    /// to the end once another has given a set.
+    pub async fn read(&self, group: &ObjectKey, order: &Order) -> Vec<(String, StoreRead)> {
+        let app = app(group);
+        let reads = order.profiles.iter().map(|profile| {
+            let app = app.clone();
+            async move {
+                let mut set = StoreSet::default();
+                set.push(profile.clone(), self.open(profile).await);
+                (profile.clone(), judged(read_newest_capture(&set, &app).await))
+            }
+        });
+        let mut running: futures::stream::FuturesUnordered<_> = reads.collect();
+        let mut answers: BTreeMap<String, StoreRead> = BTreeMap::new();
+        let mut limit: Option<Instant> = None;
+        loop {
+            use futures::StreamExt as _;
+            let next = tokio::select! {
+                biased;
+                next = running.next() => next,
+                () = tokio::time::sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => None,
+            };
+            let Some((profile, read)) = next else { break };
+            if order.intent == Intent::Failover && matches!(&read, StoreRead::Set(set) if set.gaps.is_empty()) {
+                limit.get_or_insert_with(|| Instant::now() + PATIENCE);
+            }
+            answers.insert(profile, read);
+        }
+        let silent = || StoreRead::Unreadable(format!("no answer within {PATIENCE:?} after another store answered"));
+        order.profiles.iter().map(|profile| (profile.clone(), answers.remove(profile).unwrap_or_else(silent))).collect()
+    }
+
+    /// Tells the stores that this cluster is the writer. `silent` says which are known not to answer.
+    pub async fn claim(&self, group: &ObjectKey, order: &Order, silent: &(dyn Fn(&str) -> bool + Sync)) -> EpochClaim {
+        let mut set = StoreSet::default();
+        let mut missed: Vec<String> = Vec::new();
+        for profile in &order.profiles {
+            if silent(profile) {
+                missed.push(format!("{profile}: could not be read"));
+            } else {
+                set.push(profile.clone(), self.open(profile).await);
+            }
+        }
+        let results = raise_epoch(&set, &app(group), &record(&order.writer)).await;
+        let mut taken = 0;
+        for PerStore { profile, result } in results {
+            match result {
+                Ok(()) => taken += 1,
+                Err(error) if error.is_superseded() => return EpochClaim::Refused(error.to_string()),
+                Err(error) => missed.push(format!("{profile}: {error}")),
+            }
+        }
+        match (taken, missed.is_empty()) {
+            (0, _) => EpochClaim::Refused(format!("no store could be told of the new primary: {}", missed.join("; "))),
+            (_, true) => EpochClaim::Made(None),
+            (_, false) => EpochClaim::Made(Some(missed.join("; "))),
+        }
+    }
+
+    /// Deletes everything stored of a group. A store that knows a newer primary keeps its own: that counts as done.
+    pub async fn purge(&self, group: &ObjectKey, profiles: &[String], writer: &Writer) -> Vec<(String, Result<(), String>)> {
+        let (app, record) = (app(group), record(writer));
+        join_all(profiles.iter().map(|profile| async {
+            let mut set = StoreSet::default();
+            set.push(profile.clone(), self.open(profile).await);
+            let result = delete_application(&set, &app, &record).await.pop().map(|answer| answer.result);
+            let result = match result {
+                None | Some(Ok(_)) => Ok(()),
+                Some(Err(error)) if error.is_superseded() => {
+                    tracing::info!(%error, "what is stored belongs to a newer primary and stays");
+                    Ok(())
+                }
+                Some(Err(error)) => Err(error.to_string()),
+            };
+            (profile.clone(), result)
+        }))
+        .await
+    }
+
+    /// Brings the stores to hold `capture`, beside the passes. Returns when a store that failed is due again.
+    pub fn keep(self: &Arc<Self>, group: &ObjectKey, uid: &str, order: &Order, capture: &Capture) -> Option<Duration> {
+        let now = Instant::now();
+        let mut due: Vec<(String, bool)> = Vec::new();
+        let mut next: Option<Instant> = None;
+        {
+            let mut memory = self.lock();
+            let of_group = memory.entry(group.clone()).or_default();
+            for profile in &order.profiles {
+                let known = of_group.entry(profile.clone()).or_default();
+                if known.busy || known.holds.as_ref().is_some_and(|holds| satisfies(holds, capture)) {
+                    continue;
+                }
+                match known.retry_at.filter(|at| *at > now) {
+                    Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                    None => {
+                        known.busy = true;
+                        due.push((profile.clone(), known.failure.is_some()));
+                    }
+                }
+            }
+        }
+        // A store that failed before is written on its own, so that it holds no healthy one up.
+        let (failing, healthy): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, failing)| *failing);
+        let alone = failing.into_iter().map(|(profile, _)| vec![profile]);
+        let together: Vec<String> = healthy.into_iter().map(|(profile, _)| profile).collect();
+        for profiles in alone.chain([together]).filter(|profiles| !profiles.is_empty()) {
+            let job = Job { group: group.clone(), uid: uid.to_owned(), writer: order.writer.clone(), profiles, capture: capture.clone() };
+            let stores = self.clone();
+            // The future of `write_capture` is not `Send` (a closure in it is not general in its lifetimes), so it cannot
+            // be a task of its own and is driven by a thread of the blocking pool.
+            let runtime = tokio::runtime::Handle::current();
+            self.tasks.spawn_blocking(move || runtime.block_on(stores.write(job)));
+        }
+        next.map(|at| at.saturating_duration_since(now))
+    }
+
+    async fn write(&self, job: Job) {
+        let mut set = StoreSet::default();
+        for profile in &job.profiles {
+            set.push(profile.clone(), self.open(profile).await);
+        }
+        let results = match job.set(&self.clock) {
+            Ok(content) => write_capture(&set, &app(&job.group), &content).await.into_iter().map(|answer| (answer.profile, answer.result.map(drop))).collect(),
+            Err(error) => job.profiles.iter().map(|profile| (profile.clone(), Err(unwritable(profile, &error)))).collect::<Vec<_>>(),
+        };
+        let now = self.clock.now_seconds();
+        {
+            let mut memory = self.lock();
+            let of_group = memory.entry(job.group.clone()).or_default();
+            for (profile, result) in results {
+                let known = of_group.entry(profile.clone()).or_default();
+                known.busy = false;
+                match result {
+                    Ok(()) => known.done(&job.capture),
+                    Err(error) => known.failed(&error, now),
+                }
+            }
+        }
+        // The receiver is gone only when the operator stops.
+        let _ = self.wake.unbounded_send(job.group);
+    }
+
+    async fn open(&self, name: &str) -> Result<S3Store, S3Error> {
+        let wrong = |field: &'static str, text: String| S3Error::new(name, Operation::Open, "", S3ErrorKind::Config(field), text);
+        let profile = self.profile(name).map_err(|why| wrong("s3StoreProfiles", why))?;
+        let (namespace, secret) = profile.secret(&self.namespace);
+        let key = ObjectKey::namespaced(namespace, secret);
+        let seen = match namespace == self.namespace {
+            true => self.secrets.seen(&key),
+            false => {
+                let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+                Seen::from_api(api.get_opt(secret).await).map(Arc::new)
+            }
+        };
+        let secret = match seen {
+            Seen::Present(secret) => secret,
+            Seen::Absent => return Err(wrong("s3SecretRef", format!("Secret {key} does not exist"))),
+            Seen::Unknown(why) => return Err(wrong("s3SecretRef", format!("Secret {key} cannot be read: {why}"))),
+        };
+        let credentials = Credentials::from_secret(&secret).map_err(|error| wrong("s3SecretRef", error.to_string()))?;
+        self.pool.open(&profile, &credentials)
+    }
+
+    fn profile(&self, name: &str) -> Result<S3StoreProfile, String> {
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        match config.s3_profile(name).map_err(|error| error.to_string())? {
+            ProfileChoice::Store(profile) => Ok(profile.clone()),
+            ProfileChoice::None => Err(format!("profile {name} stands for no store")),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, HashMap<String, Memory>>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn done(&mut self, capture: &Capture) {
+        let parts = capture.parts.iter().map(|(key, stored)| (key.clone(), stored.digest.clone())).collect();
+        let before = self.holds.take().unwrap_or_default();
+        let group = capture.group.as_ref().map_or(before.group, |group| group.digest.clone());
+        *self = Self { fingerprint: std::mem::take(&mut self.fingerprint), holds: Some(Holdings { parts, group }), ..Self::default() };
+    }
+
+    fn failed(&mut self, error: &CaptureError, now: jiff::Timestamp) {
+        let since = self.failure.as_ref().map_or(now, |failure| failure.since);
+        self.attempts = self.attempts.saturating_add(1);
+        let cap = if self.attempts > RETRY_LONG { RETRY_CAPS.1 } else { RETRY_CAPS.0 };
+        let delay = RETRY.saturating_mul(1_u32.checked_shl(self.attempts - 1).unwrap_or(u32::MAX)).min(cap);
+        // A writer that was superseded stays so until the hub gives it a new order.
+        let delay = if error.is_superseded() { RETRY_CAPS.1 } else { delay };
+        self.retry_at = Some(Instant::now() + delay);
+        self.failure = Some(StoreFailure { message: error.to_string(), since, stale: error.is_superseded() });
+    }
+}
+
+/// One write of a group's set.
+struct Job {
+    group: ObjectKey,
+    uid: String,
+    writer: Writer,
+    profiles: Vec<String>,
+    capture: Capture,
+}
+
+impl Job {
+    fn set(&self, clock: &Clock) -> Result<CaptureSet, serde_json::Error> {
+        let mut set = CaptureSet::new(record(&self.writer), self.uid.clone(), clock.now());
+        for (key, stored) in &self.capture.parts {
+            set.insert(place(key), &stored.object)?;
+        }
+        for key in &self.capture.forget {
+            set.release(place(key));
+        }
+        if let Some(stored) = &self.capture.group {
+            set.insert(ObjectRef::Vrg, &stored.object)?;
+        }
+        Ok(set)
+    }
+}
+
+fn unwritable(profile: &str, error: &serde_json::Error) -> CaptureError {
+    S3Error::new(profile, Operation::Put, "", S3ErrorKind::Other, format!("an object has no JSON form: {error}")).into()
+}
+
+/// Whether a store holds all of `capture` and nothing of what is to be forgotten.
+fn satisfies(holds: &Holdings, capture: &Capture) -> bool {
+    let same = capture.parts.len() == holds.parts.len()
+        && capture.parts.iter().all(|(key, stored)| holds.parts.get(key) == Some(&stored.digest));
+    same && capture.group.as_ref().is_none_or(|group| group.digest == holds.group)
+}
+
+fn place(key: &PartKey) -> ObjectRef {
+    match key {
+        PartKey::Volume(name) => ObjectRef::Pv(name.clone()),
+        PartKey::Claim(key) => ObjectRef::pvc(key.namespace(), key.name.clone()),
+    }
+}
+
+fn app(group: &ObjectKey) -> AppId {
+    AppId::new(group.namespace(), group.name.clone())
+}
+
+fn record(writer: &Writer) -> EpochRecord {
+    EpochRecord { epoch: writer.epoch, cluster: writer.cluster.clone(), action_id: writer.action.clone() }
+}
+
+fn fingerprint(profile: &S3StoreProfile) -> String {
+    use sha2::{Digest as _, Sha256};
+    let text = format!("{}\n{}\n{}", profile.s3_compatible_endpoint, profile.s3_bucket, profile.s3_region);
+    hex(&Sha256::digest(text.as_bytes())[..8])
+}
+
+/// One store's answer.
+fn judged(reading: capture::Reading) -> StoreRead {
+    let mut reading = reading;
+    let unreadable = reading.stores.iter().find_map(|store| match &store.result {
+        StoreReading::Unknown(error) | StoreReading::Unusable(error) => Some(error.to_string()),
+        StoreReading::Set { .. } | StoreReading::Empty => None,
+    });
+    if let Some(why) = unreadable {
+        return StoreRead::Unreadable(why);
+    }
+    let Some(set) = reading.newest.take() else { return StoreRead::Empty };
+    let read = || -> Result<StoredSet, kaedama_shared::s3::codec::CodecError> {
+        let (capture, time, cluster) = match &set.source {
+            Source::Capture { epoch, sequence, cluster, time } => (Some((*epoch, *sequence)), Some(*time), cluster.clone()),
+            Source::RamenLayout { updated } => (None, *updated, String::new()),
+        };
+        let (volumes, claims) = (set.persistent_volumes()?, set.persistent_volume_claims()?);
+        Ok(StoredSet { capture, time, cluster, gaps: set.gaps.clone(), volumes, claims })
+    };
+    match read() {
+        Ok(set) => StoreRead::Set(Box::new(set)),
+        Err(error) => StoreRead::Unreadable(error.to_string()),
+    }
+}

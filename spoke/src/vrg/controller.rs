@@ -1,0 +1,242 @@
+//! The pass over one group: observe, decide, act, until nothing is left to do; then the status, once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kaedama_shared::api::conditions::vrg as condition_type;
+use kaedama_shared::api::reasons::vrg as reason;
+use kaedama_shared::api::{VRGState, VolumeReplicationGroup, VolumeReplicationGroupStatus, condition};
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::harness::controller::Next;
+use kaedama_shared::harness::events::{Note, Recorder};
+use kaedama_shared::report;
+use kube::api::PostParams;
+use kube::{Api, Resource};
+use tokio::time::Instant;
+
+use super::act::{Acted, FIELD_MANAGER};
+use super::decide::{self, capture};
+use super::observe::{Asked, Observer};
+use super::plan::Plan;
+use super::snapshot::Snapshot;
+use super::status::{self, Written};
+
+/// How often a pass looks again before it leaves the rest to the next one. A plan gets further with each look; what
+/// it cannot finish in this many waits for something.
+const LOOKS: usize = 12;
+/// News of a synchronisation, of several claims at about the same time, are written together after this long.
+const NEWS: Duration = Duration::from_millis(200);
+
+/// Why a pass failed. Not-ready is not a failure; this is for what could not be read or written at all.
+#[derive(Debug, thiserror::Error)]
+pub enum PassFailed {
+    /// The watched copies are too old to decide on.
+    #[error("nothing is decided: {0}")]
+    Stale(String),
+    /// The status could not be written.
+    #[error("cannot write the status of VolumeReplicationGroup {group}")]
+    Status {
+        /// The group.
+        group: ObjectKey,
+        /// What the API server said.
+        source: kube::Error,
+    },
+}
+
+/// The passes over groups.
+#[derive(Clone)]
+pub struct Groups {
+    observer: Observer,
+    recorder: Recorder,
+    news: Arc<Mutex<HashMap<ObjectKey, Instant>>>,
+}
+
+impl Groups {
+    /// Passes with these eyes and hands.
+    #[must_use]
+    pub fn new(observer: Observer, recorder: Recorder) -> Self {
+        Self { observer, recorder, news: Arc::default() }
+    }
+
+    /// One pass.
+    ///
+    /// # Errors
+    /// [`PassFailed`]; it is tried again with back-off.
+    pub async fn pass(self, key: ObjectKey) -> Result<Next, PassFailed> {
+        if let Some(why) = self.observer.caches.doubt() {
+            return Err(PassFailed::Stale(why));
+        }
+        self.observer.stores.configure(self.observer.config());
+        let mut asked = Asked::default();
+        for look in 1..=LOOKS {
+            let Some(snapshot) = self.observer.snapshot(&key, &asked) else {
+                self.observer.stores.forget(&key);
+                return Ok(Next::Await);
+            };
+            let plan = decide::decide(&snapshot);
+            if !plan.needs.is_empty() && look < LOOKS {
+                self.observer.read(&snapshot, &plan.needs, &mut asked).await;
+                continue;
+            }
+            let idle = plan.is_idle();
+            let acted = match idle {
+                true => Acted::default(),
+                false => {
+                    log(&snapshot, &plan);
+                    self.observer.act(&snapshot, &plan, &mut asked).await
+                }
+            };
+            if acted.released {
+                self.observer.stores.forget(&key);
+                let gone = Note::normal("VRGDeleteSuccess", "the VolumeReplicationGroup was released");
+                self.recorder.publish(&snapshot.vrg.object_ref(&()), gone).await;
+                return Ok(Next::Await);
+            }
+            let went_well = acted.outcome.is_clean() && !acted.again;
+            if !idle && went_well && look < LOOKS {
+                continue;
+            }
+            return self.conclude(&key, snapshot, plan, acted).await;
+        }
+        Ok(Next::BackOff)
+    }
+
+    /// Writes the status, hands the stores their work, and says when to look again.
+    async fn conclude(&self, key: &ObjectKey, seen: Snapshot, mut plan: Plan, acted: Acted) -> Result<Next, PassFailed> {
+        // Writes of this pass have changed the group's version; what was decided stays.
+        let vrg = self.observer.caches.groups.get(key).unwrap_or_else(|| seen.vrg.clone());
+        let written = status::status(&seen, &plan, &acted.outcome);
+        let last = vrg.status.clone().unwrap_or_default();
+        let now = tokio::time::Instant::now();
+        let mut wakes: Vec<Duration> = Vec::new();
+        if vrg.metadata.generation == seen.vrg.metadata.generation && !same(&last, &written.status) {
+            match self.wait_for_more_news(key, &last, &written.status, now) {
+                Some(wait) => wakes.push(wait),
+                None => {
+                    if !self.write(key, &vrg, written.status.clone()).await? {
+                        return Ok(Next::BackOff);
+                    }
+                    self.tell(&seen, &last, &written).await;
+                }
+            }
+        }
+        capture::with_group(&seen, &mut plan, &written.status);
+        if let (Some(capture), Ok(order)) = (&plan.capture, &seen.order) {
+            let uid = vrg.metadata.uid.clone().unwrap_or_default();
+            wakes.extend(self.observer.stores.keep(key, &uid, order, capture));
+        }
+        if !acted.outcome.is_clean() || acted.again || plan.outlook.retry {
+            return Ok(Next::BackOff);
+        }
+        if let Some(at) = written.next_deadline {
+            let left = at.duration_since(seen.now);
+            wakes.push(Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1));
+        }
+        Ok(wakes.into_iter().min().map_or(Next::Await, Next::After))
+    }
+
+    /// How long to wait before the status is written, when all that is new in it is how synchronisation goes.
+    fn wait_for_more_news(
+        &self,
+        key: &ObjectKey,
+        last: &VolumeReplicationGroupStatus,
+        new: &VolumeReplicationGroupStatus,
+        now: Instant,
+    ) -> Option<Duration> {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        if !same(&without_counters(last), &without_counters(new)) {
+            news.remove(key);
+            return None;
+        }
+        let first = *news.entry(key.clone()).or_insert(now);
+        let left = NEWS.saturating_sub(now.duration_since(first));
+        if left.is_zero() {
+            news.remove(key);
+            return None;
+        }
+        Some(left)
+    }
+
+    /// Writes the status on the version of the group that it was made for. False: the group has changed meanwhile.
+    async fn write(&self, key: &ObjectKey, vrg: &Arc<VolumeReplicationGroup>, mut status: VolumeReplicationGroupStatus) -> Result<bool, PassFailed> {
+        status.last_update_time = Some(self.observer.clock.time());
+        status.hub_report = report::encode(vrg, &status);
+        let mut object = (**vrg).clone();
+        object.status = Some(status);
+        object.metadata.managed_fields = None;
+        let api: Api<VolumeReplicationGroup> = Api::namespaced(self.observer.client.clone(), key.namespace());
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        match api.replace_status(&key.name, &params, &object).await {
+            Ok(object) => {
+                self.observer.caches.groups.wrote(object);
+                Ok(true)
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(source) => Err(PassFailed::Status { group: key.clone(), source }),
+        }
+    }
+
+    /// Events for people, about what the status newly says.
+    async fn tell(&self, snapshot: &Snapshot, last: &VolumeReplicationGroupStatus, written: &Written) {
+        let object = snapshot.vrg.object_ref(&());
+        for note in notes(snapshot, last, written) {
+            self.recorder.publish(&object, note).await;
+        }
+    }
+}
+
+fn notes(snapshot: &Snapshot, last: &VolumeReplicationGroupStatus, written: &Written) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let new = &written.status;
+    if new.state != last.state || new.observed_generation != last.observed_generation {
+        match new.state {
+            VRGState::Primary => notes.push(Note::normal("PrimaryVRGProcessSuccess", "the group is primary")),
+            VRGState::Secondary => notes.push(Note::normal("SecondaryVRGProcessSuccess", "the group is secondary")),
+            VRGState::Unset | VRGState::Unknown | VRGState::Other(_) => {}
+        }
+    }
+    let newly_false = |type_: &str, reasons: &[&str]| {
+        let found = condition::find(&new.conditions, type_).filter(|found| found.is_false() && reasons.contains(&found.reason.as_str()))?;
+        let before = condition::find(&last.conditions, type_);
+        before.is_none_or(|before| before.reason != found.reason || before.message != found.message).then(|| found.message.clone())
+    };
+    if snapshot.order.is_err() {
+        notes.extend(newly_false(condition_type::DATA_READY, &[reason::ERROR]).map(|text| Note::warning("FailedValidation", text)));
+    } else {
+        notes.extend(newly_false(condition_type::DATA_READY, &[reason::ERROR]).map(|text| Note::warning("ProtectPVCFailed", text)));
+    }
+    let upload = [reason::UPLOAD_ERROR, reason::ANNOTATION_FAILED];
+    notes.extend(newly_false(condition_type::CLUSTER_DATA_PROTECTED, &upload).map(|text| Note::warning("UploadFailed", text)));
+    notes.extend(written.overdue.iter().map(|text| Note::warning("Overdue", text.clone())));
+    notes
+}
+
+/// Whether two statuses say the same, whenever they were written.
+fn same(a: &VolumeReplicationGroupStatus, b: &VolumeReplicationGroupStatus) -> bool {
+    let bare = |status: &VolumeReplicationGroupStatus| VolumeReplicationGroupStatus {
+        last_update_time: None,
+        hub_report: String::new(),
+        ..status.clone()
+    };
+    bare(a) == bare(b)
+}
+
+fn without_counters(status: &VolumeReplicationGroupStatus) -> VolumeReplicationGroupStatus {
+    let mut status = status.clone();
+    status.last_group_sync_time = None;
+    status.last_group_sync_duration = None;
+    status.last_group_sync_bytes = None;
+    for pvc in &mut status.protected_pvcs {
+        pvc.last_sync_time = None;
+        pvc.last_sync_duration = None;
+        pvc.last_sync_bytes = None;
+    }
+    status
+}
+
+fn log(snapshot: &Snapshot, plan: &Plan) {
+    for action in plan.actions() {
+        tracing::info!(group = %snapshot.key(), action = action.name(), object = action.target(), "acting");
+    }
+}
