@@ -10,5 +10,7 @@ mod client;
 mod epoch;
 #[path = "s3/ramen_layout.rs"]
 mod ramen_layout;
+#[path = "s3/tls.rs"]
+mod tls;
 #[path = "s3/world.rs"]
 mod world;

@@ -29,20 +29,13 @@ impl Clock {
     /// other writers of the cluster. Durations are measured with [`tokio::time::Instant`], not by subtracting these.
     #[must_use]
     pub fn system() -> Self {
-        Self {
-            source: Source::System,
-        }
+        Self { source: Source::System }
     }
 
     /// A clock that reads `base` now and moves with tokio's clock from here on: virtual under `tokio::time::pause`.
     #[must_use]
     pub fn starting_at(base: Timestamp) -> Self {
-        Self {
-            source: Source::Tokio {
-                base,
-                at: Instant::now(),
-            },
-        }
+        Self { source: Source::Tokio { base, at: Instant::now() } }
     }
 
     /// The present time, with whatever precision the source has.
@@ -81,18 +74,11 @@ impl Clock {
 /// `at` cut down to whole seconds (towards the past).
 #[must_use]
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
-    let second = if at.subsec_nanosecond() < 0 {
-        at.as_second() - 1
-    } else {
-        at.as_second()
-    };
+    let second = if at.subsec_nanosecond() < 0 { at.as_second() - 1 } else { at.as_second() };
     Timestamp::from_second(second).unwrap_or(at)
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one place where the real clock is read"
-)]
+#[allow(clippy::disallowed_methods, reason = "the one place where the real clock is read")]
 fn real_now() -> Timestamp {
     Timestamp::now()
 }
@@ -121,26 +107,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn api_times_have_the_precision_of_the_api() {
         let clock = Clock::starting_at(at("2030-01-02T03:04:05.123456789Z"));
-        assert_eq!(
-            serde_json::to_value(clock.time()).unwrap(),
-            "2030-01-02T03:04:05Z"
-        );
-        assert_eq!(
-            serde_json::to_value(clock.micro_time()).unwrap(),
-            "2030-01-02T03:04:05.123456Z"
-        );
+        assert_eq!(serde_json::to_value(clock.time()).unwrap(), "2030-01-02T03:04:05Z");
+        assert_eq!(serde_json::to_value(clock.micro_time()).unwrap(), "2030-01-02T03:04:05.123456Z");
     }
 
     #[test]
     fn whole_seconds_cut_towards_the_past() {
-        assert_eq!(
-            whole_seconds(at("1969-12-31T23:59:58.5Z")),
-            at("1969-12-31T23:59:58Z")
-        );
-        assert_eq!(
-            whole_seconds(at("2030-01-01T00:00:00.9Z")),
-            at("2030-01-01T00:00:00Z")
-        );
+        assert_eq!(whole_seconds(at("1969-12-31T23:59:58.5Z")), at("1969-12-31T23:59:58Z"));
+        assert_eq!(whole_seconds(at("2030-01-01T00:00:00.9Z")), at("2030-01-01T00:00:00Z"));
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl ApiServerBuilder {
         self
     }
 
-    /// Makes the server. Nothing runs until the first request; the controllers then run on the runtime of that request.
+    /// Makes the server. The controllers run on the current tokio runtime; when there is none, on that of the first request.
     pub fn build(self) -> ApiServer {
         let (changes, receiver) = mpsc::unbounded_channel();
         let clock = self.clock.unwrap_or_else(runtime_clock);
@@ -98,6 +98,9 @@ impl ApiServerBuilder {
             definitions: Mutex::new(()),
         });
         controllers::bootstrap(&inner);
+        if tokio::runtime::Handle::try_current().is_ok() {
+            inner.start();
+        }
         ApiServer { inner }
     }
 }
@@ -194,7 +197,7 @@ impl Inner {
         (self.clock)()
     }
 
-    /// Starts the controllers at the first request, which is the first time that a runtime is known.
+    /// Starts the controllers, unless they run. Has to be called on a tokio runtime.
     pub(crate) fn start(self: &Arc<Self>) {
         let receiver = self.changes.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(receiver) = receiver {

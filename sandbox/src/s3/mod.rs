@@ -119,7 +119,8 @@ impl S3Server {
         builder.set_access(access::Gate(state.clone()));
         // The library compares the date of a request with the machine's clock. The gate does it with the store's own
         // clock, which may be virtual, so the library's limit is put out of reach (136 years).
-        let config = S3Config { presigned_url_max_skew_time_secs: u32::MAX, ..S3Config::default() };
+        let mut config = S3Config::default();
+        config.presigned_url_max_skew_time_secs = u32::MAX;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         Self { state, service: builder.build() }
     }
@@ -139,7 +140,7 @@ impl S3Server {
         lock(&self.state.faults).failing = (count > 0).then_some((failure, count));
     }
 
-    /// The next `count` requests are carried out, and the connection breaks before the answer.
+    /// The next `count` writes are carried out, and the connection breaks before the answer.
     pub fn lose_next_answers(&self, count: u32) {
         lock(&self.state.faults).lost_answers = count;
     }

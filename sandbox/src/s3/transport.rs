@@ -34,10 +34,14 @@ impl S3Server {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
+        let writes = !matches!(*request.method(), http::Method::GET | http::Method::HEAD);
         let answer = self.service.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
         let mut faults = lock(&self.state.faults);
-        if faults.down || faults.lost_answers > 0 {
-            faults.lost_answers = faults.lost_answers.saturating_sub(1);
+        let lost = writes && faults.lost_answers > 0;
+        if lost {
+            faults.lost_answers -= 1;
+        }
+        if lost || faults.down {
             return Err(io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke before the answer"));
         }
         Ok(answer)
@@ -45,7 +49,12 @@ impl S3Server {
 
     async fn carry_out_for_sdk(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let user = |error| ConnectorError::user(Box::new(error));
-        let request = request.try_into_http1x().map_err(user)?.map(Body::http_body_unsync);
+        let mut request = request.try_into_http1x().map_err(user)?.map(Body::http_body_unsync);
+        // The signature covers it, and it is the HTTP client that would add it.
+        let host = request.uri().authority().and_then(|host| http::HeaderValue::from_str(host.as_str()).ok());
+        if let Some(host) = host {
+            request.headers_mut().entry(http::header::HOST).or_insert(host);
+        }
         let answer = self.carry_out(request).await.map_err(|error| ConnectorError::io(error.into()))?;
         HttpResponse::try_from(answer.map(SdkBody::from_body_1_x)).map_err(user)
     }

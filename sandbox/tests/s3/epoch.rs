@@ -1,5 +1,7 @@
 //! Who may write.
 
+use std::time::Duration;
+
 use kaedama_sandbox::s3::{S3Server, S3ServerOptions};
 use kaedama_shared::s3::capture::{CaptureError, delete_application, raise_epoch, read_epoch};
 use kaedama_shared::s3::{S3ErrorKind, StoreSet};
@@ -33,6 +35,8 @@ async fn an_epoch_only_rises_and_has_one_owner() {
 #[tokio::test(start_paused = true)]
 async fn of_two_that_race_exactly_one_wins() {
     let server = server();
+    // All of them have read before any of them writes.
+    server.set_delay(Duration::from_millis(10));
     for round in 1..=20_u64 {
         let race = |cluster: &'static str| {
             let stores = StoreSet::new([store(&server)]);
@@ -41,6 +45,7 @@ async fn of_two_that_race_exactly_one_wins() {
         let results = tokio::join!(race("dr1"), race("dr2"), race("dr3"));
         let results = [results.0, results.1, results.2];
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "round {round}");
+        assert_eq!(server.requests()["PutObject"], 3 * round, "each of them came as far as writing");
         assert_eq!(results.iter().flat_map(|result| result.as_ref().err()).filter(|e| e.is_superseded()).count(), 2);
     }
 }
@@ -49,14 +54,10 @@ async fn of_two_that_race_exactly_one_wins() {
 async fn a_lost_answer_is_looked_up() {
     let server = server();
     let stores = StoreSet::new([store(&server)]);
-    // The read passes, the write is carried out and its answer is lost: the client cannot know, and looks.
-    let raised = tokio::join!(raise_epoch(&stores, &app(), &writer(1, "dr1")), async {
-        while !server.requests().contains_key("GetObject") {
-            tokio::task::yield_now().await;
-        }
-        server.lose_next_answers(1);
-    });
-    raised.0.into_iter().for_each(|store| store.result.unwrap());
+    // The write is carried out and its answer is lost: the client cannot know, and looks.
+    server.lose_next_answers(1);
+    raise_epoch(&stores, &app(), &writer(1, "dr1")).await.into_iter().for_each(|store| store.result.unwrap());
+    assert_eq!(server.requests()["PutObject"], 1);
     assert_eq!(read_epoch(&stores, &app()).await.remove(0).result.unwrap(), Some(writer(1, "dr1")));
 }
 

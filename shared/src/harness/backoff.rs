@@ -14,16 +14,10 @@ pub struct Backoff {
 impl Backoff {
     /// For passes of a controller. The reference product lets these grow to 1000 s, so that an object that waits for
     /// something without a watch event can sleep for a quarter of an hour; ten seconds is bearable for both sides.
-    pub const PASSES: Self = Self {
-        base: Duration::from_millis(50),
-        cap: Duration::from_secs(10),
-    };
+    pub const PASSES: Self = Self { base: Duration::from_millis(50), cap: Duration::from_secs(10) };
 
     /// For watches: a view that is not being refreshed holds decisions up, so it is tried again soon.
-    pub const WATCHES: Self = Self {
-        base: Duration::from_millis(200),
-        cap: Duration::from_secs(2),
-    };
+    pub const WATCHES: Self = Self { base: Duration::from_millis(200), cap: Duration::from_secs(2) };
 
     /// How long to wait after `failures` failures in a row. No failure: no delay.
     #[must_use]
@@ -32,9 +26,7 @@ impl Backoff {
             return Duration::ZERO;
         }
         let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
-        self.base
-            .checked_mul(factor)
-            .map_or(self.cap, |delay| delay.min(self.cap))
+        self.base.checked_mul(factor).map_or(self.cap, |delay| delay.min(self.cap))
     }
 }
 
@@ -54,32 +46,17 @@ mod tests {
 
     #[test]
     fn doubles_up_to_the_cap_and_stays_there() {
-        let backoff = Backoff {
-            base: Duration::from_millis(50),
-            cap: Duration::from_secs(10),
-        };
-        let delays: Vec<u128> = (0..=10)
-            .map(|failures| backoff.delay(failures).as_millis())
-            .collect();
-        assert_eq!(
-            delays,
-            [0, 50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]
-        );
+        let backoff = Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(10) };
+        let delays: Vec<u128> = (0..=10).map(|failures| backoff.delay(failures).as_millis()).collect();
+        assert_eq!(delays, [0, 50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
         for failures in [32, 33, 64, 1000, u32::MAX] {
-            assert_eq!(
-                backoff.delay(failures),
-                backoff.cap,
-                "after {failures} failures"
-            );
+            assert_eq!(backoff.delay(failures), backoff.cap, "after {failures} failures");
         }
     }
 
     #[test]
     fn a_base_above_the_cap_is_cut() {
-        let backoff = Backoff {
-            base: Duration::from_secs(5),
-            cap: Duration::from_secs(2),
-        };
+        let backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(2) };
         assert_eq!(backoff.delay(1), Duration::from_secs(2));
     }
 
@@ -87,11 +64,7 @@ mod tests {
     fn spreading_lengthens_by_a_fifth_at_most_and_differs_between_seeds() {
         let delay = Duration::from_secs(2);
         let spreads: Vec<Duration> = (0..100).map(|seed| spread(delay, seed)).collect();
-        assert!(
-            spreads
-                .iter()
-                .all(|s| *s >= delay && *s <= delay + delay / 5)
-        );
+        assert!(spreads.iter().all(|s| *s >= delay && *s <= delay + delay / 5));
         let distinct: std::collections::BTreeSet<_> = spreads.iter().collect();
         assert!(distinct.len() > 50, "{} distinct delays", distinct.len());
         assert_eq!(spread(delay, 7), spread(delay, 7));

@@ -32,20 +32,11 @@ pub struct Profile {
 
 impl Profile {
     /// For ordinary requests.
-    pub const REQUESTS: Self = Self {
-        answer: Duration::from_secs(15),
-        body: Some(Duration::from_secs(15)),
-    };
+    pub const REQUESTS: Self = Self { answer: Duration::from_secs(15), body: Some(Duration::from_secs(15)) };
     /// For watches (and the lists they begin with).
-    pub const WATCHES: Self = Self {
-        answer: Duration::from_secs(15),
-        body: None,
-    };
+    pub const WATCHES: Self = Self { answer: Duration::from_secs(15), body: None };
     /// For the lease: half of the renew deadline, so that a renewal that hangs can be tried again in time.
-    pub const LEASE: Self = Self {
-        answer: Duration::from_secs(5),
-        body: Some(Duration::from_secs(5)),
-    };
+    pub const LEASE: Self = Self { answer: Duration::from_secs(5), body: Some(Duration::from_secs(5)) };
 }
 
 /// Why there is no client.
@@ -140,34 +131,18 @@ pub fn user_agent(component: &str) -> String {
 /// # Errors
 ///
 /// [`ClientError`] when the chosen source cannot be read.
-pub async fn config(
-    kubeconfig: Option<&Path>,
-    context: Option<&str>,
-) -> Result<Config, ClientError> {
+pub async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ClientError> {
     install_tls_provider();
-    let variable = std::env::var("KUBECONFIG")
-        .ok()
-        .filter(|path| !path.is_empty());
-    let options = KubeConfigOptions {
-        context: context.map(str::to_owned),
-        ..KubeConfigOptions::default()
-    };
+    let variable = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let (read, path) = match (kubeconfig, variable) {
-        (Some(path), _) => (
-            Kubeconfig::read_from(path).map(Some),
-            path.display().to_string(),
-        ),
+        (Some(path), _) => (Kubeconfig::read_from(path).map(Some), path.display().to_string()),
         (None, Some(variable)) => (Kubeconfig::from_env(), variable),
         (None, None) => return Ok(Config::incluster()?),
     };
-    let wrap = |source| ClientError::Kubeconfig {
-        path: path.clone(),
-        source,
-    };
+    let wrap = |source| ClientError::Kubeconfig { path: path.clone(), source };
     match read.map_err(wrap)? {
-        Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(wrap),
+        Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrap),
         None => Ok(Config::incluster()?),
     }
 }
@@ -212,10 +187,7 @@ impl Clients {
     /// write, not at the beginning of the pass.
     #[must_use]
     pub fn gated(self, leadership: &Leadership) -> Self {
-        Self {
-            requests: gated(&self.requests, leadership),
-            ..self
-        }
+        Self { requests: gated(&self.requests, leadership), ..self }
     }
 }
 
@@ -232,8 +204,7 @@ pub fn connect(mut config: Config, agent: &str, profile: Profile) -> Result<Clie
     // a pooled connection was idle.
     config.read_timeout = None;
     let url = config.cluster_url.to_string();
-    let client =
-        Client::try_from(config).map_err(|source| ClientError::Unusable { url, source })?;
+    let client = Client::try_from(config).map_err(|source| ClientError::Unusable { url, source })?;
     Ok(bounded(&client, agent, profile))
 }
 
@@ -241,29 +212,13 @@ pub fn connect(mut config: Config, agent: &str, profile: Profile) -> Result<Clie
 #[must_use]
 pub fn bounded(client: &Client, agent: &str, profile: Profile) -> Client {
     let agent = HeaderValue::from_str(agent).ok();
-    wrap(
-        client,
-        Bounded {
-            inner: client.clone(),
-            profile: Some(profile),
-            agent,
-            gate: None,
-        },
-    )
+    wrap(client, Bounded { inner: client.clone(), profile: Some(profile), agent, gate: None })
 }
 
 /// `client`, refusing every method that writes while `leadership` is not held. Must be called within a tokio runtime.
 #[must_use]
 pub fn gated(client: &Client, leadership: &Leadership) -> Client {
-    wrap(
-        client,
-        Bounded {
-            inner: client.clone(),
-            profile: None,
-            agent: None,
-            gate: Some(leadership.clone()),
-        },
-    )
+    wrap(client, Bounded { inner: client.clone(), profile: None, agent: None, gate: Some(leadership.clone()) })
 }
 
 fn wrap(client: &Client, service: Bounded) -> Client {

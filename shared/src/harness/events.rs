@@ -65,20 +65,12 @@ pub struct Note {
 impl Note {
     /// A normal event.
     pub fn normal(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Normal,
-            reason: reason.into(),
-            message: message.into(),
-        }
+        Self { severity: Severity::Normal, reason: reason.into(), message: message.into() }
     }
 
     /// A warning.
     pub fn warning(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            reason: reason.into(),
-            message: message.into(),
-        }
+        Self { severity: Severity::Warning, reason: reason.into(), message: message.into() }
     }
 }
 
@@ -126,12 +118,7 @@ enum Task {
 impl Recorder {
     /// A recorder for `component`. `instance` says which process it is (the pod's name).
     #[must_use]
-    pub fn new(
-        client: Client,
-        component: impl Into<String>,
-        instance: impl Into<String>,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(client: Client, component: impl Into<String>, instance: impl Into<String>, clock: Clock) -> Self {
         Self {
             client,
             component: component.into(),
@@ -145,10 +132,7 @@ impl Recorder {
     /// Counts events that are lost.
     #[must_use]
     pub fn metrics(self, metrics: &HarnessMetrics) -> Self {
-        Self {
-            metrics: Some(metrics.clone()),
-            ..self
-        }
+        Self { metrics: Some(metrics.clone()), ..self }
     }
 
     /// Writes an event about `object` (see `Resource::object_ref`), unless the same was written in the last ten
@@ -162,8 +146,7 @@ impl Recorder {
             note,
         };
         let task = self.decide(&subject);
-        let written = match tokio::time::timeout(PATIENCE, self.write(object, &subject, task)).await
-        {
+        let written = match tokio::time::timeout(PATIENCE, self.write(object, &subject, task)).await {
             Ok(Ok(written)) => written,
             Ok(Err(error)) => {
                 self.dropped(&subject, &error.to_string());
@@ -184,29 +167,18 @@ impl Recorder {
     fn decide(&self, subject: &Subject) -> Task {
         let now = Instant::now();
         let mut memory = self.lock();
-        memory
-            .written
-            .retain(|_, written| now < written.at + FORGOTTEN);
+        memory.written.retain(|_, written| now < written.at + FORGOTTEN);
         let known = memory.written.get(subject).cloned();
         let task = match known {
             Some(written) if now < written.at + SUPPRESSED => return Task::Nothing,
-            Some(Written {
-                event: Some(name),
-                count,
-                ..
-            }) => Task::Count {
-                name,
-                count: count + 1,
-            },
+            Some(Written { event: Some(name), count, .. }) => Task::Count { name, count: count + 1 },
             _ => {
                 memory.sequence += 1;
                 // Unique also where several events are made at one virtual instant.
                 let stamp = self.clock.now().as_nanosecond().unsigned_abs();
                 let suffix = format!("{:x}{:04x}", stamp, memory.sequence & 0xffff);
                 let stem: String = subject.name.chars().take(252 - suffix.len()).collect();
-                Task::Create {
-                    name: format!("{stem}.{suffix}"),
-                }
+                Task::Create { name: format!("{stem}.{suffix}") }
             }
         };
         let (event, count) = match &task {
@@ -214,14 +186,7 @@ impl Recorder {
             Task::Create { name } => (Some(name.clone()), 1),
             Task::Nothing => (None, 0),
         };
-        memory.written.insert(
-            subject.clone(),
-            Written {
-                at: now,
-                event,
-                count,
-            },
-        );
+        memory.written.insert(subject.clone(), Written { at: now, event, count });
         task
     }
 
@@ -232,11 +197,7 @@ impl Recorder {
         subject: &Subject,
         task: Task,
     ) -> Result<Option<bool>, kube::Error> {
-        let namespace = if subject.namespace.is_empty() {
-            "default"
-        } else {
-            &subject.namespace
-        };
+        let namespace = if subject.namespace.is_empty() { "default" } else { &subject.namespace };
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let now = self.clock.time();
         let name = match task {
@@ -253,19 +214,12 @@ impl Recorder {
             }
         };
         let event = Event {
-            metadata: ObjectMeta {
-                name: Some(name),
-                namespace: Some(namespace.to_owned()),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(name), namespace: Some(namespace.to_owned()), ..ObjectMeta::default() },
             involved_object: object.clone(),
             reason: Some(subject.note.reason.clone()),
             message: Some(cut(&subject.note.message)),
             type_: Some(subject.note.severity.as_str().to_owned()),
-            source: Some(EventSource {
-                component: Some(self.component.clone()),
-                host: None,
-            }),
+            source: Some(EventSource { component: Some(self.component.clone()), host: None }),
             reporting_component: Some(self.component.clone()),
             reporting_instance: Some(self.instance.clone()),
             first_timestamp: Some(now.clone()),
@@ -296,10 +250,7 @@ impl Recorder {
 
 /// The API refuses messages of more than 1024 bytes.
 fn cut(message: &str) -> String {
-    match message
-        .char_indices()
-        .find(|(at, char)| at + char.len_utf8() > 1021)
-    {
+    match message.char_indices().find(|(at, char)| at + char.len_utf8() > 1021) {
         Some((at, _)) if message.len() > 1024 => format!("{}...", &message[..at]),
         _ => message.to_owned(),
     }

@@ -24,27 +24,18 @@ impl Server {
             let server = server.clone();
             async move {
                 let (parts, body) = request.into_parts();
-                let body: Value =
-                    serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+                let body: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
                 let (code, answer) = server.answer(&parts.method, parts.uri.path(), body);
                 let answer = Full::from(serde_json::to_vec(&answer).unwrap());
                 Ok::<_, Infallible>(Response::builder().status(code).body(answer).unwrap())
             }
         });
-        Recorder::new(
-            Client::new(service, "default"),
-            HUB_COMPONENT,
-            "hub-0",
-            clock,
-        )
+        Recorder::new(Client::new(service, "default"), HUB_COMPONENT, "hub-0", clock)
     }
 
     fn answer(&self, method: &Method, path: &str, body: Value) -> (u16, Value) {
         let error = |code: u16| {
-            (
-                code,
-                json!({"kind": "Status", "status": "Failure", "code": code, "reason": "", "message": ""}),
-            )
+            (code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": "", "message": ""}))
         };
         if *self.fails.lock().unwrap() {
             return error(503);
@@ -53,11 +44,7 @@ impl Server {
         if *method == Method::POST {
             let name = body["metadata"]["name"].as_str().unwrap().to_owned();
             let path = format!("{path}/{name}");
-            return if events.insert(path, body.clone()).is_some() {
-                error(409)
-            } else {
-                (201, body)
-            };
+            return if events.insert(path, body.clone()).is_some() { error(409) } else { (201, body) };
         }
         let Some(event) = events.get_mut(path) else {
             return error(404);
@@ -93,11 +80,7 @@ async fn an_event_has_the_shape_that_consumers_read() {
     let server = Server::default();
     let recorder = server.recorder(clock());
     sleep(5 * S).await;
-    assert!(
-        recorder
-            .publish(&drpc("db"), Note::warning("DRPCFailingOver", "to dr2"))
-            .await
-    );
+    assert!(recorder.publish(&drpc("db"), Note::warning("DRPCFailingOver", "to dr2")).await);
     let [event] = server.all().try_into().unwrap();
     for (pointer, expected) in [
         ("/involvedObject/name", "db"),
@@ -111,11 +94,7 @@ async fn an_event_has_the_shape_that_consumers_read() {
         ("/firstTimestamp", "2030-01-01T00:00:05Z"),
         ("/lastTimestamp", "2030-01-01T00:00:05Z"),
     ] {
-        assert_eq!(
-            event.pointer(pointer).and_then(Value::as_str),
-            Some(expected),
-            "{pointer} of {event}"
-        );
+        assert_eq!(event.pointer(pointer).and_then(Value::as_str), Some(expected), "{pointer} of {event}");
     }
     assert_eq!(event["count"], 1);
 }
@@ -129,25 +108,15 @@ async fn the_same_event_is_suppressed_for_ten_seconds_then_counted_then_new() {
     assert!(recorder.publish(&object, note.clone()).await);
     for _ in 0..9 {
         sleep(S).await;
-        assert!(
-            !recorder.clone().publish(&object, note.clone()).await,
-            "clones suppress together"
-        );
+        assert!(!recorder.clone().publish(&object, note.clone()).await, "clones suppress together");
     }
     sleep(S).await;
     assert!(recorder.publish(&object, note.clone()).await);
     let [event] = server.all().try_into().unwrap();
-    assert_eq!(
-        (&event["count"], &event["lastTimestamp"]),
-        (&json!(2), &json!("2030-01-01T00:00:10Z"))
-    );
+    assert_eq!((&event["count"], &event["lastTimestamp"]), (&json!(2), &json!("2030-01-01T00:00:10Z")));
     sleep(2 * 3600 * S).await;
     assert!(recorder.publish(&object, note).await);
-    assert_eq!(
-        server.all().len(),
-        2,
-        "after two hours it is not the same occurrence"
-    );
+    assert_eq!(server.all().len(), 2, "after two hours it is not the same occurrence");
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,35 +124,12 @@ async fn different_events_and_objects_do_not_suppress_each_other() {
     let server = Server::default();
     let recorder = server.recorder(clock());
     // All at one virtual instant: the names must differ all the same.
-    assert!(
-        recorder
-            .publish(&drpc("a"), Note::normal("DRPCDeploying", "x"))
-            .await
-    );
-    assert!(
-        recorder
-            .publish(&drpc("a"), Note::normal("DRPCDeploying", "y"))
-            .await
-    );
-    assert!(
-        recorder
-            .publish(&drpc("a"), Note::warning("DRPCDeploying", "x"))
-            .await
-    );
-    assert!(
-        recorder
-            .publish(&drpc("b"), Note::normal("DRPCDeploying", "x"))
-            .await
-    );
-    let reborn = ObjectReference {
-        uid: Some("other".into()),
-        ..drpc("a")
-    };
-    assert!(
-        recorder
-            .publish(&reborn, Note::normal("DRPCDeploying", "x"))
-            .await
-    );
+    assert!(recorder.publish(&drpc("a"), Note::normal("DRPCDeploying", "x")).await);
+    assert!(recorder.publish(&drpc("a"), Note::normal("DRPCDeploying", "y")).await);
+    assert!(recorder.publish(&drpc("a"), Note::warning("DRPCDeploying", "x")).await);
+    assert!(recorder.publish(&drpc("b"), Note::normal("DRPCDeploying", "x")).await);
+    let reborn = ObjectReference { uid: Some("other".into()), ..drpc("a") };
+    assert!(recorder.publish(&reborn, Note::normal("DRPCDeploying", "x")).await);
     assert_eq!(server.all().len(), 5);
 }
 
@@ -211,9 +157,5 @@ fn long_messages_are_cut_at_a_character() {
     assert_eq!(cut("short"), "short");
     assert_eq!(cut(&"x".repeat(1024)).len(), 1024);
     let long = cut(&"é".repeat(1000));
-    assert!(
-        long.len() <= 1024 && long.ends_with("é..."),
-        "{} bytes",
-        long.len()
-    );
+    assert!(long.len() <= 1024 && long.ends_with("é..."), "{} bytes", long.len());
 }

@@ -38,27 +38,20 @@ pub async fn bind(address: &str) -> Result<Option<TcpListener>, BindError> {
         return Ok(None);
     }
     let invalid = || BindError::Invalid(address.to_owned());
-    let refused = |source| BindError::Refused {
-        address: address.to_owned(),
-        source,
-    };
+    let refused = |source| BindError::Refused { address: address.to_owned(), source };
     let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
     let port: u16 = port.parse().map_err(|_| invalid())?;
     if host.is_empty() {
         // Listening on the unspecified IPv6 address takes IPv4 as well, on systems that have IPv6.
         return match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
             Ok(listener) => Ok(Some(listener)),
-            Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-                .await
-                .map(Some)
-                .map_err(refused),
+            Err(_) => {
+                TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await.map(Some).map_err(refused)
+            }
         };
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    TcpListener::bind((host, port))
-        .await
-        .map(Some)
-        .map_err(refused)
+    TcpListener::bind((host, port)).await.map(Some).map_err(refused)
 }
 
 /// Serves `router` until `stop` is cancelled and the open requests are answered.
@@ -66,14 +59,8 @@ pub async fn bind(address: &str) -> Result<Option<TcpListener>, BindError> {
 /// # Errors
 ///
 /// When accepting connections fails for good.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 #[cfg(test)]
@@ -86,10 +73,7 @@ mod tests {
         assert!(bind("").await.unwrap().is_none());
         assert!(bind("127.0.0.1:0").await.unwrap().is_some());
         for wrong in ["8081", "localhost", "127.0.0.1:http", "127.0.0.1:70000"] {
-            assert!(
-                matches!(bind(wrong).await, Err(BindError::Invalid(_))),
-                "{wrong}"
-            );
+            assert!(matches!(bind(wrong).await, Err(BindError::Invalid(_))), "{wrong}");
         }
     }
 

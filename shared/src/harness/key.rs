@@ -21,19 +21,13 @@ impl ObjectKey {
     /// The key of a cluster-scoped object.
     #[must_use]
     pub fn cluster(name: impl Into<String>) -> Self {
-        Self {
-            namespace: None,
-            name: name.into(),
-        }
+        Self { namespace: None, name: name.into() }
     }
 
     /// The key of a namespaced object. An empty namespace is none.
     #[must_use]
     pub fn namespaced(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            namespace: Some(namespace.into()).filter(|namespace| !namespace.is_empty()),
-            name: name.into(),
-        }
+        Self { namespace: Some(namespace.into()).filter(|namespace| !namespace.is_empty()), name: name.into() }
     }
 
     /// The key of `object`. An object without a name (it was never stored) has the empty name.
@@ -41,10 +35,7 @@ impl ObjectKey {
     pub fn of<K: Resource>(object: &K) -> Self {
         let meta = object.meta();
         Self {
-            namespace: meta
-                .namespace
-                .clone()
-                .filter(|namespace| !namespace.is_empty()),
+            namespace: meta.namespace.clone().filter(|namespace| !namespace.is_empty()),
             name: meta.name.clone().unwrap_or_default(),
         }
     }
@@ -71,19 +62,13 @@ impl ObjectKey {
 
 impl<K: Lookup> From<&ObjectRef<K>> for ObjectKey {
     fn from(reference: &ObjectRef<K>) -> Self {
-        Self {
-            namespace: reference.namespace.clone(),
-            name: reference.name.clone(),
-        }
+        Self { namespace: reference.namespace.clone(), name: reference.name.clone() }
     }
 }
 
 impl From<&ObjectReference> for ObjectKey {
     fn from(reference: &ObjectReference) -> Self {
-        Self::namespaced(
-            reference.namespace.clone().unwrap_or_default(),
-            reference.name.clone().unwrap_or_default(),
-        )
+        Self::namespaced(reference.namespace.clone().unwrap_or_default(), reference.name.clone().unwrap_or_default())
     }
 }
 
@@ -120,10 +105,6 @@ mod tests {
         let node = ObjectKey::cluster("n");
         assert_eq!(ObjectKey::from(&node.to_ref::<Node>()), node);
         assert_eq!((node.namespace(), node.to_string().as_str()), ("", "n"));
-        assert_eq!(
-            ObjectKey::namespaced("", "n"),
-            node,
-            "an empty namespace is no namespace"
-        );
+        assert_eq!(ObjectKey::namespaced("", "n"), node, "an empty namespace is no namespace");
     }
 }

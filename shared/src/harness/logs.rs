@@ -64,9 +64,7 @@ pub fn filter_for_level(level: &str) -> String {
         "panic" | "dpanic" | "fatal" => "error".to_owned(),
         "0" => "info".to_owned(),
         "1" => "debug".to_owned(),
-        number if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
-            "trace".to_owned()
-        }
+        number if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => "trace".to_owned(),
         other => other.to_owned(),
     }
 }
@@ -78,37 +76,18 @@ pub fn filter_for_level(level: &str) -> String {
 ///
 /// [`LogError`] when the filter cannot be parsed or a subscriber is there already.
 pub fn init(format: Format, filter: &str, clock: Clock) -> Result<(), LogError> {
-    let filter = std::env::var("RUST_LOG")
-        .ok()
-        .filter(|own| !own.is_empty())
-        .unwrap_or_else(|| filter.to_owned());
-    let filter =
-        EnvFilter::try_new(&filter).map_err(|source| LogError::Filter { filter, source })?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_timer(LineTime(clock))
-        .with_writer(std::io::stderr);
+    let filter = std::env::var("RUST_LOG").ok().filter(|own| !own.is_empty()).unwrap_or_else(|| filter.to_owned());
+    let filter = EnvFilter::try_new(&filter).map_err(|source| LogError::Filter { filter, source })?;
+    let lines = tracing_subscriber::fmt::layer().with_timer(LineTime(clock)).with_writer(std::io::stderr);
     match format {
         Format::Text => {
             let no_color = std::env::var_os("NO_COLOR");
-            let lines = lines.with_ansi(colored(
-                no_color.as_deref(),
-                std::io::stderr().is_terminal(),
-            ));
-            tracing_subscriber::registry()
-                .with(filter)
-                .with(lines)
-                .try_init()?;
+            let lines = lines.with_ansi(colored(no_color.as_deref(), std::io::stderr().is_terminal()));
+            tracing_subscriber::registry().with(filter).with(lines).try_init()?;
         }
         Format::Json => {
-            let lines = lines
-                .json()
-                .flatten_event(true)
-                .with_current_span(true)
-                .with_span_list(false);
-            tracing_subscriber::registry()
-                .with(filter)
-                .with(lines)
-                .try_init()?;
+            let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+            tracing_subscriber::registry().with(filter).with(lines).try_init()?;
         }
     }
     Ok(())
@@ -137,13 +116,7 @@ mod tests {
     fn formats_are_parsed_and_others_refused() {
         assert_eq!("json".parse::<Format>().unwrap(), Format::Json);
         assert_eq!("console".parse::<Format>().unwrap(), Format::Text);
-        assert!(
-            "xml"
-                .parse::<Format>()
-                .unwrap_err()
-                .to_string()
-                .contains("xml")
-        );
+        assert!("xml".parse::<Format>().unwrap_err().to_string().contains("xml"));
     }
 
     #[test]
@@ -166,10 +139,7 @@ mod tests {
             ("warn,kube=debug", "warn,kube=debug"),
         ] {
             assert_eq!(filter_for_level(level), filter, "{level}");
-            assert!(
-                EnvFilter::try_new(filter_for_level(level)).is_ok(),
-                "{level}"
-            );
+            assert!(EnvFilter::try_new(filter_for_level(level)).is_ok(), "{level}");
         }
     }
 
@@ -177,9 +147,7 @@ mod tests {
     async fn lines_carry_the_time_of_the_clock_in_milliseconds() {
         let clock = Clock::starting_at("2030-01-02T03:04:05.678901Z".parse().unwrap());
         let mut line = String::new();
-        LineTime(clock)
-            .format_time(&mut Writer::new(&mut line))
-            .unwrap();
+        LineTime(clock).format_time(&mut Writer::new(&mut line)).unwrap();
         assert_eq!(line, "2030-01-02T03:04:05.678Z");
     }
 }

@@ -122,26 +122,14 @@ impl HarnessMetrics {
             leases: Arc::default(),
         };
         // The text format adds `_total` to the names of counters, and a full stop to the help.
-        registry.register(
-            "kaedama_reconcile",
-            "Passes of a controller by how they ended",
-            own.passes.clone(),
-        );
-        registry.register(
-            "kaedama_reconcile_duration_seconds",
-            "Duration of passes",
-            own.pass_seconds.clone(),
-        );
+        registry.register("kaedama_reconcile", "Passes of a controller by how they ended", own.passes.clone());
+        registry.register("kaedama_reconcile_duration_seconds", "Duration of passes", own.pass_seconds.clone());
         registry.register(
             "kaedama_workqueue_objects",
             "Objects of a controller, ready, delayed or running",
             own.queue.clone(),
         );
-        registry.register(
-            "kaedama_leader",
-            "1 while this process holds the lease",
-            own.leader.clone(),
-        );
+        registry.register("kaedama_leader", "1 while this process holds the lease", own.leader.clone());
         registry.register(
             "kaedama_view_age_seconds",
             "Time since a watched view last heard from its API server; -1 before the first time",
@@ -152,26 +140,14 @@ impl HarnessMetrics {
             "Objects of a view that could not be decoded",
             own.view_undecodable.clone(),
         );
-        registry.register(
-            "kaedama_view_errors",
-            "Failed lists and watches",
-            own.view_errors.clone(),
-        );
+        registry.register("kaedama_view_errors", "Failed lists and watches", own.view_errors.clone());
         registry.register(
             "kaedama_events_dropped",
             "Kubernetes events that the API server did not take",
             own.events_dropped.clone(),
         );
-        registry.register(
-            "kaedama_s3_operations",
-            "S3 operations by how they ended",
-            own.s3.clone(),
-        );
-        registry.register(
-            "kaedama_s3_operation_duration_seconds",
-            "Duration of S3 operations",
-            own.s3_seconds.clone(),
-        );
+        registry.register("kaedama_s3_operations", "S3 operations by how they ended", own.s3.clone());
+        registry.register("kaedama_s3_operation_duration_seconds", "Duration of S3 operations", own.s3_seconds.clone());
         own
     }
 
@@ -179,25 +155,16 @@ impl HarnessMetrics {
     pub fn pass(&self, controller: &str, result: PassResult, took: Duration) {
         let controller = controller.to_owned();
         self.pass_seconds
-            .get_or_create(&ControllerLabels {
-                controller: controller.clone(),
-            })
+            .get_or_create(&ControllerLabels { controller: controller.clone() })
             .observe(took.as_secs_f64());
-        self.passes
-            .get_or_create(&PassLabels { controller, result })
-            .inc();
+        self.passes.get_or_create(&PassLabels { controller, result }).inc();
     }
 
     /// Sets how many objects of a controller wait for a worker, wait for a time, and are being worked on.
     pub fn queue(&self, controller: &str, ready: usize, delayed: usize, running: usize) {
         for (state, count) in [("ready", ready), ("delayed", delayed), ("running", running)] {
-            let labels = QueueLabels {
-                controller: controller.to_owned(),
-                state,
-            };
-            self.queue
-                .get_or_create(&labels)
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
+            let labels = QueueLabels { controller: controller.to_owned(), state };
+            self.queue.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -209,11 +176,7 @@ impl HarnessMetrics {
     }
 
     /// Adds a view whose age is read at every scrape.
-    pub fn view(
-        &self,
-        name: &str,
-        last_contact: impl Fn() -> Option<Instant> + Send + Sync + 'static,
-    ) {
+    pub fn view(&self, name: &str, last_contact: impl Fn() -> Option<Instant> + Send + Sync + 'static) {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         views.retain(|(other, _)| other != name);
         views.push((name.to_owned(), Box::new(last_contact)));
@@ -221,21 +184,13 @@ impl HarnessMetrics {
 
     /// Sets how many objects of a view could not be decoded.
     pub fn view_undecodable(&self, view: &str, count: usize) {
-        let labels = ViewLabels {
-            view: view.to_owned(),
-        };
-        self.view_undecodable
-            .get_or_create(&labels)
-            .set(i64::try_from(count).unwrap_or(i64::MAX));
+        let labels = ViewLabels { view: view.to_owned() };
+        self.view_undecodable.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a failed list or watch of a view.
     pub fn view_error(&self, view: &str) {
-        self.view_errors
-            .get_or_create(&ViewLabels {
-                view: view.to_owned(),
-            })
-            .inc();
+        self.view_errors.get_or_create(&ViewLabels { view: view.to_owned() }).inc();
     }
 
     /// Counts a Kubernetes event that was lost.
@@ -246,46 +201,19 @@ impl HarnessMetrics {
     /// Counts an S3 operation. `result` is a word of few different values: `ok`, `not_found`, `conflict`, `timeout`, `error`.
     pub fn s3_operation(&self, profile: &str, operation: &str, result: &str, took: Duration) {
         let (profile, operation) = (profile.to_owned(), operation.to_owned());
-        let labels = S3OperationLabels {
-            profile: profile.clone(),
-            operation: operation.clone(),
-        };
-        self.s3_seconds
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
-        self.s3
-            .get_or_create(&S3Labels {
-                profile,
-                operation,
-                result: result.to_owned(),
-            })
-            .inc();
+        let labels = S3OperationLabels { profile: profile.clone(), operation: operation.clone() };
+        self.s3_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.s3.get_or_create(&S3Labels { profile, operation, result: result.to_owned() }).inc();
     }
 
     /// Brings the gauges that depend on the time up to date. [`router`] does it before every scrape.
     pub fn refresh(&self) {
-        for (name, last_contact) in self
-            .views
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        for (name, last_contact) in self.views.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let age = last_contact().map_or(-1.0, |at| at.elapsed().as_secs_f64());
-            self.view_age
-                .get_or_create(&ViewLabels { view: name.clone() })
-                .set(age);
+            self.view_age.get_or_create(&ViewLabels { view: name.clone() }).set(age);
         }
-        for (name, leadership) in self
-            .leases
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
-            self.leader
-                .get_or_create(&LeaseLabels {
-                    lease: name.clone(),
-                })
-                .set(i64::from(leadership.is_held()));
+        for (name, leadership) in self.leases.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            self.leader.get_or_create(&LeaseLabels { lease: name.clone() }).set(i64::from(leadership.is_held()));
         }
     }
 }

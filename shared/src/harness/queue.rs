@@ -94,11 +94,7 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
 
     /// Something changed that concerns `key`.
     pub fn add(&mut self, key: Key, now: Instant) {
-        let entry = self.entries.entry(key.clone()).or_insert(Entry {
-            state: State::Idle,
-            failures: 0,
-            started: None,
-        });
+        let entry = self.entries.entry(key.clone()).or_insert(Entry { state: State::Idle, failures: 0, started: None });
         match entry.state {
             State::Ready | State::Delayed { spaced: true, .. } => {}
             State::Running { ref mut again } => *again = true,
@@ -150,11 +146,7 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
     /// When [`WorkQueue::take`] has something to give: the past if it has now, `None` if it waits for a change.
     #[must_use]
     pub fn next_due(&self, now: Instant) -> Option<Instant> {
-        if self.ready.is_empty() {
-            self.delayed.first().map(|(due, _)| *due)
-        } else {
-            Some(now)
-        }
+        if self.ready.is_empty() { self.delayed.first().map(|(due, _)| *due) } else { Some(now) }
     }
 
     /// How many objects are ready and not yet taken.
@@ -186,11 +178,7 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
         let Some(entry) = self.entries.get(&key) else {
             return;
         };
-        let spacing = if entry.failures > 0 {
-            self.spacing.max(self.backoff.delay(1))
-        } else {
-            self.spacing
-        };
+        let spacing = if entry.failures > 0 { self.spacing.max(self.backoff.delay(1)) } else { self.spacing };
         let earliest = entry.started.map_or(now, |started| started + spacing);
         if earliest > now {
             self.delay(key, earliest, true);
@@ -212,22 +200,14 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
         if let Some(entry) = self.entries.get_mut(&key) {
             let number = self.next_number;
             self.next_number += 1;
-            entry.state = State::Delayed {
-                due,
-                number,
-                spaced,
-            };
+            entry.state = State::Delayed { due, number, spaced };
             self.delayed.insert((due, number));
             self.by_number.insert(number, key);
         }
     }
 
     fn forget_delay(&mut self, key: &Key) {
-        if let Some(Entry {
-            state: State::Delayed { due, number, .. },
-            ..
-        }) = self.entries.get(key)
-        {
+        if let Some(Entry { state: State::Delayed { due, number, .. }, .. }) = self.entries.get(key) {
             self.delayed.remove(&(*due, *number));
             self.by_number.remove(number);
         }
@@ -250,14 +230,10 @@ impl<Key: Ord + Clone> WorkQueue<Key> {
     fn forget_idle(&mut self, now: Instant) {
         while let Some(key) = self.cooling.front() {
             match self.entries.get(key) {
-                Some(Entry {
-                    state: State::Idle,
-                    started: Some(started),
-                    ..
-                }) if *started + self.spacing > now => return,
-                Some(Entry {
-                    state: State::Idle, ..
-                }) => drop(self.entries.remove(key)),
+                Some(Entry { state: State::Idle, started: Some(started), .. }) if *started + self.spacing > now => {
+                    return;
+                }
+                Some(Entry { state: State::Idle, .. }) => drop(self.entries.remove(key)),
                 _ => {}
             }
             self.cooling.pop_front();

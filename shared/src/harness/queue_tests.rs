@@ -16,10 +16,7 @@ fn many_changes_of_one_object_cost_one_pass() {
         queue.add("a", now);
     }
     queue.add("b", now);
-    assert_eq!(
-        (queue.take(now), queue.take(now), queue.take(now)),
-        (Some("a"), Some("b"), None)
-    );
+    assert_eq!((queue.take(now), queue.take(now), queue.take(now)), (Some("a"), Some("b"), None));
 }
 
 #[test]
@@ -29,24 +26,12 @@ fn an_idle_object_is_ready_at_once_and_a_change_during_its_pass_means_one_more()
     assert_eq!(queue.take(now), Some("a"));
     queue.add("a", now);
     queue.add("a", now);
-    assert_eq!(
-        queue.take(now + 50 * MS),
-        None,
-        "never two passes of one object at a time"
-    );
+    assert_eq!(queue.take(now + 50 * MS), None, "never two passes of one object at a time");
     queue.done(&"a", Wish::Rest, now + 50 * MS);
-    assert_eq!(
-        queue.take(now + 50 * MS),
-        Some("a"),
-        "the change is not lost"
-    );
+    assert_eq!(queue.take(now + 50 * MS), Some("a"), "the change is not lost");
     queue.done(&"a", Wish::Rest, now + 51 * MS);
     assert_eq!(queue.take(now + 500 * MS), None);
-    assert_eq!(
-        queue.known_count(),
-        0,
-        "nothing is remembered of an object at rest"
-    );
+    assert_eq!(queue.known_count(), 0, "nothing is remembered of an object at rest");
 }
 
 #[test]
@@ -65,11 +50,7 @@ fn a_hot_object_is_passed_again_and_again_and_does_not_starve_the_others() {
             queue.done(&key, Wish::Rest, now);
         }
     }
-    assert_eq!(
-        (hot, other),
-        (100, 10),
-        "one pass per spacing, and every change of the other seen"
-    );
+    assert_eq!((hot, other), (100, 10), "one pass per spacing, and every change of the other seen");
 }
 
 #[test]
@@ -85,21 +66,14 @@ fn failures_back_off_and_success_forgets_them() {
         delays.push((due - now).as_millis());
         now = due;
     }
-    assert_eq!(
-        delays,
-        [50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]
-    );
+    assert_eq!(delays, [50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
     assert_eq!(queue.take(now), Some("a"));
     queue.done(&"a", Wish::Again(Duration::from_secs(3)), now);
     assert_eq!(queue.failures(&"a"), 0);
     assert_eq!(queue.next_due(now), Some(now + Duration::from_secs(3)));
     assert_eq!(queue.take(now + Duration::from_secs(3)), Some("a"));
     queue.done(&"a", Wish::BackOff, now + Duration::from_secs(3));
-    assert_eq!(
-        queue.next_due(now),
-        Some(now + Duration::from_secs(3) + 50 * MS),
-        "the series starts anew"
-    );
+    assert_eq!(queue.next_due(now), Some(now + Duration::from_secs(3) + 50 * MS), "the series starts anew");
 }
 
 #[test]
@@ -109,11 +83,7 @@ fn a_change_ends_a_long_wait_but_a_failing_object_cannot_spin() {
     queue.take(now);
     queue.done(&"a", Wish::Again(Duration::from_secs(600)), now);
     queue.add("a", now + 20 * MS);
-    assert_eq!(
-        queue.take(now + 20 * MS),
-        Some("a"),
-        "a change is not made to wait for a requeue"
-    );
+    assert_eq!(queue.take(now + 20 * MS), Some("a"), "a change is not made to wait for a requeue");
 
     // It fails for the tenth time, and writes its own status while it fails: the change comes with the pass.
     let mut now = now + 20 * MS;
@@ -124,11 +94,7 @@ fn a_change_ends_a_long_wait_but_a_failing_object_cannot_spin() {
     }
     queue.add("a", now);
     queue.done(&"a", Wish::BackOff, now);
-    assert_eq!(
-        queue.next_due(now),
-        Some(now + 50 * MS),
-        "at once would spin, ten seconds would hide the change"
-    );
+    assert_eq!(queue.next_due(now), Some(now + 50 * MS), "at once would spin, ten seconds would hide the change");
 }
 
 #[test]

@@ -27,10 +27,7 @@ pub fn on_signals() -> io::Result<CancellationToken> {
         tracing::info!(signal = name, "shutting down");
         cancel.cancel();
         let name = next().await;
-        tracing::warn!(
-            signal = name,
-            "second signal: ending at once, running passes are cut off"
-        );
+        tracing::warn!(signal = name, "second signal: ending at once, running passes are cut off");
         std::process::exit(130);
     });
     Ok(token)
@@ -43,11 +40,7 @@ mod tests {
         let token = super::on_signals().unwrap();
         assert!(!token.is_cancelled());
         let own = std::process::id().to_string();
-        let status = tokio::process::Command::new("kill")
-            .args(["-TERM", &own])
-            .status()
-            .await
-            .unwrap();
+        let status = tokio::process::Command::new("kill").args(["-TERM", &own]).status().await.unwrap();
         assert!(status.success());
         token.cancelled().await;
     }

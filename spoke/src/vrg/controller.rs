@@ -108,7 +108,7 @@ impl Groups {
         let vrg = self.observer.caches.groups.get(key).unwrap_or_else(|| seen.vrg.clone());
         let written = status::status(&seen, &plan, &acted.outcome);
         let last = vrg.status.clone().unwrap_or_default();
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         let mut wakes: Vec<Duration> = Vec::new();
         if vrg.metadata.generation == seen.vrg.metadata.generation && !same(&last, &written.status) {
             match self.wait_for_more_news(key, &last, &written.status, now) {

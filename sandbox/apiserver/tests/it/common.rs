@@ -104,3 +104,104 @@ where
     }
     panic!("never came true: {what}");
 }
+
+/// A raw request in process: the code, the headers' warnings and the JSON (or text) of the answer.
+pub async fn raw(server: &ApiServer, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> (u16, Vec<String>, Value) {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    let body = match body {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let mut request = http::Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(http_body_util::Full::new(bytes::Bytes::from(body))).unwrap();
+    let response = server.service().oneshot(request).await.unwrap();
+    let code = response.status().as_u16();
+    let warnings = response.headers().get_all("warning").iter().map(|w| w.to_str().unwrap().to_owned()).collect();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    (code, warnings, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// A raw watch in process: reads `count` events of it, or what there is until it ends.
+pub async fn raw_watch(server: &ApiServer, path: &str, count: usize) -> Vec<Value> {
+    let mut watch = open_watch(server, path).await;
+    let mut events = Vec::new();
+    while events.len() < count {
+        match watch.next().await {
+            Some(event) => events.push(event),
+            None => break,
+        }
+    }
+    events
+}
+
+/// A watch that is read event by event.
+pub struct RawWatch {
+    body: kaedama_apiserver::ResponseBody,
+}
+
+/// Opens a watch in process.
+pub async fn open_watch(server: &ApiServer, path: &str) -> RawWatch {
+    use tower::ServiceExt;
+    let request = http::Request::builder().uri(path).body(http_body_util::Full::new(bytes::Bytes::new())).unwrap();
+    let response = server.service().oneshot(request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    RawWatch { body: response.into_body() }
+}
+
+impl RawWatch {
+    /// The next event; `None` when the watch has ended.
+    pub async fn next(&mut self) -> Option<Value> {
+        use http_body_util::BodyExt;
+        let frame = self.body.frame().await?.unwrap();
+        Some(serde_json::from_slice(frame.data_ref().unwrap()).unwrap())
+    }
+
+    /// The next event as `TYPE name`.
+    pub async fn line(&mut self) -> String {
+        brief(&self.next().await.expect("an event"))
+    }
+
+    /// Whether nothing comes for some time.
+    pub async fn is_quiet(&mut self) -> bool {
+        tokio::time::timeout(std::time::Duration::from_secs(1), self.next()).await.is_err()
+    }
+}
+
+/// An event as `TYPE name`.
+pub fn brief(event: &Value) -> String {
+    format!("{} {}", event["type"].as_str().unwrap(), event["object"]["metadata"]["name"].as_str().unwrap_or(""))
+}
+
+/// A config map with labels, as JSON.
+pub fn config_map(name: &str, labels: Value, data: Value) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "labels": labels }, "data": data })
+}
+
+/// The path of config maps in `default`.
+pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// Creates a config map by a raw request.
+pub async fn put_config(server: &ApiServer, name: &str, labels: Value) -> Value {
+    let (code, _, value) = raw(server, "POST", CONFIG_MAPS, &[], config_map(name, labels, json!({}))).await;
+    assert_eq!(code, 201, "{value}");
+    value
+}
+
+/// Merge-patches by a raw request.
+pub async fn merge(server: &ApiServer, path: &str, patch: Value) -> (u16, Value) {
+    let (code, _, value) = raw(server, "PATCH", path, &[("content-type", "application/merge-patch+json")], patch).await;
+    (code, value)
+}
+
+/// Lets the controllers do what they have to do.
+pub async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -2,3 +2,11 @@
 
 mod common;
 mod crud;
+mod definitions;
+mod forms;
+mod gc;
+mod kubectl;
+mod lists;
+mod load;
+mod watches;
+mod writes;

@@ -62,13 +62,14 @@ pub(super) fn cluster_management_add_on() -> Value {
         }),
         &["name", "namespace"],
     );
-    let strategy = object(
+    let mut strategy = object(
         json!({
             "type": choice(&["Manual", "Placements"], Some("Manual")),
             "placements": map_list(placement, &["namespace", "name"]),
         }),
-        &["type"],
+        &[],
     );
+    strategy["default"] = json!({"type": "Manual"});
     let spec = object(
         json!({
             "addOnMeta": object(json!({"displayName": string(), "description": string()}), &[]),

@@ -22,7 +22,10 @@ fn peer_definitions(folder: &PathBuf) -> BTreeMap<String, Value> {
         for document in serde_yaml::Deserializer::from_str(&text) {
             let value = <Value as serde::Deserialize>::deserialize(document).unwrap();
             if value["kind"] == "CustomResourceDefinition" {
-                found.insert(value["metadata"]["name"].as_str().unwrap().to_owned(), value);
+                // Through the type, as ours are: numbers are then written alike.
+                let definition: CustomResourceDefinition = serde_json::from_value(value).unwrap();
+                let name = definition.metadata.name.clone().unwrap();
+                found.insert(name, serde_json::to_value(&definition).unwrap());
             }
         }
     }

@@ -10,9 +10,7 @@ use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::{
-    Body, Client, HeaderValue, Leadership, Method, Profile, Refusal, Request, Response, USER_AGENT,
-};
+use super::{Body, Client, HeaderValue, Leadership, Method, Profile, Refusal, Request, Response, USER_AGENT};
 
 /// A kube client as a tower service, with what [`super::bounded`] and [`super::gated`] add.
 #[derive(Clone)]
@@ -34,12 +32,7 @@ impl tower::Service<Request<Body>> for Bounded {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Self {
-            inner,
-            profile,
-            agent,
-            gate,
-        } = self.clone();
+        let Self { inner, profile, agent, gate } = self.clone();
         if let Some(agent) = agent {
             request.headers_mut().insert(USER_AGENT, agent);
         }
@@ -47,32 +40,17 @@ impl tower::Service<Request<Body>> for Bounded {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let writes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
             if writes && gate.is_some_and(|leadership| !leadership.is_held()) {
-                return Err(kube::Error::Service(Box::new(Refusal::NotLeading {
-                    method,
-                    path,
-                })));
+                return Err(kube::Error::Service(Box::new(Refusal::NotLeading { method, path })));
             }
             let Some(Profile { answer, body }) = profile else {
                 return Ok(inner.send(request).await?.map(BoundedBody::unbounded));
             };
             match tokio::time::timeout(answer, inner.send(request)).await {
                 Ok(response) => Ok(response?.map(|inner| match body {
-                    Some(after) => BoundedBody::bounded(
-                        inner,
-                        after,
-                        Refusal::TimedOut {
-                            method,
-                            path,
-                            after,
-                        },
-                    ),
+                    Some(after) => BoundedBody::bounded(inner, after, Refusal::TimedOut { method, path, after }),
                     None => BoundedBody::unbounded(inner),
                 })),
-                Err(_) => Err(kube::Error::Service(Box::new(Refusal::TimedOut {
-                    method,
-                    path,
-                    after: answer,
-                }))),
+                Err(_) => Err(kube::Error::Service(Box::new(Refusal::TimedOut { method, path, after: answer }))),
             }
         })
     }
@@ -96,14 +74,7 @@ impl BoundedBody {
     }
 
     fn bounded(inner: Body, after: Duration, refusal: Refusal) -> Self {
-        Self {
-            inner,
-            bound: Some(Bound {
-                after,
-                silence: Box::pin(tokio::time::sleep(after)),
-                refusal,
-            }),
-        }
+        Self { inner, bound: Some(Bound { after, silence: Box::pin(tokio::time::sleep(after)), refusal }) }
     }
 }
 
@@ -125,9 +96,7 @@ impl HttpBody for BoundedBody {
             return frame;
         }
         match bound.silence.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(kube::Error::Service(Box::new(
-                bound.refusal.clone(),
-            ))))),
+            Poll::Ready(()) => Poll::Ready(Some(Err(kube::Error::Service(Box::new(bound.refusal.clone()))))),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -133,32 +133,20 @@ impl<K: Key> Controller<K> {
     /// Writes the controller's metrics there.
     #[must_use]
     pub fn metrics(self, metrics: &HarnessMetrics) -> Self {
-        Self {
-            metrics: Some(metrics.clone()),
-            ..self
-        }
+        Self { metrics: Some(metrics.clone()), ..self }
     }
 
     /// A change in `cache` triggers passes of whatever `concerned` names. It is called for every present object at
     /// the start (as additions), then for every change, in order. It must be quick; it may read other caches.
     #[must_use]
-    pub fn watches<O, I>(
-        mut self,
-        cache: &Cache<O>,
-        concerned: impl Fn(&Change<O>) -> I + Send + 'static,
-    ) -> Self
+    pub fn watches<O, I>(mut self, cache: &Cache<O>, concerned: impl Fn(&Change<O>) -> I + Send + 'static) -> Self
     where
         O: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         I: IntoIterator<Item = K>,
     {
         let listed = cache.clone();
-        self.ready.push((
-            cache.name().to_owned(),
-            Box::pin(async move { listed.ready().await }),
-        ));
-        let changes = cache
-            .changes()
-            .map(move |change| concerned(&change).into_iter().collect());
+        self.ready.push((cache.name().to_owned(), Box::pin(async move { listed.ready().await })));
+        let changes = cache.changes().map(move |change| concerned(&change).into_iter().collect());
         self.triggers.push(changes.boxed());
         self
     }
@@ -186,11 +174,7 @@ impl<K: Key> Controller<K> {
             () = stop.cancelled() => return,
             () = self.caches_ready() => {}
         }
-        tracing::info!(
-            controller = self.name,
-            concurrency = self.settings.concurrency.max(1),
-            "controller started"
-        );
+        tracing::info!(controller = self.name, concurrency = self.settings.concurrency.max(1), "controller started");
         let pass = Arc::new(Pass {
             controller: self.name.clone(),
             limit: self.settings.pass_limit,
@@ -235,23 +219,14 @@ impl<K: Key> Controller<K> {
         for (cache, ready) in std::mem::take(&mut self.ready) {
             let mut ready = ready;
             while timeout(Duration::from_secs(30), &mut ready).await.is_err() {
-                tracing::warn!(
-                    controller = self.name,
-                    view = cache,
-                    "still waiting for the first list"
-                );
+                tracing::warn!(controller = self.name, view = cache, "still waiting for the first list");
             }
         }
     }
 
     fn report(&self, queue: &WorkQueue<K>) {
         if let Some(metrics) = &self.metrics {
-            metrics.queue(
-                &self.name,
-                queue.ready_count(),
-                queue.delayed_count(),
-                queue.running_count(),
-            );
+            metrics.queue(&self.name, queue.ready_count(), queue.delayed_count(), queue.running_count());
         }
     }
 }
@@ -268,18 +243,10 @@ async fn drain<K: Key>(controller: &str, bound: Duration, mut running: JoinSet<F
     if running.is_empty() {
         return;
     }
-    tracing::info!(
-        controller,
-        passes = running.len(),
-        "waiting for running passes"
-    );
+    tracing::info!(controller, passes = running.len(), "waiting for running passes");
     let finished = async { while running.join_next().await.is_some() {} };
     if timeout(bound, finished).await.is_err() {
-        tracing::warn!(
-            controller,
-            passes = running.len(),
-            "running passes are cut off"
-        );
+        tracing::warn!(controller, passes = running.len(), "running passes are cut off");
         running.shutdown().await;
     }
 }

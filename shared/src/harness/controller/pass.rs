@@ -43,25 +43,16 @@ impl<F> Pass<F> {
             let started = Instant::now();
             // The call is made inside of the block, so that a panic before the first await is caught as well. What
             // a pass works on is its own; what it shares (caches, clients) is made to outlive a poisoned lock.
-            let reconcile =
-                AssertUnwindSafe(async { (self.reconcile)(key.clone()).await }).catch_unwind();
+            let reconcile = AssertUnwindSafe(async { (self.reconcile)(key.clone()).await }).catch_unwind();
             let (result, wish) = match timeout(self.limit, reconcile).await {
                 Ok(Ok(Ok(next))) => outcome(next),
                 Ok(Ok(Err(error))) => {
                     let error: PassError = error.into();
-                    tracing::warn!(
-                        error = chain(&*error),
-                        failures = failures + 1,
-                        "pass failed"
-                    );
+                    tracing::warn!(error = chain(&*error), failures = failures + 1, "pass failed");
                     (PassResult::error, Wish::BackOff)
                 }
                 Ok(Err(panic)) => {
-                    tracing::error!(
-                        panic = panic_text(&*panic),
-                        failures = failures + 1,
-                        "pass panicked"
-                    );
+                    tracing::error!(panic = panic_text(&*panic), failures = failures + 1, "pass panicked");
                     (PassResult::panic, Wish::BackOff)
                 }
                 Err(_) => {
@@ -76,10 +67,7 @@ impl<F> Pass<F> {
             if let Some(metrics) = &self.metrics {
                 metrics.pass(&self.controller, result, started.elapsed());
             }
-            Finished {
-                key: key.clone(),
-                wish,
-            }
+            Finished { key: key.clone(), wish }
         }
         .instrument(span)
         .await
@@ -112,16 +100,13 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }
 
 /// The id that joins the log lines of one pass. Counted, so that a replayed simulation logs the same ids, and mixed, so
 /// that neighbouring ids are told apart at a glance.
 fn next_id() -> String {
     static PASSES: AtomicU64 = AtomicU64::new(1);
-    let mixed = PASSES
-        .fetch_add(1, Ordering::Relaxed)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = PASSES.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     format!("{:08x}", mixed >> 32)
 }

@@ -21,10 +21,7 @@ struct Diary {
 
 impl Diary {
     fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            passes: Arc::default(),
-        }
+        Self { start: Instant::now(), passes: Arc::default() }
     }
 
     /// Notes a pass; the result is its number, from 1.
@@ -36,12 +33,7 @@ impl Diary {
     }
 
     fn of(&self, name: &str) -> Vec<u128> {
-        self.passes
-            .lock()
-            .unwrap()
-            .get(name)
-            .cloned()
-            .unwrap_or_default()
+        self.passes.lock().unwrap().get(name).cloned().unwrap_or_default()
     }
 }
 
@@ -58,15 +50,8 @@ async fn a_panic_or_a_hanging_pass_of_one_object_leaves_the_others_alone() {
     let (diary, stop) = (Diary::new(), CancellationToken::new());
     let mut registry = Registry::default();
     let metrics = HarnessMetrics::register(&mut registry);
-    let settings = Settings {
-        concurrency: 2,
-        pass_limit: S,
-        ..Settings::default()
-    };
-    let controller = Controller::new("test")
-        .settings(settings)
-        .metrics(&metrics)
-        .keys(keys(&["bad", "hung", "good"]));
+    let settings = Settings { concurrency: 2, pass_limit: S, ..Settings::default() };
+    let controller = Controller::new("test").settings(settings).metrics(&metrics).keys(keys(&["bad", "hung", "good"]));
     let seen = diary.clone();
     let run = tokio::spawn(controller.run(stop.clone(), move |key: ObjectKey| {
         let pass = seen.note(&key);
@@ -82,24 +67,12 @@ async fn a_panic_or_a_hanging_pass_of_one_object_leaves_the_others_alone() {
         }
     }));
     sleep(5 * S + 50 * MS).await;
-    assert_eq!(
-        diary.of("bad"),
-        [0, 50, 150, 350],
-        "three panics, backed off, then well"
-    );
-    assert_eq!(
-        diary.of("hung"),
-        [0, 1050],
-        "cut off after its second, tried again"
-    );
+    assert_eq!(diary.of("bad"), [0, 50, 150, 350], "three panics, backed off, then well");
+    assert_eq!(diary.of("hung"), [0, 1050], "cut off after its second, tried again");
     assert_eq!(diary.of("good").len(), 51, "every 100 ms throughout");
     let page = encode(&registry, &metrics).unwrap();
-    for line in [
-        r#"result="panic"} 3"#,
-        r#"result="timeout"} 1"#,
-        r#"result="requeue"} 51"#,
-        r#"result="success"} 2"#,
-    ] {
+    for line in [r#"result="panic"} 3"#, r#"result="timeout"} 1"#, r#"result="requeue"} 51"#, r#"result="success"} 2"#]
+    {
         assert!(page.contains(line), "{line} is missing in\n{page}");
     }
     stop.cancel();
@@ -109,17 +82,9 @@ async fn a_panic_or_a_hanging_pass_of_one_object_leaves_the_others_alone() {
 #[tokio::test(start_paused = true)]
 async fn errors_back_off_to_the_cap_and_success_starts_anew() {
     let (diary, stop) = (Diary::new(), CancellationToken::new());
-    let settings = Settings {
-        backoff: Backoff {
-            base: 100 * MS,
-            cap: 400 * MS,
-        },
-        ..Settings::default()
-    };
+    let settings = Settings { backoff: Backoff { base: 100 * MS, cap: 400 * MS }, ..Settings::default() };
     let seen = diary.clone();
-    let controller = Controller::new("test")
-        .settings(settings)
-        .keys(keys(&["a"]));
+    let controller = Controller::new("test").settings(settings).keys(keys(&["a"]));
     let run = controller.run(stop.clone(), move |key: ObjectKey| {
         let pass = seen.note(&key);
         async move {
@@ -168,10 +133,7 @@ async fn passes_of_one_object_never_overlap_and_at_most_n_run() {
     sleep(S).await;
     assert_eq!(most.load(Ordering::Relaxed), 3);
     let passes = passes.load(Ordering::Relaxed);
-    assert!(
-        (90..=120).contains(&passes),
-        "three at a time, 30 ms each, for a second: {passes}"
-    );
+    assert!((90..=120).contains(&passes), "three at a time, 30 ms each, for a second: {passes}");
     stop.cancel();
     run.await.unwrap();
 }
@@ -204,9 +166,7 @@ async fn shutdown_lets_running_passes_finish_within_the_bound_and_starts_none() 
     for (takes, finishes) in [(3 * S, true), (30 * S, false)] {
         let (stop, done) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
         let finished = done.clone();
-        let controller = Controller::new("test")
-            .concurrency(1)
-            .keys(keys(&["running", "waiting"]));
+        let controller = Controller::new("test").concurrency(1).keys(keys(&["running", "waiting"]));
         let run = tokio::spawn(controller.run(stop.clone(), move |_: ObjectKey| {
             let finished = finished.clone();
             async move {
@@ -219,15 +179,8 @@ async fn shutdown_lets_running_passes_finish_within_the_bound_and_starts_none() 
         let asked = Instant::now();
         stop.cancel();
         run.await.unwrap();
-        let expected = if finishes {
-            2 * S
-        } else {
-            Settings::default().drain
-        };
-        assert_eq!(
-            (asked.elapsed(), done.load(Ordering::Relaxed)),
-            (expected, usize::from(finishes))
-        );
+        let expected = if finishes { 2 * S } else { Settings::default().drain };
+        assert_eq!((asked.elapsed(), done.load(Ordering::Relaxed)), (expected, usize::from(finishes)));
     }
 }
 
@@ -235,17 +188,14 @@ async fn shutdown_lets_running_passes_finish_within_the_bound_and_starts_none() 
 async fn dropping_a_run_ends_its_passes() {
     let done = Arc::new(AtomicUsize::new(0));
     let finished = done.clone();
-    let run = Controller::new("test").keys(keys(&["a"])).run(
-        CancellationToken::new(),
-        move |_: ObjectKey| {
-            let finished = finished.clone();
-            async move {
-                sleep(S).await;
-                finished.fetch_add(1, Ordering::Relaxed);
-                Ok::<_, String>(Next::Await)
-            }
-        },
-    );
+    let run = Controller::new("test").keys(keys(&["a"])).run(CancellationToken::new(), move |_: ObjectKey| {
+        let finished = finished.clone();
+        async move {
+            sleep(S).await;
+            finished.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, String>(Next::Await)
+        }
+    });
     assert!(timeout(500 * MS, run).await.is_err());
     sleep(10 * S).await;
     assert_eq!(done.load(Ordering::Relaxed), 0);
@@ -254,8 +204,7 @@ async fn dropping_a_run_ends_its_passes() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_controller_without_triggers_still_stops() {
     let stop = CancellationToken::new();
-    let run = Controller::<ObjectKey>::new("idle")
-        .run(stop.clone(), |_| async { Ok::<_, String>(Next::Await) });
+    let run = Controller::<ObjectKey>::new("idle").run(stop.clone(), |_| async { Ok::<_, String>(Next::Await) });
     let run = tokio::spawn(run);
     sleep(S).await;
     stop.cancel();

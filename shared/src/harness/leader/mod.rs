@@ -70,10 +70,7 @@ impl Leadership {
     /// was suspended and has not yet come round to noticing.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some_and(|until| Instant::now() < until)
+        self.until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
     }
 }
 

@@ -224,7 +224,7 @@ impl World {
 
 fn fresh(identity: &str, now: Instant) -> Candidate {
     let election = Election::new("ns", "lease", identity, Timings::default()).unwrap();
-    Candidate { election, pending: Pending::Timer(now) }
+    Candidate { election, pending: Pending::Timer(now), still: false }
 }
 
 proptest! {

@@ -59,15 +59,8 @@ where
 {
     let label = format!("{}/{}", election.namespace(), election.name());
     let mut desk = Desk::new(&election, lease, clock);
-    tracing::info!(
-        lease = label,
-        identity = election.identity(),
-        "waiting for the lease"
-    );
-    let lost = |source| LeadError::Lost {
-        lease: label.clone(),
-        source,
-    };
+    tracing::info!(lease = label, identity = election.identity(), "waiting for the lease");
+    let lost = |source| LeadError::Lost { lease: label.clone(), source };
     let first = match desk.campaign(&mut election, &stop).await {
         Campaign::Won(action) => action,
         Campaign::Stopped => return Err(LeadError::Stopped { lease: label }),
@@ -169,10 +162,7 @@ impl Desk {
                     () = tokio::time::sleep_until(until) => Observation::Due,
                 },
                 // Not cut off by `stop`: a write of which nobody knows how it ended would keep the others waiting.
-                request => {
-                    self.request(request, Instant::now() + election.timings().renew_deadline)
-                        .await
-                }
+                request => self.request(request, Instant::now() + election.timings().renew_deadline).await,
             };
         }
     }
@@ -211,15 +201,9 @@ impl Desk {
         let Some(action) = election.release(Instant::now(), self.clock.now()) else {
             return;
         };
-        match self
-            .request(action, Instant::now() + election.timings().renew_deadline)
-            .await
-        {
+        match self.request(action, Instant::now() + election.timings().renew_deadline).await {
             Observation::Written { .. } => tracing::info!(lease = self.name, "lease handed back"),
-            _ => tracing::warn!(
-                lease = self.name,
-                "lease not handed back; others wait until it has run out"
-            ),
+            _ => tracing::warn!(lease = self.name, "lease not handed back; others wait until it has run out"),
         }
     }
 
@@ -243,15 +227,7 @@ impl Desk {
                     name: Some(self.name.clone()),
                     ..ObjectMeta::default()
                 };
-                self.api
-                    .create(
-                        &params,
-                        &Lease {
-                            metadata,
-                            spec: Some(write_record(&record, None)),
-                        },
-                    )
-                    .await
+                self.api.create(&params, &Lease { metadata, spec: Some(write_record(&record, None)) }).await
             }
             Action::Update(Stored { record, version }) => {
                 let mut lease = self.last.clone().unwrap_or_default();
@@ -264,14 +240,9 @@ impl Desk {
             Action::Wait(_) | Action::Stop(_) => return Observation::Due,
         };
         match written {
-            Ok(lease) => Observation::Written {
-                stored: self.keep(lease),
-                sent,
-            },
+            Ok(lease) => Observation::Written { stored: self.keep(lease), sent },
             // 404 to an update: it is gone. Reading it will tell.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                Observation::Conflict
-            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Observation::Conflict,
             Err(error) => {
                 tracing::warn!(lease = self.name, %error, "writing the lease failed");
                 Observation::Failed
@@ -304,11 +275,7 @@ fn read_record(spec: Option<&LeaseSpec>) -> Record {
     };
     Record {
         holder: spec.holder_identity.clone().unwrap_or_default(),
-        duration: Duration::from_secs(
-            spec.lease_duration_seconds
-                .and_then(|s| u64::try_from(s).ok())
-                .unwrap_or(0),
-        ),
+        duration: Duration::from_secs(spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(0)),
         acquired: spec.acquire_time.as_ref().map(|time| time.0),
         renewed: spec.renew_time.as_ref().map(|time| time.0),
         transitions: spec.lease_transitions.unwrap_or(0),

@@ -52,10 +52,7 @@ impl Server {
                 }
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let (code, answer) = server.answer(
-                    &parts.method,
-                    &serde_json::from_slice(&body).unwrap_or_default(),
-                );
+                let (code, answer) = server.answer(&parts.method, &serde_json::from_slice(&body).unwrap_or_default());
                 if state == Link::Deaf {
                     std::future::pending::<()>().await;
                 }
@@ -69,44 +66,31 @@ impl Server {
 
     fn answer(&self, method: &Method, body: &Value) -> (u16, Value) {
         let error = |code: u16, reason: &str| {
-            (
-                code,
-                json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}),
-            )
+            (code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}))
         };
         let mut lease = self.lease.lock().unwrap();
-        let stored_version = lease
-            .as_ref()
-            .map(|lease| lease["metadata"]["resourceVersion"].clone());
+        let stored_version = lease.as_ref().map(|lease| lease["metadata"]["resourceVersion"].clone());
         match *method {
             Method::GET => {
-                return lease
-                    .clone()
-                    .map_or_else(|| error(404, "NotFound"), |lease| (200, lease));
+                return lease.clone().map_or_else(|| error(404, "NotFound"), |lease| (200, lease));
             }
             Method::POST if lease.is_some() => return error(409, "AlreadyExists"),
             Method::PUT if stored_version.is_none() => return error(404, "NotFound"),
-            Method::PUT
-                if stored_version.as_ref() != Some(&body["metadata"]["resourceVersion"]) =>
-            {
+            Method::PUT if stored_version.as_ref() != Some(&body["metadata"]["resourceVersion"]) => {
                 return error(409, "Conflict");
             }
             Method::POST | Method::PUT => {}
             _ => return error(405, "MethodNotAllowed"),
         }
         let mut new = body.clone();
-        new["metadata"]["resourceVersion"] =
-            json!((self.version.fetch_add(1, Ordering::Relaxed) + 1).to_string());
+        new["metadata"]["resourceVersion"] = json!((self.version.fetch_add(1, Ordering::Relaxed) + 1).to_string());
         *lease = Some(new.clone());
         (200, new)
     }
 
     fn holder(&self) -> String {
         let lease = self.lease.lock().unwrap();
-        lease
-            .as_ref()
-            .and_then(|lease| lease["spec"]["holderIdentity"].as_str().map(str::to_owned))
-            .unwrap_or_default()
+        lease.as_ref().and_then(|lease| lease["spec"]["holderIdentity"].as_str().map(str::to_owned)).unwrap_or_default()
     }
 }
 
@@ -125,33 +109,18 @@ impl Process {
         let stop = CancellationToken::new();
         let election = Election::new("ns", "lease", name, Timings::default()).unwrap();
         let (client, own, until) = (server.client(&link), leads.clone(), stop.clone());
-        let run = tokio::spawn(lead(
-            election,
-            client,
-            clock,
-            stop.clone(),
-            move |leadership| async move {
-                *own.lock().unwrap() = Some(leadership);
-                until.cancelled().await;
-                // What a controller does at the end: finish its pass, still under the lease.
-                sleep(3 * S).await;
-                "done"
-            },
-        ));
-        Self {
-            link,
-            leads,
-            stop,
-            run,
-        }
+        let run = tokio::spawn(lead(election, client, clock, stop.clone(), move |leadership| async move {
+            *own.lock().unwrap() = Some(leadership);
+            until.cancelled().await;
+            // What a controller does at the end: finish its pass, still under the lease.
+            sleep(3 * S).await;
+            "done"
+        }));
+        Self { link, leads, stop, run }
     }
 
     fn leads(&self) -> bool {
-        self.leads
-            .lock()
-            .unwrap()
-            .as_ref()
-            .is_some_and(Leadership::is_held)
+        self.leads.lock().unwrap().as_ref().is_some_and(Leadership::is_held)
     }
 
     fn set(&self, link: Link) {
@@ -181,10 +150,7 @@ async fn a_leader_that_stops_finishes_its_work_and_hands_over_at_once() {
     sleep(S).await;
     let second = Process::start(&server, "second", clock());
     sleep(600 * S).await;
-    assert!(
-        first.leads() && !second.leads(),
-        "it renews for as long as it lives"
-    );
+    assert!(first.leads() && !second.leads(), "it renews for as long as it lives");
     first.stop.cancel();
     sleep(2 * S).await;
     assert!(first.leads(), "its last passes run under the lease");
@@ -201,26 +167,13 @@ async fn a_leader_that_is_cut_off_gives_up_before_another_takes_over() {
         let first = Process::start(&server, "first", clock());
         sleep(S).await;
         // The second one's clock is years ahead, which must not matter.
-        let second = Process::start(
-            &server,
-            "second",
-            Clock::starting_at("2040-01-01T00:00:00Z".parse().unwrap()),
-        );
+        let second = Process::start(&server, "second", Clock::starting_at("2040-01-01T00:00:00Z".parse().unwrap()));
         sleep(20 * S).await;
         first.set(link);
         let took = until_leads(&second, &first).await;
         assert!(took >= 12 * S && took < 30 * S, "{link:?}: {took:?}");
         let error = first.run.await.unwrap().unwrap_err();
-        assert!(
-            matches!(
-                error,
-                LeadError::Lost {
-                    source: Loss::Deadline,
-                    ..
-                }
-            ),
-            "{link:?}: {error}"
-        );
+        assert!(matches!(error, LeadError::Lost { source: Loss::Deadline, .. }), "{link:?}: {error}");
     }
 }
 
@@ -242,9 +195,7 @@ async fn a_short_loss_of_answers_is_survived() {
 async fn a_usurper_or_a_deletion_ends_the_reign() {
     for (lease, expected) in [
         (
-            Some(
-                json!({"metadata": {"name": "lease", "resourceVersion": "x"}, "spec": {"holderIdentity": "hand"}}),
-            ),
+            Some(json!({"metadata": {"name": "lease", "resourceVersion": "x"}, "spec": {"holderIdentity": "hand"}})),
             Loss::Taken("hand".into()),
         ),
         (None, Loss::Deleted),
@@ -254,10 +205,7 @@ async fn a_usurper_or_a_deletion_ends_the_reign() {
         sleep(S).await;
         *server.lease.lock().unwrap() = lease;
         let error = first.run.await.unwrap().unwrap_err();
-        assert!(
-            matches!(&error, LeadError::Lost { source, .. } if *source == expected),
-            "{error:?}"
-        );
+        assert!(matches!(&error, LeadError::Lost { source, .. } if *source == expected), "{error:?}");
         assert!(!first.leads.lock().unwrap().as_ref().unwrap().is_held());
     }
 }
@@ -270,10 +218,7 @@ async fn a_candidate_can_be_stopped() {
     let second = Process::start(&server, "second", clock());
     sleep(S).await;
     second.stop.cancel();
-    assert!(matches!(
-        second.run.await.unwrap(),
-        Err(LeadError::Stopped { .. })
-    ));
+    assert!(matches!(second.run.await.unwrap(), Err(LeadError::Stopped { .. })));
     assert!(first.leads());
 }
 

@@ -29,19 +29,13 @@ pub struct Timings {
 impl Default for Timings {
     /// Those of controller-runtime: 15 s, 10 s, 2 s.
     fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(15),
-            renew_deadline: Duration::from_secs(10),
-            retry: Duration::from_secs(2),
-        }
+        Self { lease: Duration::from_secs(15), renew_deadline: Duration::from_secs(10), retry: Duration::from_secs(2) }
     }
 }
 
 /// The timings do not keep two leaders apart.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "leader election needs lease > renew deadline > 1.2 × retry > 0, whole seconds of lease; got {0:?}"
-)]
+#[error("leader election needs lease > renew deadline > 1.2 × retry > 0, whole seconds of lease; got {0:?}")]
 pub struct InvalidTimings(Timings);
 
 /// What a Lease says; its resourceVersion and whatever else is in the object are kept beside it.
@@ -150,11 +144,7 @@ impl Election {
         identity: impl Into<String>,
         timings: Timings,
     ) -> Result<Self, InvalidTimings> {
-        let Timings {
-            lease,
-            renew_deadline,
-            retry,
-        } = timings;
+        let Timings { lease, renew_deadline, retry } = timings;
         let ordered = lease > renew_deadline && renew_deadline > retry * 6 / 5 && !retry.is_zero();
         if !ordered || lease.subsec_nanos() != 0 {
             return Err(InvalidTimings(timings));
@@ -197,9 +187,7 @@ impl Election {
     /// Who held the lease when it was last seen; empty when nobody did.
     #[must_use]
     pub fn holder(&self) -> &str {
-        self.seen
-            .as_ref()
-            .map_or("", |(stored, _)| &stored.record.holder)
+        self.seen.as_ref().map_or("", |(stored, _)| &stored.record.holder)
     }
 
     /// Until when this candidate leads, if it does not renew before. `None`: it does not lead.
@@ -215,9 +203,7 @@ impl Election {
     pub fn step(&mut self, observation: Observation, now: Instant, wall: Timestamp) -> Action {
         match &self.role {
             Role::Lost(loss) => Action::Stop(loss.clone()),
-            Role::Leader { renewed } if now >= *renewed + self.timings.renew_deadline => {
-                self.lose(Loss::Deadline)
-            }
+            Role::Leader { renewed } if now >= *renewed + self.timings.renew_deadline => self.lose(Loss::Deadline),
             Role::Leader { .. } => self.step_leader(observation, now, wall),
             Role::Candidate => self.step_candidate(observation, now, wall),
         }
@@ -237,18 +223,10 @@ impl Election {
             renewed: Some(wall),
             transitions: stored.record.transitions,
         };
-        Some(Action::Update(Stored {
-            record,
-            version: stored.version.clone(),
-        }))
+        Some(Action::Update(Stored { record, version: stored.version.clone() }))
     }
 
-    fn step_candidate(
-        &mut self,
-        observation: Observation,
-        now: Instant,
-        wall: Timestamp,
-    ) -> Action {
+    fn step_candidate(&mut self, observation: Observation, now: Instant, wall: Timestamp) -> Action {
         match observation {
             Observation::Due => Action::Read,
             Observation::Read(None) => match &self.seen {
@@ -262,10 +240,7 @@ impl Election {
                 if stored.record.holder != self.identity && is_held(&stored, since, now) {
                     return self.wait(now);
                 }
-                Action::Update(Stored {
-                    record: self.record(Some(&stored.record), wall),
-                    version: stored.version,
-                })
+                Action::Update(Stored { record: self.record(Some(&stored.record), wall), version: stored.version })
             }
             Observation::Written { stored, sent } => {
                 self.see(stored, now);
@@ -297,10 +272,7 @@ impl Election {
             }
             Observation::Read(Some(stored)) => {
                 self.see(stored.clone(), now);
-                Action::Update(Stored {
-                    record: self.record(Some(&stored.record), wall),
-                    version: stored.version,
-                })
+                Action::Update(Stored { record: self.record(Some(&stored.record), wall), version: stored.version })
             }
             Observation::Written { stored, sent } => {
                 self.see(stored, now);
@@ -342,9 +314,7 @@ impl Election {
     /// What we write: a renewal when we are the holder already, else a change of hands.
     fn record(&self, old: Option<&Record>, wall: Timestamp) -> Record {
         let (acquired, transitions) = match old {
-            Some(old) if old.holder == self.identity => {
-                (old.acquired.or(Some(wall)), old.transitions)
-            }
+            Some(old) if old.holder == self.identity => (old.acquired.or(Some(wall)), old.transitions),
             Some(old) => (Some(wall), old.transitions.saturating_add(1)),
             None => (Some(wall), 0),
         };

@@ -1,0 +1,35 @@
+# Every gate that CI runs, by name.
+
+# Run all gates.
+check: fmt lint test doc deny generated
+
+fmt:
+    cargo fmt --all -- --check
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+test:
+    cargo test --workspace
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+deny:
+    cargo deny check
+
+# Everything that is generated is fresh.
+generated:
+    cargo run -q -p kaedama-shared --bin crdgen -- --check
+
+# Write everything that is generated.
+generate:
+    cargo run -q -p kaedama-shared --bin crdgen
+
+# Protect, fail over, fail back and relocate an application on an embedded world.
+demo *arguments:
+    cargo run --release -- demo {{arguments}}
+
+# How fast, and with how many requests.
+bench *arguments:
+    cargo run --release -p kaedama-e2e --bin bench -- {{arguments}}

@@ -1,0 +1,74 @@
+//! The spoke operator's process.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use kaedama_shared::clock::Clock;
+use kaedama_shared::harness::{client, logs, shutdown};
+use kaedama_shared::s3::HttpConnector;
+use kaedama_spoke::operator::{self, SpokeOptions};
+
+/// The disaster-recovery operator of a managed cluster.
+#[derive(Debug, Parser)]
+#[command(name = "kaedama-spoke", version)]
+struct Arguments {
+    /// What this operator is; the binary of a managed cluster knows dr-cluster only.
+    #[arg(long, env = "RAMEN_CONTROLLER_TYPE", value_name = "TYPE")]
+    controller_type: Option<String>,
+    /// Namespace of the operator, its configuration and its secrets.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Name of the pod, for events and for the lease.
+    #[arg(long, env = "POD_NAME", value_name = "NAME", default_value = "kaedama-spoke")]
+    pod: String,
+    /// Kubeconfig; else that of KUBECONFIG, else the pod's service account.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Log format: text or json.
+    #[arg(long, default_value = "text")]
+    log_format: logs::Format,
+    /// Log level or filter.
+    #[arg(long, default_value = "info", alias = "zap-log-level")]
+    log_level: String,
+    /// Accepted and ignored: the configuration is in the ConfigMap.
+    #[arg(long, value_name = "FILE", hide = true)]
+    config: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let clock = Clock::system();
+    logs::init(arguments.log_format, &logs::filter_for_level(&arguments.log_level), clock)?;
+    match arguments.controller_type.as_deref() {
+        Some("dr-cluster") => {}
+        Some(other) => bail!("RAMEN_CONTROLLER_TYPE is {other:?}; this binary is the operator of managed clusters: set dr-cluster"),
+        None => bail!("RAMEN_CONTROLLER_TYPE is not set: set dr-cluster"),
+    }
+    let namespace = arguments.namespace.filter(|namespace| !namespace.is_empty());
+    let namespace = namespace.context("POD_NAMESPACE is not set: set the namespace of the operator")?;
+    let stop = shutdown::on_signals()?;
+    let config = client::config(arguments.kubeconfig.as_deref(), arguments.context.as_deref()).await?;
+    let client = client::connect(config, &client::user_agent("kaedama-spoke"), client::Profile::WATCHES)?;
+    let bundle = match std::env::var_os("AWS_CA_BUNDLE") {
+        Some(path) => std::fs::read(&path).with_context(|| format!("cannot read AWS_CA_BUNDLE {}", path.display()))?,
+        None => Vec::new(),
+    };
+    let options = SpokeOptions {
+        client,
+        clock,
+        s3: HttpConnector::Network,
+        s3_ca_bundle: bundle,
+        namespace,
+        instance: arguments.pod,
+        unique: format!("{}-{}", std::process::id(), clock.now().as_nanosecond()),
+        leader_election: true,
+        endpoints: true,
+    };
+    operator::run(options, stop).await?;
+    Ok(())
+}
