@@ -1,7 +1,7 @@
 //! YAML in and out. The one module that names the YAML library, so that it can be exchanged in one place.
 
-use serde::{Deserialize as _, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Serialize};
 
 /// Text that is not the YAML that was expected; says where.
 #[derive(Debug, thiserror::Error)]

@@ -65,14 +65,27 @@ fn code(failure: Failure) -> S3ErrorCode {
 
 /// `20300102T030405Z`.
 fn amz_date(text: &str) -> Option<Timestamp> {
-    jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp())
+    jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text)
+        .ok()?
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|at| at.timestamp())
 }
 
 /// The operations that are counted under their own name.
 fn operation_name(name: &str) -> &'static str {
     const KNOWN: [&str; 11] = [
-        "HeadBucket", "CreateBucket", "ListBuckets", "GetBucketLocation", "ListObjectsV2", "GetObject", "HeadObject",
-        "PutObject", "DeleteObject", "DeleteObjects", "ListObjects",
+        "HeadBucket",
+        "CreateBucket",
+        "ListBuckets",
+        "GetBucketLocation",
+        "ListObjectsV2",
+        "GetObject",
+        "HeadObject",
+        "PutObject",
+        "DeleteObject",
+        "DeleteObjects",
+        "ListObjects",
     ];
     KNOWN.into_iter().find(|known| *known == name).unwrap_or("other")
 }

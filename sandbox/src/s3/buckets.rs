@@ -167,7 +167,12 @@ mod tests {
         buckets
     }
 
-    fn pages(buckets: &Buckets, prefix: &str, delimiter: Option<&str>, limit: usize) -> Vec<(Vec<String>, Vec<String>)> {
+    fn pages(
+        buckets: &Buckets,
+        prefix: &str,
+        delimiter: Option<&str>,
+        limit: usize,
+    ) -> Vec<(Vec<String>, Vec<String>)> {
         let (mut pages, mut after) = (Vec::new(), None::<String>);
         loop {
             let page = buckets.list("b", prefix, delimiter, after.as_deref(), limit).unwrap();

@@ -44,7 +44,8 @@ fn etag(object: &Object) -> Option<ETag> {
 
 async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     let Some(body) = body else { return Ok(Bytes::new()) };
-    let chunks: Vec<Bytes> = body.try_collect().await.map_err(|error| S3Error::with_source(s3s::S3ErrorCode::IncompleteBody, error))?;
+    let chunks: Vec<Bytes> =
+        body.try_collect().await.map_err(|error| S3Error::with_source(s3s::S3ErrorCode::IncompleteBody, error))?;
     Ok(chunks.concat().into())
 }
 
@@ -154,7 +155,8 @@ impl S3 for Operations {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let ListObjectsV2Input { bucket, prefix, delimiter, continuation_token, start_after, max_keys, .. } = request.input;
+        let ListObjectsV2Input { bucket, prefix, delimiter, continuation_token, start_after, max_keys, .. } =
+            request.input;
         let limit = max_keys.unwrap_or(PAGE).clamp(0, PAGE);
         // The token is the last key of the page before.
         let after = continuation_token.as_deref().or(start_after.as_deref());

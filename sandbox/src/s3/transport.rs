@@ -84,9 +84,8 @@ impl S3Server {
     async fn answer(&self, request: Request) -> Response {
         match self.carry_out(request.map(Body::http_body_unsync)).await {
             Ok(answer) => answer.map(axum::body::Body::new),
-            Err(error) => {
-                (StatusCode::SERVICE_UNAVAILABLE, [(http::header::CONNECTION, "close")], error.to_string()).into_response()
-            }
+            Err(error) => (StatusCode::SERVICE_UNAVAILABLE, [(http::header::CONNECTION, "close")], error.to_string())
+                .into_response(),
         }
     }
 }

@@ -52,7 +52,10 @@ async fn ramens_layout_is_written_beside_the_capture_set() {
         "shop/shop-drpc/v1.PersistentVolumeClaim/shop/data-0",
         "shop/shop-drpc/v1alpha1.VolumeReplicationGroup/a",
     ];
-    assert_eq!((world.dr1.keys(BUCKET), world.dr2.keys(BUCKET)), (keys.map(String::from).into(), keys.map(String::from).into()));
+    assert_eq!(
+        (world.dr1.keys(BUCKET), world.dr2.keys(BUCKET)),
+        (keys.map(String::from).into(), keys.map(String::from).into())
+    );
     let body = world.dr1.object(BUCKET, keys[2]).unwrap();
     let text = String::from_utf8(kaedama_shared::s3::codec::unpack(&body).unwrap()).unwrap();
     assert!(text.ends_with("}\n") && text.contains(r#""note":"\u003ca\u003e \u0026 b""#), "{text}");

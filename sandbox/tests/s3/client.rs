@@ -63,7 +63,9 @@ async fn a_listing_has_all_pages_and_only_the_prefix() {
 async fn refusals_are_told_apart() {
     let server = server();
     let good = store(&server);
-    let kind = |result: Result<_, kaedama_shared::s3::S3Error>| result.map(|_: kaedama_shared::s3::StoredObject| ()).unwrap_err();
+    let kind = |result: Result<_, kaedama_shared::s3::S3Error>| {
+        result.map(|_: kaedama_shared::s3::StoredObject| ()).unwrap_err()
+    };
 
     let error = kind(good.get("ns/app/x").await);
     assert_eq!((error.kind, error.key.as_str(), error.profile.as_str()), (S3ErrorKind::Absent, "ns/app/x", "dr1"));

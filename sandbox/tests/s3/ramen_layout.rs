@@ -65,7 +65,8 @@ async fn of_two_buckets_the_latest_primary_is_taken_and_complete_before_incomple
     let world = World::new();
     fill(&world.dr1, 1, "2041-05-06T07:00:00Z", "primary");
     fill(&world.dr2, 2, "2041-05-06T07:05:00Z", "primary");
-    let newest = |reading: kaedama_shared::s3::capture::Reading| reading.newest.map(|set| (set.profile, set.gaps.len()));
+    let newest =
+        |reading: kaedama_shared::s3::capture::Reading| reading.newest.map(|set| (set.profile, set.gaps.len()));
     assert_eq!(newest(read_newest_capture(&world.stores(), &app()).await), Some(("dr2".into(), 0)));
     put(&world.dr2, "v1alpha1.VolumeReplicationGroup/a", vrg("2041-05-06T07:05:00Z", "secondary"));
     assert_eq!(newest(read_newest_capture(&world.stores(), &app()).await), Some(("dr1".into(), 0)));

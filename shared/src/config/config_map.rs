@@ -43,7 +43,12 @@ impl RamenConfig {
     pub fn from_config_map(config_map: &ConfigMap, role: Role) -> Result<Loaded, ConfigError> {
         let text = config_map.data.as_ref().and_then(|data| data.get(KEY)).ok_or_else(|| {
             let problem = format!("ConfigMap {} has no such key", role.config_map_name());
-            ConfigError::new(KEY, KEY, problem, "add the key, or delete the ConfigMap to have it made with the defaults")
+            ConfigError::new(
+                KEY,
+                KEY,
+                problem,
+                "add the key, or delete the ConfigMap to have it made with the defaults",
+            )
         })?;
         load::parse(text, role)
     }

@@ -230,13 +230,15 @@ mod tests {
 
     #[test]
     fn unknown_members_are_ignored_and_named() {
-        let loaded = load("s3StoreProfile: []\nhealth: {readinessEndpointName: /r}\ns3StoreProfiles: [{s3Buckets: b}]\n");
+        let loaded =
+            load("s3StoreProfile: []\nhealth: {readinessEndpointName: /r}\ns3StoreProfiles: [{s3Buckets: b}]\n");
         assert_eq!(loaded.ignored, ["health.readinessEndpointName", "s3StoreProfile", "s3StoreProfiles[0].s3Buckets"]);
     }
 
     #[test]
     fn null_is_absent_and_the_words_of_yaml_1_1_are_booleans() {
-        let config = load("s3StoreProfiles: null\nmetrics:\nvolSync: {disabled: yes}\nvolumeUnprotectionEnabled: off\n");
+        let config =
+            load("s3StoreProfiles: null\nmetrics:\nvolSync: {disabled: yes}\nvolumeUnprotectionEnabled: off\n");
         assert_eq!(config.config.s3_store_profiles, []);
         assert_eq!(config.config.metrics.bind_address, "0.0.0.0:9289");
         assert!(config.config.vol_sync.disabled);
@@ -245,7 +247,8 @@ mod tests {
 
     #[test]
     fn an_explicit_empty_or_zero_keeps_its_own_meaning() {
-        let config = load("maxConcurrentReconciles: 0\nvolSync: {destinationCopyMethod: \"\"}\nmetrics: {bindAddress: \"0\"}");
+        let config =
+            load("maxConcurrentReconciles: 0\nvolSync: {destinationCopyMethod: \"\"}\nmetrics: {bindAddress: \"0\"}");
         assert_eq!(config.config.workers(), 1);
         assert_eq!(config.config.vol_sync.copy_method(), "Snapshot");
         assert_eq!(config.config.metrics_address(), None);

@@ -287,10 +287,7 @@ s3StoreProfiles:
         let good = secret(&[(ACCESS_KEY_ID, "id\n"), (SECRET_ACCESS_KEY, "key")]);
         let credentials = Credentials::from_secret(&good).unwrap();
         assert_eq!(credentials, Credentials::new("id", "key"));
-        assert_eq!(
-            credentials.velero_file(),
-            "[default]\n  aws_access_key_id = id\n  aws_secret_access_key = key\n"
-        );
+        assert_eq!(credentials.velero_file(), "[default]\n  aws_access_key_id = id\n  aws_secret_access_key = key\n");
         let error = Credentials::from_secret(&secret(&[(ACCESS_KEY_ID, "id")])).unwrap_err();
         assert_eq!(error.path, "secret ramen-system/s3secret, key AWS_SECRET_ACCESS_KEY");
         let error = Credentials::from_secret(&secret(&[(ACCESS_KEY_ID, " "), (SECRET_ACCESS_KEY, "k")])).unwrap_err();

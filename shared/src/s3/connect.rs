@@ -215,7 +215,10 @@ mod tests {
             kind(&profile)
         };
         assert_eq!(with(|p| p.s3_bucket.clear()), S3ErrorKind::Config("s3Bucket"));
-        assert_eq!(with(|p| p.s3_compatible_endpoint = "s3.example".into()), S3ErrorKind::Config("s3CompatibleEndpoint"));
+        assert_eq!(
+            with(|p| p.s3_compatible_endpoint = "s3.example".into()),
+            S3ErrorKind::Config("s3CompatibleEndpoint")
+        );
         assert_eq!(with(|p| p.s3_region.clear()), S3ErrorKind::Config("s3Region"));
         assert_eq!(with(|p| p.ca_certificates = "%%%".into()), S3ErrorKind::Config("caCertificates"));
         // Base64 of text that is no certificate.

@@ -111,7 +111,9 @@ impl S3Error {
                 "check the keys in the profile's secret, the bucket's policy and that the clocks of both sides agree"
             }
             S3ErrorKind::Unreachable => "check s3CompatibleEndpoint, the network path and the store itself",
-            S3ErrorKind::Corrupt => "restore the object from another store, or delete it and let the primary write it again",
+            S3ErrorKind::Corrupt => {
+                "restore the object from another store, or delete it and let the primary write it again"
+            }
             S3ErrorKind::Conflict => "another writer was faster; read again and decide again",
             S3ErrorKind::Unsupported => {
                 "the store lacks a function that is needed; use a store with conditional writes (If-Match, If-None-Match)"
@@ -159,16 +161,29 @@ fn classify(operation: Operation, code: Option<&str>, status: u16) -> S3ErrorKin
     match code.unwrap_or_default() {
         "NoSuchKey" => return S3ErrorKind::Absent,
         "NoSuchBucket" => return S3ErrorKind::NoBucket,
-        "AccessDenied" | "AllAccessDisabled" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken"
-        | "InvalidToken" | "NotSignedUp" | "RequestTimeTooSkewed" | "AccountProblem" => return S3ErrorKind::Denied,
+        "AccessDenied"
+        | "AllAccessDisabled"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "InvalidToken"
+        | "NotSignedUp"
+        | "RequestTimeTooSkewed"
+        | "AccountProblem" => return S3ErrorKind::Denied,
         "PreconditionFailed" | "ConditionalRequestConflict" | "OperationAborted" => return S3ErrorKind::Conflict,
         "NotImplemented" | "MethodNotAllowed" => return S3ErrorKind::Unsupported,
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
             return S3ErrorKind::Config("s3Region");
         }
         "InvalidBucketName" => return S3ErrorKind::Config("s3Bucket"),
-        "SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout" | "Throttling"
-        | "ThrottlingException" | "RequestLimitExceeded" | "Busy" => return S3ErrorKind::Unreachable,
+        "SlowDown"
+        | "ServiceUnavailable"
+        | "InternalError"
+        | "RequestTimeout"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "Busy" => return S3ErrorKind::Unreachable,
         _ => {}
     }
     match status {

@@ -17,7 +17,7 @@ use super::decide::replication::ALLOW_FORCE;
 use super::observe::{Asked, Observer};
 use super::order::Order;
 use super::owner;
-use super::plan::{Action, Plan};
+use super::plan::{Action, Plan, VolumePlan};
 use super::snapshot::{EpochClaim, ObjectId, Snapshot};
 use super::status::Outcome;
 use crate::cluster::Kept;
@@ -58,18 +58,13 @@ impl Observer {
                 return acted;
             }
         }
-        let claims: Vec<_> = stream::iter(plan.volumes.iter().filter(|volume| !volume.actions.is_empty()))
-            .map(|volume| async move {
-                for action in &volume.actions {
-                    if let Err(obstacle) = self.step(snapshot, action).await {
-                        return (volume.claim.clone(), Err(obstacle));
-                    }
-                }
-                (volume.claim.clone(), Ok(()))
-            })
-            .buffered(PARALLEL)
-            .collect()
-            .await;
+        let mut chains = Vec::new();
+        for volume in &plan.volumes {
+            if !volume.actions.is_empty() {
+                chains.push(self.chain(snapshot, volume));
+            }
+        }
+        let claims: Vec<(ObjectKey, Step)> = stream::iter(chains).buffered(PARALLEL).collect().await;
         for (claim, result) in claims {
             match result {
                 Ok(()) => {}
@@ -85,6 +80,16 @@ impl Observer {
             }
         }
         acted
+    }
+
+    /// The steps of one claim, in order, to the first that fails.
+    async fn chain(&self, snapshot: &Snapshot, volume: &VolumePlan) -> (ObjectKey, Step) {
+        for action in &volume.actions {
+            if let Err(obstacle) = self.step(snapshot, action).await {
+                return (volume.claim.clone(), Err(obstacle));
+            }
+        }
+        (volume.claim.clone(), Ok(()))
     }
 
     /// A step for the group as a whole; whether to go on.

@@ -31,7 +31,8 @@ pub(crate) fn create(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, 
     if !op.name.is_empty() {
         return Err(ApiError::method_not_supported(&op.group_resource(), "create"));
     }
-    let object = body::object(op, &options, warnings)?;
+    let mut object = body::object(op, &options, warnings)?;
+    body::dedup_owners(&mut object, warnings);
     let write = Write {
         server: op.server,
         resource: &op.resource,
@@ -53,7 +54,9 @@ pub(crate) fn create_object(write: &Write<'_>, namespace: &str, mut object: Valu
     metadata::match_namespace(write.resource, namespace, &mut object)?;
     admission::create(write.server, write.resource, namespace, &object)?;
     metadata::wipe(&mut object);
-    write.resource.track(None, &mut object, write.writer());
+    if !write.options.applied {
+        write.resource.track(None, &mut object, write.writer());
+    }
     let generate = meta::text(&object, "name").is_none() && meta::text(&object, "generateName").is_some();
     let mut attempt = 1;
     loop {

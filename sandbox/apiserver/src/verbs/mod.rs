@@ -1,7 +1,7 @@
 //! The verbs on resources, a file each.
 //!
 //! * [`Op`]: a request on a resource, and [`run`], which chooses the verb.
-//! * [`body`]: reading objects from request bodies. [`create`], [`update`], [`patch`], [`delete`]: writes.
+//! * [`body`]: reading objects from request bodies, with [`strict`], which notices duplicates. [`create`], [`update`], [`patch`], [`delete`]: writes.
 //! * [`get`], [`list`], [`watch`]: reads. [`render`]: the answer in the version and form that was asked for.
 //! * [`scale`], [`review`]: what is not an object of the resource.
 
@@ -15,6 +15,7 @@ pub(crate) mod patch;
 pub(crate) mod render;
 pub(crate) mod review;
 pub(crate) mod scale;
+mod strict;
 pub(crate) mod update;
 pub(crate) mod watch;
 

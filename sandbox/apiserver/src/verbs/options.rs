@@ -21,6 +21,8 @@ pub(crate) struct WriteOptions {
     pub api_version: String,
     pub validation: FieldValidation,
     pub force: bool,
+    /// Set for an apply, which records the ownership of fields itself.
+    pub applied: bool,
 }
 
 impl WriteOptions {
@@ -64,6 +66,7 @@ impl WriteOptions {
             api_version: op.resource.api_version(),
             validation,
             force: query.flag("force"),
+            applied: false,
         })
     }
 
@@ -75,6 +78,7 @@ impl WriteOptions {
             api_version,
             validation: FieldValidation::Ignore,
             force: false,
+            applied: false,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Patch: JSON, merge, strategic merge and apply.
 
-use super::options::WriteOptions;
+use super::options::{FieldValidation, WriteOptions};
+use super::strict::Parsed;
 use super::update::{check_name, modify};
 use super::{Answer, Op, Write, body};
 use crate::apply::ApplyError;
 use crate::meta;
+use crate::metadata;
 use crate::patch::{PatchError, json_merge_patch, json_patch, strategic_merge_patch};
 use crate::schema::FieldError;
 use crate::status::ApiError;
@@ -59,23 +61,17 @@ pub(crate) fn patch(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, A
     let upsert = kind == Kind::Apply && op.subresource.is_empty();
     let mut notes = Vec::new();
     // A patch that names a resourceVersion means that very one: then a conflict is not retried.
-    let exact = kind != Kind::Json && meta::text(&document, "resourceVersion").is_some();
+    let exact = kind != Kind::Json && meta::text(&document.value, "resourceVersion").is_some();
     let result = modify(&write, &op.key(), upsert, !exact, |live| {
         notes.clear();
-        let mut object = match kind {
-            Kind::Apply => applied(op, &write, live, &document, &mut notes)?,
-            _ => {
-                let live = live.ok_or_else(|| ApiError::not_found(&op.group_resource(), &op.name))?;
-                let patched = patched(op, kind, live, &document)?;
-                body::decode(&op.resource, patched, write.options.validation, &mut notes)?
-            }
+        let mut object = match (kind, live) {
+            (Kind::Apply, _) => applied(op, &write, live, &document, &mut notes)?,
+            (_, None) => return Err(ApiError::not_found(&op.group_resource(), &op.name)),
+            (_, Some(live)) => decoded(op, &write, patched(op, kind, live, &document.value)?, &document, &mut notes)?,
         };
-        if meta::name(&object).is_empty() {
-            meta::set(&mut object, "name", Some(Value::from(op.name.clone())));
-        }
-        if live.is_none() || kind != Kind::Apply {
-            check_name(op, &object)?;
-        }
+        body::dedup_owners(&mut object, &mut notes);
+        metadata::match_namespace(&op.resource, &op.namespace, &mut object)?;
+        check_name(op, &object)?;
         Ok(object)
     });
     warnings.append(&mut notes);
@@ -83,8 +79,33 @@ pub(crate) fn patch(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, A
     Ok(Answer::Object(if created { 201 } else { 200 }, stored))
 }
 
+/// A patched object, decoded as the resource's kind. What is wrong with it is reported as a fault of the patch.
+fn decoded(
+    op: &Op<'_>,
+    write: &Write<'_>,
+    patched: Value,
+    document: &Parsed,
+    warnings: &mut Vec<String>,
+) -> Result<Value, ApiError> {
+    let text = patched.to_string();
+    let refused = |why: String| {
+        ApiError::invalid("", "", "", &[FieldError::invalid("patch", &Value::from(text.clone()), why)])
+    };
+    let (object, unknown) = body::decode(&op.resource, patched).map_err(|e| refused(e.message().to_owned()))?;
+    let faults = body::faults(&document.duplicates, &unknown);
+    match write.options.validation {
+        FieldValidation::Strict if !faults.is_empty() => {
+            return Err(refused(format!("strict decoding error: {}", faults.join(", "))));
+        }
+        FieldValidation::Warn => warnings.extend(faults),
+        FieldValidation::Strict | FieldValidation::Ignore => {}
+    }
+    Ok(object)
+}
+
 pub(crate) fn options(op: &Op<'_>, kind: Kind) -> Result<WriteOptions, ApiError> {
-    let options = WriteOptions::parse(op, "PatchOptions")?;
+    let mut options = WriteOptions::parse(op, "PatchOptions")?;
+    options.applied = kind == Kind::Apply;
     let mut errors = Vec::new();
     if kind == Kind::Apply {
         if op.request.query.text("fieldManager").is_none() {
@@ -101,20 +122,25 @@ pub(crate) fn options(op: &Op<'_>, kind: Kind) -> Result<WriteOptions, ApiError>
 }
 
 /// The patch in the body.
-pub(crate) fn document(op: &Op<'_>, kind: Kind) -> Result<Value, ApiError> {
+pub(crate) fn document(op: &Op<'_>, kind: Kind) -> Result<Parsed, ApiError> {
     if kind == Kind::Apply {
-        return body::yaml(&op.request.body).map_err(|e| {
-            ApiError::bad_request(format!("error decoding YAML: {}", e.message()))
-        });
+        let parsed = body::yaml(&op.request.body)
+            .map_err(|e| ApiError::bad_request(format!("error decoding YAML: {}", e.message())))?;
+        if !parsed.value.is_object() {
+            return Err(ApiError::bad_request("error decoding patch: an apply configuration is an object"));
+        }
+        return Ok(parsed);
     }
-    let document: Value =
-        serde_json::from_slice(&op.request.body).map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
-    if kind != Kind::Json && !document.is_object() {
+    let mut deserializer = serde_json::Deserializer::from_slice(&op.request.body);
+    let parsed = super::strict::parse(&mut deserializer)
+        .and_then(|parsed| deserializer.end().map(|()| parsed))
+        .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+    if kind != Kind::Json && !parsed.value.is_object() {
         return Err(ApiError::bad_request(
             "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
         ));
     }
-    Ok(document)
+    Ok(parsed)
 }
 
 /// The live object with a patch on it.
@@ -128,62 +154,49 @@ pub(crate) fn patched(op: &Op<'_>, kind: Kind, live: &Value, document: &Value) -
         },
         Kind::Apply => unreachable!("apply patches are merged by field ownership"),
     };
-    result.map_err(|error| refused(op, &error))
+    result.map_err(|error| match error {
+        PatchError::BadRequest(message) => ApiError::bad_request(message),
+        PatchError::Unprocessable(message) => ApiError::new(422, "Invalid", message),
+    })
 }
 
-fn refused(op: &Op<'_>, error: &PatchError) -> ApiError {
-    match error {
-        PatchError::BadRequest(message) => ApiError::bad_request(message.clone()),
-        PatchError::Unprocessable(message) => {
-            let error = ApiError::new(422, "Invalid", message.clone());
-            let _ = op;
-            error
-        }
-    }
-}
-
+/// The live object with a configuration applied to it.
 fn applied(
     op: &Op<'_>,
     write: &Write<'_>,
     live: Option<&Value>,
-    config: &Value,
+    document: &Parsed,
     warnings: &mut Vec<String>,
 ) -> Result<Value, ApiError> {
-    let mut config = config.clone();
+    let mut config = document.value.clone();
     let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
     let expected = op.resource.api_version();
-    if text("apiVersion").is_empty() || text("kind").is_empty() {
-        return Err(ApiError::bad_request(
-            "failed to create manager for existing fields: apiVersion and kind must be set in an apply configuration",
-        ));
+    if text("kind").is_empty() {
+        return Err(ApiError::bad_request("Object 'Kind' is missing in the apply configuration"));
     }
     if text("apiVersion") != expected || text("kind") != op.resource.kind {
         return Err(ApiError::bad_request(format!(
-            "incorrect version specified in apply patch. Specified patch version: {}, expected: {expected}",
+            "Incorrect version specified in apply patch. Specified patch version: {}, expected: {expected}",
             text("apiVersion")
         )));
     }
-    let name = meta::name(&config).to_owned();
-    if name.is_empty() {
+    if meta::name(&config).is_empty() {
         meta::set(&mut config, "name", Some(Value::from(op.name.clone())));
-    } else if name != op.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            op.name
-        )));
     }
+    check_name(op, &config)?;
     // Unknown fields are found before the configuration is merged: what is merged is what the kind knows.
-    let mut probe = config.clone();
-    let unknown = op.resource.prune(&mut probe);
-    if !unknown.is_empty() && write.options.validation == super::options::FieldValidation::Strict {
-        return Err(ApiError::bad_request(crate::schema::strict_decoding_message(&unknown)));
-    }
-    if write.options.validation == super::options::FieldValidation::Warn {
-        warnings.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+    let unknown = op.resource.prune(&mut config);
+    let faults = body::faults(&document.duplicates, &unknown);
+    match write.options.validation {
+        FieldValidation::Strict if !faults.is_empty() => {
+            return Err(ApiError::bad_request(format!("error strict decoding patch: {}", faults.join(", "))));
+        }
+        FieldValidation::Warn => warnings.extend(faults),
+        FieldValidation::Strict | FieldValidation::Ignore => {}
     }
     let mut object = op
         .resource
-        .apply(live, &probe, write.writer(), write.options.force)
+        .apply(live, &config, write.writer(), write.options.force)
         .map_err(|error: ApplyError| ApiError::from_status(error.status()))?;
     op.resource.default(&mut object);
     Ok(object)

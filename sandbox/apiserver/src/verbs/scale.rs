@@ -24,16 +24,17 @@ pub(crate) fn answer(op: &Op<'_>, verb: &str, warnings: &mut Vec<String>) -> Res
         }
         "patch" => {
             let kind = patch::Kind::parse(op)?;
-            let options = patch::options(op, kind)?;
+            let mut options = patch::options(op, kind)?;
+            options.applied = false;
             let document = patch::document(op, kind)?;
             let _ = warnings;
             write(op, paths, options, false, |current| match kind {
                 // A Scale has scalar fields only: applying it and merging it come to the same, and its one writable
                 // field is owned through the object's managedFields.
                 patch::Kind::Apply | patch::Kind::Strategic => {
-                    Ok(crate::patch::json_merge_patch(current, &document))
+                    Ok(crate::patch::json_merge_patch(current, &document.value))
                 }
-                _ => patch::patched(op, kind, current, &document),
+                _ => patch::patched(op, kind, current, &document.value),
             })
         }
         _ => Err(ApiError::method_not_supported(&op.group_resource(), verb)),

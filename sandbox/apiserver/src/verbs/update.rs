@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 pub(crate) fn update(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(op, "UpdateOptions")?;
-    let object = body::object(op, &options, warnings)?;
+    let mut object = body::object(op, &options, warnings)?;
+    body::dedup_owners(&mut object, warnings);
     check_name(op, &object)?;
     let write = Write {
         server: op.server,
@@ -148,7 +149,9 @@ impl From<ApiError> for Failure {
 fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Cow<'_, Value>, mut new: Value) -> Result<Arc<Stored>, Failure> {
     let Write { server, resource, .. } = *write;
     preconditions(write, live, old, &new)?;
-    resource.track(Some(old), &mut new, write.writer());
+    if !write.options.applied {
+        resource.track(Some(old), &mut new, write.writer());
+    }
     metadata::match_namespace(resource, &live.key.namespace, &mut new)?;
     let generation = meta::field(old, "generation").cloned();
     meta::set(&mut new, "generation", generation);

@@ -167,7 +167,8 @@ pub async fn read_newest_capture(stores: &StoreSet, app: &AppId) -> Reading {
             Ok(Offer::Sets(mut offered)) => {
                 offered.iter_mut().for_each(|candidate| candidate.at = at);
                 // Shown is what this store alone would give.
-                let best = (0..offered.len()).reduce(|best, at| if newer(&offered[at], &offered[best]) { at } else { best });
+                let best =
+                    (0..offered.len()).reduce(|best, at| if newer(&offered[at], &offered[best]) { at } else { best });
                 let shown = best.map_or(StoreReading::Empty, |best| shown(&offered[best]));
                 candidates.extend(offered);
                 shown

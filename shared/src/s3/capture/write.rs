@@ -193,7 +193,8 @@ async fn write_parts(
 ) -> Result<(), S3Error> {
     let there = |sha256: &str| stored.is_some_and(|stored| stored.separate_parts().any(|part| part.sha256 == sha256));
     let missing = manifest.separate_parts().filter(|part| !there(&part.sha256)).filter_map(|part| {
-        let object = set.objects().iter().find(|(place, _)| S3Key::object(app, (*place).clone()).to_string() == part.key);
+        let object =
+            set.objects().iter().find(|(place, _)| S3Key::object(app, (*place).clone()).to_string() == part.key);
         object.map(|(_, object)| (S3Key::part(app, &part.sha256).to_string(), codec::encode(object.json())))
     });
     put_all(store, missing.collect()).await
@@ -247,7 +248,8 @@ async fn write_layout(store: &S3Store, app: &AppId, set: &CaptureSet, commit: Co
     let mut objects = 0;
     for list in [volumes, group] {
         objects += list.len();
-        let digests: Vec<(String, String)> = list.iter().map(|(key, digest, _)| (key.clone(), digest.clone())).collect();
+        let digests: Vec<(String, String)> =
+            list.iter().map(|(key, digest, _)| (key.clone(), digest.clone())).collect();
         put_all(store, list.into_iter().map(|(key, _, body)| (key, body)).collect()).await?;
         for (key, digest) in digests {
             store.memory().entry(app.clone()).or_default().layout.insert(key, Some(digest));

@@ -1,0 +1,168 @@
+//! Applications: a few claims and a writer that fills them with numbered records.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kaedama_shared::api::ocm::Placement;
+use kaedama_shared::api::{DRAction, DRPlacementControl};
+use kaedama_shared::names;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::install::{create, namespace};
+use super::{STORAGE_CLASS, World, WorldError};
+use crate::ocm::gitops;
+
+/// An application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct App {
+    /// Its name, and that of its DRPlacementControl and Placement.
+    pub name: String,
+    /// Its namespace, on the hub and on the clusters.
+    pub namespace: String,
+    /// Where it lives first.
+    pub home: String,
+    /// How many claims it has.
+    pub claims: usize,
+    /// Records written to each volume per second.
+    pub records_per_second: u32,
+}
+
+impl App {
+    /// An application with one claim and ten records a second.
+    pub fn new(name: &str, home: &str) -> Self {
+        App { name: name.to_owned(), namespace: name.to_owned(), home: home.to_owned(), claims: 1, records_per_second: 10 }
+    }
+
+    /// With this many claims.
+    pub fn claims(self, claims: usize) -> Self {
+        App { claims, ..self }
+    }
+
+    /// Its key in the ledger.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Names of its claims.
+    pub fn claim_names(&self) -> Vec<String> {
+        (0..self.claims).map(|n| format!("{}-data-{n}", self.name)).collect()
+    }
+
+    /// What GitOps carries to the clusters.
+    pub fn manifests(&self) -> Vec<Value> {
+        let labels = json!({ "app": self.name });
+        let claim = |name: &String| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": { "name": name, "namespace": self.namespace, "labels": labels },
+                "spec": {
+                    "accessModes": ["ReadWriteOnce"],
+                    "storageClassName": STORAGE_CLASS,
+                    "resources": { "requests": { "storage": "1Gi" } },
+                },
+            })
+        };
+        let names = self.claim_names();
+        let volumes: Vec<Value> = names
+            .iter()
+            .map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } }))
+            .collect();
+        let mounts: Vec<Value> =
+            names.iter().map(|name| json!({ "name": name, "mountPath": format!("/data/{name}") })).collect();
+        let writer = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {
+                "name": self.name,
+                "namespace": self.namespace,
+                "labels": labels,
+                "annotations": crate::workload::writer_annotations(self.records_per_second),
+            },
+            "spec": {
+                "replicas": 1,
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": {
+                        "containers": [{ "name": "writer", "image": "writer", "volumeMounts": mounts }],
+                        "volumes": volumes,
+                    },
+                },
+            },
+        });
+        names.iter().map(claim).chain([writer]).collect()
+    }
+
+    /// Its DRPlacementControl.
+    pub fn drpc(&self, policy: &str) -> Value {
+        json!({
+            "apiVersion": "ramendr.openshift.io/v1alpha1",
+            "kind": "DRPlacementControl",
+            "metadata": { "name": self.name, "namespace": self.namespace },
+            "spec": {
+                "drPolicyRef": { "name": policy },
+                "placementRef": { "kind": "Placement", "name": self.name },
+                "preferredCluster": self.home,
+                "pvcSelector": { "matchLabels": { "app": self.name } },
+            },
+        })
+    }
+}
+
+impl World {
+    /// Deploys an application under protection: its Placement, its GitOps description, its DRPlacementControl.
+    pub async fn protect(&self, app: &App) -> Result<(), WorldError> {
+        let hub = self.hub();
+        namespace(&hub, &app.namespace).await?;
+        let placement = json!({
+            "apiVersion": Placement::API_VERSION,
+            "kind": Placement::KIND,
+            "metadata": {
+                "name": app.name,
+                "namespace": app.namespace,
+                "annotations": { names::SCHEDULING_DISABLE: "true" },
+            },
+            "spec": { "clusterSets": ["default"], "numberOfClusters": 1 },
+        });
+        let placement: Placement = decoded("Placement", placement)?;
+        create(&Api::namespaced(hub.clone(), &app.namespace), &placement).await?;
+        let description = gitops::Application {
+            name: app.name.clone(),
+            namespace: app.namespace.clone(),
+            placement: app.name.clone(),
+            target_namespace: app.namespace.clone(),
+            manifests: app.manifests(),
+        };
+        let map = description.config_map();
+        create(&Api::<ConfigMap>::namespaced(hub.clone(), &app.namespace), &map).await?;
+        let drpc: DRPlacementControl = decoded("DRPlacementControl", app.drpc(&self.options().policy))?;
+        create(&Api::namespaced(hub, &app.namespace), &drpc).await
+    }
+
+    /// Ends the protection; the application goes on.
+    pub async fn unprotect(&self, app: &App) -> Result<(), WorldError> {
+        let api: Api<DRPlacementControl> = Api::namespaced(self.hub(), &app.namespace);
+        let deleted = api.delete(&app.name, &DeleteParams::default()).await;
+        deleted.map(drop).map_err(|source| WorldError::Api { what: format!("delete DRPlacementControl {}", app.name), source })
+    }
+
+    /// The admin's edit: an action, and the field that names its target.
+    pub async fn order(&self, app: &App, action: DRAction, to: &str) -> Result<(), WorldError> {
+        let target = if action == DRAction::Failover { "failoverCluster" } else { "preferredCluster" };
+        self.edit(app, json!({ "action": action, target: to })).await
+    }
+
+    /// Any edit of the DRPlacementControl's spec, as a merge patch.
+    pub async fn edit(&self, app: &App, spec: Value) -> Result<(), WorldError> {
+        let api: Api<DRPlacementControl> = Api::namespaced(self.hub(), &app.namespace);
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        let edited = api.patch(&app.name, &PatchParams::default(), &patch).await;
+        edited.map(drop).map_err(|source| WorldError::Api { what: format!("edit DRPlacementControl {}", app.name), source })
+    }
+}
+
+fn decoded<K: serde::de::DeserializeOwned>(kind: &str, value: Value) -> Result<K, WorldError> {
+    serde_json::from_value(value)
+        .map_err(|error| WorldError::Api { what: format!("make the {kind}"), source: kube::Error::SerdeError(error) })
+}

@@ -1,0 +1,195 @@
+//! What a platform team installs before the first application is protected.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kaedama_shared::api::{DRCluster, DRClusterSpec, DRPolicy, DRPolicySpec, crdgen};
+use kaedama_shared::config::{RamenConfig, Role, S3StoreProfile, SecretRef, config_map};
+use kaedama_shared::names;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{DRIVER, OPERATOR_NAMESPACE, Replication, STORAGE_CLASS, World, WorldError, bucket, profile, store_host};
+use crate::storage;
+use crate::{ocm, s3};
+
+/// Creates an object; one that exists is left as it is.
+pub(super) async fn create<K>(api: &Api<K>, object: &K) -> Result<(), WorldError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    match api.create(&PostParams::default(), object).await {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(()),
+        Err(source) => {
+            let name = object.meta().name.clone().unwrap_or_default();
+            Err(WorldError::Api { what: format!("create {} {name}", K::kind(&())), source })
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+async fn definitions(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Result<(), WorldError> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in definitions {
+        create(&api, &definition).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn namespace(client: &Client, name: &str) -> Result<(), WorldError> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let namespace = Namespace {
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() },
+        ..Default::default()
+    };
+    create(&api, &namespace).await
+}
+
+/// The kinds of the reference product's group that live on the hub.
+const HUB_KINDS: [&str; 3] = ["DRPolicy", "DRCluster", "DRPlacementControl"];
+
+fn kinds(on_hub: bool) -> Vec<CustomResourceDefinition> {
+    let mut all = crdgen::all_crds();
+    all.retain(|definition| HUB_KINDS.contains(&definition.spec.names.kind.as_str()) == on_hub);
+    all
+}
+
+/// Definitions, namespaces, configuration and secrets of the hub.
+pub(super) async fn hub(world: &World) -> Result<(), WorldError> {
+    let client = world.hub();
+    definitions(&client, ocm::crds::hub()).await?;
+    definitions(&client, kinds(true)).await?;
+    namespace(&client, OPERATOR_NAMESPACE).await?;
+    for secret in secrets(world) {
+        create(&Api::<Secret>::namespaced(client.clone(), OPERATOR_NAMESPACE), &secret).await?;
+    }
+    let mut config = RamenConfig::defaults(Role::Hub);
+    config.leader_election.leader_elect = world.options.leader_election;
+    config.s3_store_profiles = world.options.clusters.iter().map(|cluster| store_profile(cluster)).collect();
+    // There is no VolSync in this world, and nothing that could install an operator by subscription acts on one.
+    config.vol_sync.disabled = true;
+    create(&Api::<ConfigMap>::namespaced(client, OPERATOR_NAMESPACE), &configuration(&config, Role::Hub)).await
+}
+
+fn configuration(config: &RamenConfig, role: Role) -> ConfigMap {
+    // A configuration of strings, numbers and booleans always has a YAML text.
+    let yaml = config.to_yaml().unwrap_or_default();
+    ConfigMap {
+        metadata: ObjectMeta { name: Some(role.config_map_name().to_owned()), ..Default::default() },
+        data: Some([(config_map::KEY.to_owned(), yaml)].into()),
+        ..Default::default()
+    }
+}
+
+fn store_profile(cluster: &str) -> S3StoreProfile {
+    S3StoreProfile {
+        s3_profile_name: profile(cluster),
+        s3_bucket: bucket(cluster),
+        s3_compatible_endpoint: format!("http://{}", store_host(cluster)),
+        s3_region: "sandbox".to_owned(),
+        s3_secret_ref: SecretRef { name: secret_name(cluster), ..Default::default() },
+        ..Default::default()
+    }
+}
+
+fn secret_name(cluster: &str) -> String {
+    format!("s3-secret-{cluster}")
+}
+
+fn secrets(world: &World) -> Vec<Secret> {
+    let keys = s3::S3ServerOptions::new("", world.options.clock);
+    let data: BTreeMap<String, String> = [
+        ("AWS_ACCESS_KEY_ID".to_owned(), keys.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY".to_owned(), keys.secret_access_key),
+    ]
+    .into();
+    let secret = |cluster: &String| Secret {
+        metadata: ObjectMeta { name: Some(secret_name(cluster)), ..Default::default() },
+        string_data: Some(data.clone()),
+        ..Default::default()
+    };
+    world.options.clusters.iter().map(secret).collect()
+}
+
+/// Definitions, namespaces, secrets and storage classes of a managed cluster. Its configuration comes from the hub.
+pub(super) async fn cluster(world: &World, cluster: &str) -> Result<(), WorldError> {
+    let client = world.cluster(cluster)?;
+    definitions(&client, ocm::crds::spoke()).await?;
+    definitions(&client, ocm::crds::olm()).await?;
+    definitions(&client, storage::crds::all()).await?;
+    definitions(&client, kinds(false)).await?;
+    namespace(&client, OPERATOR_NAMESPACE).await?;
+    for secret in secrets(world) {
+        create(&Api::<Secret>::namespaced(client.clone(), OPERATOR_NAMESPACE), &secret).await?;
+    }
+    classes(world, &client, cluster).await
+}
+
+async fn classes(world: &World, client: &Client, cluster: &str) -> Result<(), WorldError> {
+    let (storage_id, replication) = match &world.options.replication {
+        Replication::Regional { interval, every } => (format!("storage-{cluster}"), Some((interval, every))),
+        Replication::Metro => ("storage-metro".to_owned(), None),
+    };
+    let replication_id = "replication-sandbox";
+    let mut labels: BTreeMap<String, String> = [(names::STORAGE_ID.to_owned(), storage_id.clone())].into();
+    if replication.is_some() {
+        labels.insert(names::REPLICATION_ID.to_owned(), replication_id.to_owned());
+    }
+    let class = StorageClass {
+        metadata: ObjectMeta { name: Some(STORAGE_CLASS.to_owned()), labels: Some(labels.clone()), ..Default::default() },
+        provisioner: DRIVER.to_owned(),
+        reclaim_policy: Some("Delete".to_owned()),
+        volume_binding_mode: Some("Immediate".to_owned()),
+        ..Default::default()
+    };
+    create(&Api::<StorageClass>::all(client.clone()), &class).await?;
+    let Some((interval, every)) = replication else { return Ok(()) };
+    let class = json!({
+        "apiVersion": "replication.storage.openshift.io/v1alpha1",
+        "kind": "VolumeReplicationClass",
+        "metadata": { "name": "sandbox-replication", "labels": labels },
+        "spec": { "provisioner": DRIVER, "parameters": {
+            "schedulingInterval": interval,
+            "mirroringMode": "snapshot",
+            storage::SHIP_EVERY: format!("{}ms", every.as_millis()),
+        }},
+    });
+    let class: kaedama_shared::api::csiaddons::VolumeReplicationClass = serde_json::from_value(class)
+        .map_err(|error| WorldError::Api { what: "make the replication class".to_owned(), source: kube::Error::SerdeError(error) })?;
+    create(&Api::all(client.clone()), &class).await
+}
+
+/// The DRClusters and the DRPolicy, and waits until they are valid.
+pub(super) async fn policy(world: &World) -> Result<(), WorldError> {
+    let client = world.hub();
+    for cluster in &world.options.clusters {
+        let spec = DRClusterSpec {
+            s3_profile_name: profile(cluster),
+            region: match world.options.replication {
+                Replication::Regional { .. } => cluster.clone(),
+                Replication::Metro => "metro".to_owned(),
+            },
+            ..Default::default()
+        };
+        create(&Api::all(client.clone()), &DRCluster::new(cluster, spec)).await?;
+    }
+    if world.options.policy.is_empty() {
+        return Ok(());
+    }
+    let spec = DRPolicySpec {
+        dr_clusters: world.options.clusters.clone(),
+        scheduling_interval: match &world.options.replication {
+            Replication::Regional { interval, .. } => interval.clone(),
+            Replication::Metro => String::new(),
+        },
+        ..Default::default()
+    };
+    create(&Api::all(client.clone()), &DRPolicy::new(&world.options.policy, spec)).await?;
+    world.policy_valid(&world.options.policy).await
+}

@@ -1,0 +1,133 @@
+//! What runs on one machine, and stops at once when the machine is switched off.
+
+use std::future::Future;
+
+use kaedama_shared::harness::client::{Clients, user_agent};
+use kaedama_shared::harness::metrics::HarnessMetrics;
+use kaedama_shared::s3::{HttpConnector, S3Options};
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{DRIVER, OPERATOR_NAMESPACE, Replication, Site, World};
+use crate::network::{self, Link};
+use crate::storage::{binder, fence, volume_replication};
+use crate::{ocm, storage, workload};
+
+/// The tasks of one machine.
+pub(super) struct Machine {
+    tasks: Vec<AbortOnDropHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Drop for Machine {
+    /// As a power cut: nothing gets to say goodbye. Tasks that the tasks spawned end by their token.
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.tasks.clear();
+    }
+}
+
+impl Machine {
+    fn new() -> Self {
+        Machine { tasks: Vec::new(), stop: CancellationToken::new() }
+    }
+
+    fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(AbortOnDropHandle::new(tokio::spawn(task)));
+    }
+
+    /// An operator that ends (a lost lease, an unreachable API server) is started again, as a pod is.
+    fn keep<F, E>(&mut self, name: &'static str, start: impl Fn(CancellationToken) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<(), E>> + Send,
+        E: std::fmt::Display + Send,
+    {
+        let stop = self.stop.clone();
+        self.run(async move {
+            while !stop.is_cancelled() {
+                if let Err(error) = start(stop.child_token()).await {
+                    tracing::warn!(operator = name, %error, "the operator ended; it is started again");
+                }
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        });
+    }
+
+    /// The hub: Open Cluster Management's controllers, GitOps, and the hub operator.
+    pub(super) fn hub(world: &World) -> Self {
+        let mut machine = Machine::new();
+        let clock = world.options.clock;
+        let client = |agent: &str| world.hub.client(agent);
+        machine.run(ocm::registration::hub::run(client("ocm-registration"), clock));
+        machine.run(ocm::placement::run(client("ocm-placement"), clock));
+        machine.run(ocm::gitops::run(client("gitops"), ocm::gitops::Options::default()));
+        let requests = client("kaedama-hub");
+        let s3 = S3Options::new(clock).with_http(HttpConnector::Given(world.hub_s3.http_client()));
+        machine.keep("kaedama-hub", move |stop| {
+            let options = kaedama_hub::operator::Options {
+                clients: Clients::from_client(&requests, &user_agent("kaedama-hub")),
+                namespace: OPERATOR_NAMESPACE.to_owned(),
+                identity: "kaedama-hub-0".to_owned(),
+                clock,
+                s3: s3.clone(),
+                metrics: HarnessMetrics::register(&mut Registry::default()),
+                health: None,
+            };
+            kaedama_hub::operator::run(options, stop)
+        });
+        machine
+    }
+
+    /// A managed cluster: Open Cluster Management's agents, storage, applications, and the spoke operator.
+    pub(super) fn cluster(world: &World, name: &str) -> Self {
+        let mut machine = Machine::new();
+        let Ok(Site { server, power, wan, s3, .. }) = world.site(name) else { return machine };
+        let clock = world.options.clock;
+        let own = |agent: &str| network::client(server, agent, std::slice::from_ref(power));
+        let over: Vec<Link> = vec![power.clone(), wan.clone()];
+        let hub = |agent: &str| network::client(&world.hub, agent, &over);
+        let registration = {
+            let mut options = ocm::registration::agent::Options::new(clock);
+            options.lease_seconds = world.options.lease_seconds;
+            options
+        };
+        let named = |task: &str| (hub(task), own(task), name.to_owned());
+        let (to_hub, to_own, cluster) = named("ocm-registration-agent");
+        machine.run(async move { ocm::registration::agent::run(to_hub, to_own, &cluster, registration).await });
+        let (to_hub, to_own, cluster) = named("ocm-work-agent");
+        let options = ocm::work_agent::Options::new(clock);
+        machine.run(async move { ocm::work_agent::run(to_hub, to_own, &cluster, options).await });
+        let (to_hub, to_own, cluster) = named("ocm-view-agent");
+        let options = ocm::view_agent::Options::new(clock);
+        machine.run(async move { ocm::view_agent::run(to_hub, to_own, &cluster, options).await });
+
+        let kit = |agent: &str| storage::Cluster::new(name, own(agent), clock);
+        let driver = || world.fabric.driver(name, DRIVER);
+        let stop = machine.stop.clone();
+        machine.run(binder::run(kit("pv-binder"), driver(), binder::Settings::default(), stop.clone()));
+        if matches!(world.options.replication, Replication::Regional { .. }) {
+            let timing = volume_replication::Timing::default();
+            machine.run(volume_replication::run(kit("csi-addons"), driver(), timing, stop.clone()));
+        }
+        machine.run(fence::run(kit("csi-addons-fence"), driver(), stop.clone()));
+        machine.run(workload::run(kit("workloads"), driver(), world.ledger.clone(), stop));
+
+        let requests = own("kaedama-spoke");
+        let identity = format!("kaedama-spoke-{name}-0");
+        let s3 = S3Options::new(clock).with_http(HttpConnector::Given(s3.http_client()));
+        machine.keep("kaedama-spoke", move |stop| {
+            let options = kaedama_spoke::operator::Options {
+                clients: Clients::from_client(&requests, &user_agent("kaedama-spoke")),
+                namespace: OPERATOR_NAMESPACE.to_owned(),
+                identity: identity.clone(),
+                clock,
+                s3: s3.clone(),
+                metrics: HarnessMetrics::register(&mut Registry::default()),
+                health: None,
+            };
+            kaedama_spoke::operator::run(options, stop)
+        });
+        machine
+    }
+}

@@ -1,0 +1,318 @@
+//! A whole disaster-recovery world: a hub, managed clusters, stores, storage arrays, and everything that runs on them.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`World`] | the handle: start, look, break and mend |
+//! | [`options`] | what a world is made of |
+//! | `install` | what a platform team would install: definitions, namespaces, configuration, classes |
+//! | `machine` | what runs on one machine and stops when it is switched off |
+//! | [`app`] | applications: their manifests, and how one is put under protection |
+//! | [`look`] | waiting for, and reading, what the world has come to |
+//!
+//! The operators in it are the real ones; Open Cluster Management, storage and applications are the sandbox's, and
+//! speak to the clusters through clients only.
+
+pub mod app;
+mod install;
+pub mod look;
+mod machine;
+pub mod options;
+
+use std::collections::BTreeMap;
+
+use kaedama_apiserver::ApiServer;
+use kaedama_shared::clock::Clock;
+use kube::Client;
+
+use crate::network::{self, Link};
+use crate::s3::{S3Network, S3Server, S3ServerOptions};
+use crate::storage::array::{ArrayId, LinkSettings};
+use crate::storage::fabric::StorageFabric;
+use crate::workload::Ledger;
+use machine::Machine;
+pub use options::{Options, Replication};
+
+/// Namespace of the operators, on the hub and on the managed clusters.
+pub const OPERATOR_NAMESPACE: &str = "ramen-system";
+/// The provisioner of the sandbox's storage.
+pub const DRIVER: &str = "sandbox.storage.kaedama.dev";
+/// The storage class that applications use.
+pub const STORAGE_CLASS: &str = "sandbox-block";
+
+/// Why a world could not be made, or a wish could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// An API server refused.
+    #[error("cannot {what}: {source}")]
+    Api {
+        /// What was attempted.
+        what: String,
+        /// The answer.
+        #[source]
+        source: kube::Error,
+    },
+    /// It did not come to be in time.
+    #[error("{what} did not happen within {seconds} s; {state}")]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        seconds: u64,
+        /// How things stand instead.
+        state: String,
+    },
+    /// There is no cluster of this name.
+    #[error("there is no cluster {0} in this world")]
+    NoCluster(String),
+}
+
+/// One managed cluster.
+pub(crate) struct Site {
+    /// Its API server; what is stored there survives a power cut.
+    pub(crate) server: ApiServer,
+    /// The whole cluster is up.
+    pub(crate) power: Link,
+    /// The connection between the cluster and the hub.
+    pub(crate) wan: Link,
+    /// The cluster's way to the stores.
+    pub(crate) s3: S3Network,
+    /// What runs there.
+    pub(crate) machine: Option<Machine>,
+}
+
+/// A world that runs. Everything in it ends when it is dropped.
+pub struct World {
+    options: Options,
+    hub: ApiServer,
+    hub_s3: S3Network,
+    hub_machine: Option<Machine>,
+    sites: BTreeMap<String, Site>,
+    stores: BTreeMap<String, S3Server>,
+    fabric: StorageFabric,
+    ledger: Ledger,
+    _storage: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+impl World {
+    /// Starts a world: clusters joined, policy valid, no application yet.
+    pub async fn start(options: Options) -> Result<Self, WorldError> {
+        let clock = options.clock;
+        let fabric = StorageFabric::new(clock);
+        fabric.set_latency(options.storage_latency);
+        let storage = {
+            let fabric = fabric.clone();
+            tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { fabric.run().await }))
+        };
+        let mut stores = BTreeMap::new();
+        for cluster in &options.clusters {
+            stores.insert(profile(cluster), S3Server::new(S3ServerOptions::new(bucket(cluster), clock)));
+        }
+        let network = || {
+            let network = S3Network::new();
+            for cluster in &options.clusters {
+                network.add(store_host(cluster), &stores[&profile(cluster)]);
+            }
+            network
+        };
+        let server = |name: &str| {
+            let clock = clock;
+            ApiServer::builder(name).clock(move || clock.now()).build()
+        };
+        let mut world = World {
+            hub: server("hub"),
+            hub_s3: network(),
+            hub_machine: None,
+            sites: options
+                .clusters
+                .iter()
+                .map(|name| {
+                    let site = Site {
+                        server: server(name),
+                        power: Link::new(name),
+                        wan: Link::new(&format!("the hub from {name}")),
+                        s3: network(),
+                        machine: None,
+                    };
+                    (name.clone(), site)
+                })
+                .collect(),
+            stores,
+            ledger: Ledger::new(clock),
+            fabric,
+            options,
+            _storage: storage,
+        };
+        world.wire_storage();
+        install::hub(&world).await?;
+        for name in world.options.clusters.clone() {
+            install::cluster(&world, &name).await?;
+            world.boot(&name);
+        }
+        world.boot_hub();
+        install::policy(&world).await?;
+        Ok(world)
+    }
+
+    fn wire_storage(&self) {
+        let clusters = &self.options.clusters;
+        match self.options.replication {
+            Replication::Regional { .. } => {
+                for cluster in clusters {
+                    self.fabric.add_array(&array(cluster));
+                    self.fabric.attach(cluster, DRIVER, &array(cluster));
+                }
+                for (at, one) in clusters.iter().enumerate() {
+                    for other in clusters.iter().skip(at + 1) {
+                        self.fabric.link(&array(one), &array(other), LinkSettings::default());
+                    }
+                }
+            }
+            // One storage system, stretched over both sites.
+            Replication::Metro => {
+                let shared: ArrayId = "metro".into();
+                self.fabric.add_array(&shared);
+                for cluster in clusters {
+                    self.fabric.attach(cluster, DRIVER, &shared);
+                }
+            }
+        }
+    }
+
+    /// What the world was made with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The world's time.
+    pub fn clock(&self) -> Clock {
+        self.options.clock
+    }
+
+    /// The managed clusters, in the policy's order.
+    pub fn clusters(&self) -> &[String] {
+        &self.options.clusters
+    }
+
+    /// The hub's API server.
+    pub fn hub_server(&self) -> &ApiServer {
+        &self.hub
+    }
+
+    /// A cluster's API server.
+    pub fn server(&self, cluster: &str) -> Result<&ApiServer, WorldError> {
+        self.site(cluster).map(|site| &site.server)
+    }
+
+    /// A client of the hub.
+    pub fn hub(&self) -> Client {
+        self.hub.client("kaedama-sandbox")
+    }
+
+    /// A client of a cluster; it fails while the cluster is down.
+    pub fn cluster(&self, cluster: &str) -> Result<Client, WorldError> {
+        let site = self.site(cluster)?;
+        Ok(network::client(&site.server, "kaedama-sandbox", std::slice::from_ref(&site.power)))
+    }
+
+    /// The storage of all clusters.
+    pub fn fabric(&self) -> &StorageFabric {
+        &self.fabric
+    }
+
+    /// What the applications have written, kept outside of the world: it survives every disaster.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The store of a cluster.
+    pub fn store(&self, cluster: &str) -> Option<&S3Server> {
+        self.stores.get(&profile(cluster))
+    }
+
+    pub(crate) fn site(&self, cluster: &str) -> Result<&Site, WorldError> {
+        self.sites.get(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))
+    }
+
+    fn site_mut(&mut self, cluster: &str) -> Result<&mut Site, WorldError> {
+        self.sites.get_mut(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))
+    }
+
+    fn boot(&mut self, cluster: &str) {
+        let machine = Machine::cluster(self, cluster);
+        if let Ok(site) = self.site_mut(cluster) {
+            site.machine = Some(machine);
+        }
+    }
+
+    fn boot_hub(&mut self) {
+        self.hub_machine = Some(Machine::hub(self));
+    }
+
+    /// Destroys a cluster, at once: nothing on it runs or answers any more, its storage and its store are gone from
+    /// the network. What its disks hold is kept, for [`World::revive`].
+    pub fn kill(&mut self, cluster: &str) -> Result<(), WorldError> {
+        let site = self.site_mut(cluster)?;
+        site.power.set_up(false);
+        site.machine = None;
+        if matches!(self.options.replication, Replication::Regional { .. }) {
+            self.fabric.set_alive(&array(cluster), false);
+        }
+        self.set_store_down(cluster, true);
+        Ok(())
+    }
+
+    /// Brings a killed cluster back as it was when it died, with everything on it starting again.
+    pub fn revive(&mut self, cluster: &str) -> Result<(), WorldError> {
+        self.site(cluster)?;
+        if matches!(self.options.replication, Replication::Regional { .. }) {
+            self.fabric.set_alive(&array(cluster), true);
+        }
+        self.set_store_down(cluster, false);
+        self.site_mut(cluster)?.power.set_up(true);
+        self.boot(cluster);
+        Ok(())
+    }
+
+    /// Cuts or mends the connection between a cluster and the hub.
+    pub fn set_link(&self, cluster: &str, up: bool) -> Result<(), WorldError> {
+        self.site(cluster)?.wan.set_up(up);
+        Ok(())
+    }
+
+    /// Cuts or mends the replication link between two clusters' storage.
+    pub fn set_replication_link(&self, one: &str, other: &str, up: bool) {
+        self.fabric.set_link(&array(one), &array(other), up);
+    }
+
+    /// Takes a cluster's store off the network, or puts it back.
+    pub fn set_store_down(&self, cluster: &str, down: bool) {
+        if let Some(store) = self.store(cluster) {
+            store.set_down(down);
+        }
+    }
+
+    /// Stops the hub operator and starts it again: what it knew is gone.
+    pub fn restart_hub(&mut self) {
+        self.hub_machine = None;
+        self.boot_hub();
+    }
+}
+
+/// Name of a cluster's S3 profile.
+pub fn profile(cluster: &str) -> String {
+    format!("s3-{cluster}")
+}
+
+/// Name of the bucket in a cluster's store.
+pub fn bucket(cluster: &str) -> String {
+    format!("kaedama-{cluster}")
+}
+
+fn store_host(cluster: &str) -> String {
+    format!("s3.{cluster}")
+}
+
+/// The storage array of a cluster.
+pub fn array(cluster: &str) -> ArrayId {
+    format!("array-{cluster}").as_str().into()
+}

@@ -1,0 +1,58 @@
+//! What a world is made of.
+
+use std::time::Duration;
+
+use kaedama_shared::clock::Clock;
+
+/// How the clusters' storage belongs together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replication {
+    /// Each cluster has storage of its own, which ships its changes by schedule.
+    Regional {
+        /// `schedulingInterval` of policy and classes, such as `1m`.
+        interval: String,
+        /// How often the storage really ships. A demonstration cannot wait for minutes.
+        every: Duration,
+    },
+    /// Both clusters use one storage system.
+    Metro,
+}
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names of the managed clusters.
+    pub clusters: Vec<String>,
+    /// How their storage belongs together.
+    pub replication: Replication,
+    /// Name of the DRPolicy; none is made where it is empty.
+    pub policy: String,
+    /// The world's time.
+    pub clock: Clock,
+    /// Seconds between two renewals of a cluster's lease; a cluster counts as lost after five of them.
+    pub lease_seconds: i32,
+    /// What each operation of the storage takes.
+    pub storage_latency: Duration,
+    /// The operators elect a leader.
+    pub leader_election: bool,
+}
+
+impl Options {
+    /// Two clusters, `dr1` and `dr2`, with replication every minute.
+    pub fn regional(clock: Clock) -> Self {
+        Options {
+            clusters: vec!["dr1".to_owned(), "dr2".to_owned()],
+            replication: Replication::Regional { interval: "1m".to_owned(), every: Duration::from_secs(60) },
+            policy: "dr-policy".to_owned(),
+            clock,
+            lease_seconds: 4,
+            storage_latency: Duration::ZERO,
+            leader_election: true,
+        }
+    }
+
+    /// Two clusters on one storage system.
+    pub fn metro(clock: Clock) -> Self {
+        Options { replication: Replication::Metro, ..Options::regional(clock) }
+    }
+}
