@@ -1,6 +1,8 @@
 //! The S3 client of `kaedama-shared` against the S3 stores of the sandbox.
 //!
-//! Everything but one test runs in this process, without a socket and in virtual time.
+//! Everything but the tests of HTTP and TLS runs in this process, without a socket and in virtual time.
+
+#![allow(clippy::unwrap_used, reason = "a test states its expectation so, helpers of tests too")]
 
 #[path = "s3/capture.rs"]
 mod capture;

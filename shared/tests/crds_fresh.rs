@@ -1,33 +1,56 @@
-//! The CRD files in `crds/` are what the types generate.
+//! The CRD files in `crds/` and the reference in `docs/api/` are what the types generate.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kaedama_shared::api::crdgen::{all_crds, file_name, to_yaml};
+use kaedama_shared::api::docgen;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+/// The names of the files of a folder that end like this.
+fn found(name: &str, ending: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder(name)).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(ending))
+        .collect()
+}
+
+fn is_fresh(path: &Path, generated: &str) {
+    let stored = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(stored == generated, "{} is stale: cargo run -p kaedama-shared --bin crdgen", path.display());
+}
 
 #[test]
 fn the_files_are_what_the_types_generate() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
     for crd in all_crds() {
-        let path = folder.join(file_name(&crd));
-        let stored = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let generated = to_yaml(&crd).unwrap();
-        assert!(stored == generated, "{} is stale: cargo run -p kaedama-shared --bin crdgen", path.display());
+        is_fresh(&folder("crds").join(file_name(&crd)), &to_yaml(&crd).unwrap());
     }
 }
 
 #[test]
 fn there_is_no_file_without_a_type() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
     let expected: BTreeSet<String> = all_crds().iter().map(file_name).collect();
-    let found: BTreeSet<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml"))
-        .filter(|name| name != "kustomization.yaml")
-        .collect();
+    let mut found = found("crds", ".yaml");
+    found.remove("kustomization.yaml");
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_reference_is_what_the_types_generate() {
+    for (page, text) in docgen::pages() {
+        is_fresh(&folder("docs/api").join(page), &text);
+    }
+}
+
+#[test]
+fn there_is_no_page_without_a_kind() {
+    let expected: BTreeSet<String> = docgen::pages().into_iter().map(|(page, _)| page).collect();
+    assert_eq!(found("docs/api", ".md"), expected);
 }
 
 #[test]

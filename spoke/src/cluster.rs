@@ -110,7 +110,10 @@ where
 
     /// The API server answered a write with this object.
     pub fn wrote(&self, object: K) {
-        self.note(ObjectKey::of(&object), Own::Written { object: Arc::new(object), created: false, at: Instant::now() });
+        self.note(
+            ObjectKey::of(&object),
+            Own::Written { object: Arc::new(object), created: false, at: Instant::now() },
+        );
     }
 
     /// The API server created this object.

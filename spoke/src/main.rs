@@ -46,7 +46,9 @@ async fn main() -> anyhow::Result<()> {
     logs::init(arguments.log_format, &logs::filter_for_level(&arguments.log_level), clock)?;
     match arguments.controller_type.as_deref() {
         Some("dr-cluster") => {}
-        Some(other) => bail!("RAMEN_CONTROLLER_TYPE is {other:?}; this binary is the operator of managed clusters: set dr-cluster"),
+        Some(other) => {
+            bail!("RAMEN_CONTROLLER_TYPE is {other:?}; this binary is the operator of managed clusters: set dr-cluster")
+        }
         None => bail!("RAMEN_CONTROLLER_TYPE is not set: set dr-cluster"),
     }
     let namespace = arguments.namespace.filter(|namespace| !namespace.is_empty());

@@ -13,6 +13,7 @@ use kaedama_shared::api::VolumeReplicationGroup;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::config_map::at_start;
 use kaedama_shared::config::{ConfigError, RamenConfig, Role};
+use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::client::Clients;
 use kaedama_shared::harness::controller::{Controller, Settings};
 use kaedama_shared::harness::events::{Recorder, SPOKE_COMPONENT};
@@ -21,7 +22,6 @@ use kaedama_shared::harness::http::{self, BindError};
 use kaedama_shared::harness::leader::step::InvalidTimings;
 use kaedama_shared::harness::leader::{self, Election, LeadError, Leadership, Timings};
 use kaedama_shared::harness::metrics::{self, HarnessMetrics};
-use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::s3::{HttpConnector, S3Options};
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -119,7 +119,8 @@ pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(
         }
         let name = Some(config.leader_election.resource_name.as_str()).filter(|name| !name.is_empty());
         let identity = leader::identity(&options.instance, &options.unique);
-        let election = Election::new(&options.namespace, name.unwrap_or(leader::SPOKE_LEASE), identity, Timings::default())?;
+        let election =
+            Election::new(&options.namespace, name.unwrap_or(leader::SPOKE_LEASE), identity, Timings::default())?;
         match leader::lead(election, clients.lease.clone(), options.clock, shutdown.clone(), work).await {
             Ok(()) | Err(LeadError::Stopped { .. }) => Ok(()),
             Err(lost) => Err(SpokeError::Lead(lost)),
@@ -190,7 +191,13 @@ async fn serve(
 }
 
 /// The operator while it leads.
-async fn lead(options: SpokeOptions, config: RamenConfig, clients: Clients, harness: HarnessMetrics, stop: CancellationToken) {
+async fn lead(
+    options: SpokeOptions,
+    config: RamenConfig,
+    clients: Clients,
+    harness: HarnessMetrics,
+    stop: CancellationToken,
+) {
     let caches = Caches::start(&clients.watches, &options.namespace, &harness);
     let (wake, woken) = mpsc::unbounded();
     let mut s3 = S3Options::new(options.clock).with_http(options.s3.clone());
@@ -204,7 +211,8 @@ async fn lead(options: SpokeOptions, config: RamenConfig, clients: Clients, harn
         clock: options.clock,
         namespace: options.namespace.clone(),
     };
-    let recorder = Recorder::new(clients.requests.clone(), SPOKE_COMPONENT, options.instance.clone(), options.clock).metrics(&harness);
+    let recorder = Recorder::new(clients.requests.clone(), SPOKE_COMPONENT, options.instance.clone(), options.clock)
+        .metrics(&harness);
     let groups = Groups::new(observer, recorder);
     let offers = Offers::start(
         clients.requests.clone(),
@@ -265,7 +273,8 @@ fn triggers(caches: &Caches) -> Controller<ObjectKey> {
     let volumes = caches.volumes.clone();
     controller = controller.watches(&caches.attachments, move |change| {
         let came_or_went = change.before.is_none() || change.is_deletion();
-        let name = change.latest().and_then(|found| found.spec.source.persistent_volume_name.clone()).filter(|_| came_or_went);
+        let name =
+            change.latest().and_then(|found| found.spec.source.persistent_volume_name.clone()).filter(|_| came_or_went);
         let volume = name.and_then(|name| volumes.get(&ObjectKey::cluster(name)));
         let claim = volume.and_then(|volume| volume.spec.as_ref()?.claim_ref.as_ref()?.namespace.clone());
         claim.map(|namespace| near(&namespace)).unwrap_or_default()

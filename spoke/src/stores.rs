@@ -19,7 +19,9 @@ use kaedama_shared::s3::capture::{
     read_newest_capture, write_capture,
 };
 use kaedama_shared::s3::layout::ObjectRef;
-use kaedama_shared::s3::{AppId, Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet};
+use kaedama_shared::s3::{
+    AppId, Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet,
+};
 use kaedama_shared::seen::Seen;
 use kube::{Api, Client};
 use tokio::time::Instant;
@@ -67,7 +69,13 @@ struct Memory {
 impl Stores {
     /// No store is opened yet.
     #[must_use]
-    pub fn new(options: S3Options, client: Client, namespace: &str, secrets: Cache<Secret>, wake: UnboundedSender<ObjectKey>) -> Self {
+    pub fn new(
+        options: S3Options,
+        client: Client,
+        namespace: &str,
+        secrets: Cache<Secret>,
+        wake: UnboundedSender<ObjectKey>,
+    ) -> Self {
         let clock = options.clock;
         Self {
             pool: StorePool::new(options),
@@ -107,7 +115,12 @@ impl Stores {
                 if known.fingerprint != fingerprint {
                     *known = Memory { fingerprint: fingerprint.clone(), ..Memory::default() };
                 }
-                StoreView { profile: profile.clone(), fingerprint, holds: known.holds.clone(), failure: known.failure.clone() }
+                StoreView {
+                    profile: profile.clone(),
+                    fingerprint,
+                    holds: known.holds.clone(),
+                    failure: known.failure.clone(),
+                }
             })
             .collect()
     }
@@ -177,7 +190,12 @@ impl Stores {
     }
 
     /// Deletes everything stored of a group. A store that knows a newer primary keeps its own: that counts as done.
-    pub async fn purge(&self, group: &ObjectKey, profiles: &[String], writer: &Writer) -> Vec<(String, Result<(), String>)> {
+    pub async fn purge(
+        &self,
+        group: &ObjectKey,
+        profiles: &[String],
+        writer: &Writer,
+    ) -> Vec<(String, Result<(), String>)> {
         let (app, record) = (app(group), record(writer));
         join_all(profiles.iter().map(|profile| async {
             let mut set = StoreSet::default();
@@ -223,7 +241,13 @@ impl Stores {
         let alone = failing.into_iter().map(|(profile, _)| vec![profile]);
         let together: Vec<String> = healthy.into_iter().map(|(profile, _)| profile).collect();
         for profiles in alone.chain([together]).filter(|profiles| !profiles.is_empty()) {
-            let job = Job { group: group.clone(), uid: uid.to_owned(), writer: order.writer.clone(), profiles, capture: capture.clone() };
+            let job = Job {
+                group: group.clone(),
+                uid: uid.to_owned(),
+                writer: order.writer.clone(),
+                profiles,
+                capture: capture.clone(),
+            };
             let stores = self.clone();
             // The future of `write_capture` is not `Send` (a closure in it is not general in its lifetimes), so it cannot
             // be a task of its own and is driven by a thread of the blocking pool.
@@ -239,8 +263,16 @@ impl Stores {
             set.push(profile.clone(), self.open(profile).await);
         }
         let results = match job.set(&self.clock) {
-            Ok(content) => write_capture(&set, &app(&job.group), &content).await.into_iter().map(|answer| (answer.profile, answer.result.map(drop))).collect(),
-            Err(error) => job.profiles.iter().map(|profile| (profile.clone(), Err(unwritable(profile, &error)))).collect::<Vec<_>>(),
+            Ok(content) => write_capture(&set, &app(&job.group), &content)
+                .await
+                .into_iter()
+                .map(|answer| (answer.profile, answer.result.map(drop)))
+                .collect(),
+            Err(error) => job
+                .profiles
+                .iter()
+                .map(|profile| (profile.clone(), Err(unwritable(profile, &error))))
+                .collect::<Vec<_>>(),
         };
         let now = self.clock.now_seconds();
         {
@@ -260,7 +292,9 @@ impl Stores {
     }
 
     async fn open(&self, name: &str) -> Result<S3Store, S3Error> {
-        let wrong = |field: &'static str, text: String| S3Error::new(name, Operation::Open, "", S3ErrorKind::Config(field), text);
+        let wrong = |field: &'static str, text: String| {
+            S3Error::new(name, Operation::Open, "", S3ErrorKind::Config(field), text)
+        };
         let profile = self.profile(name).map_err(|why| wrong("s3StoreProfiles", why))?;
         let (namespace, secret) = profile.secret(&self.namespace);
         let key = ObjectKey::namespaced(namespace, secret);
@@ -298,7 +332,11 @@ impl Memory {
         let parts = capture.parts.iter().map(|(key, stored)| (key.clone(), stored.digest.clone())).collect();
         let before = self.holds.take().unwrap_or_default();
         let group = capture.group.as_ref().map_or(before.group, |group| group.digest.clone());
-        *self = Self { fingerprint: std::mem::take(&mut self.fingerprint), holds: Some(Holdings { parts, group }), ..Self::default() };
+        *self = Self {
+            fingerprint: std::mem::take(&mut self.fingerprint),
+            holds: Some(Holdings { parts, group }),
+            ..Self::default()
+        };
     }
 
     fn failed(&mut self, error: &CaptureError, now: jiff::Timestamp) {
@@ -383,7 +421,9 @@ fn judged(reading: capture::Reading) -> StoreRead {
     let Some(set) = reading.newest.take() else { return StoreRead::Empty };
     let read = || -> Result<StoredSet, kaedama_shared::s3::codec::CodecError> {
         let (capture, time, cluster) = match &set.source {
-            Source::Capture { epoch, sequence, cluster, time } => (Some((*epoch, *sequence)), Some(*time), cluster.clone()),
+            Source::Capture { epoch, sequence, cluster, time } => {
+                (Some((*epoch, *sequence)), Some(*time), cluster.clone())
+            }
             Source::RamenLayout { updated } => (None, *updated, String::new()),
         };
         let (volumes, claims) = (set.persistent_volumes()?, set.persistent_volume_claims()?);

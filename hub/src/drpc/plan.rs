@@ -36,8 +36,12 @@ pub enum Action {
     CreateVrgWork {
         /// The cluster.
         cluster: String,
+        /// The question that it takes the place of, if one was asked. Decided on its resourceVersion.
+        question: Option<ObjectId>,
         /// The VRG.
         vrg: Box<VolumeReplicationGroup>,
+        /// What permits it.
+        permit: Permit,
     },
     /// Rewrites the VRG in its work. Decided on the work's resourceVersion.
     UpdateVrgWork {
@@ -59,7 +63,12 @@ pub enum Action {
         /// All entries.
         entries: Vec<Decision>,
     },
-    /// Asks for a view of the VRG on a cluster.
+    /// Asks a cluster whether it has a VRG, by a work that writes nothing. It stands where the VRG's own work will.
+    Ask {
+        /// The cluster.
+        cluster: String,
+    },
+    /// Asks for a view of the VRG on a cluster, whose spoke reports nothing by itself.
     EnsureView {
         /// The cluster.
         cluster: String,
@@ -100,6 +109,8 @@ pub struct DrpcMarks {
     pub app_namespace: Option<String>,
     /// The action record.
     pub record: Option<ActionRecord>,
+    /// The record is of a new action: it is counted.
+    pub counted: bool,
     /// `last-app-deployment-cluster` and `last-action`.
     pub last: Option<(String, String)>,
 }
@@ -225,5 +236,10 @@ impl Waiting {
     /// Waits for something that a watch will report.
     pub fn on(owner: Owner, what: impl Into<String>) -> Self {
         Waiting { what: what.into(), owner, recheck: Duration::from_secs(10) }
+    }
+
+    /// Waits for a cluster that is away: that can last for days, and its return is a watched event.
+    pub fn on_absent(owner: Owner, what: impl Into<String>) -> Self {
+        Waiting { what: what.into(), owner, recheck: Duration::from_secs(60) }
     }
 }

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub vrg_namespace: String,
     /// One entry for each cluster of the policy, in the policy's order.
     pub sites: Vec<Site>,
+    /// Why the list of works cannot be believed, if it cannot: there may be clusters that no site stands for.
+    pub doubt: Option<String>,
     /// What the stores say about the application; read only where the clusters leave it open.
     pub stored: Seen<VolumeReplicationGroup>,
 }
@@ -146,7 +148,10 @@ pub struct Site {
     pub namespace_work: Seen<ObjectId>,
     /// The ManifestWork with the VRG.
     pub work: Seen<VrgWork>,
-    /// The VRG as the cluster last reported it, unknown while the cluster is not heard from.
+    /// In its place, a ManifestWork that only asks whether there is a VRG, and writes none. `work` is absent then.
+    pub question: Option<ObjectId>,
+    /// The VRG as the cluster last reported it, unknown while the cluster is not heard from. Absent only where the
+    /// cluster was asked and said so: that no work was delivered proves nothing after the loss of a hub.
     pub vrg: Seen<VolumeReplicationGroup>,
     /// The view of the VRG, where one is asked for.
     pub view: Option<ObjectId>,
@@ -201,14 +206,29 @@ impl Site {
     ///
     /// A report of an earlier action says nothing about this one, however good it looks.
     pub fn answer(&self, record: &ActionRecord) -> Option<&VolumeReplicationGroup> {
-        let vrg = self.vrg.present()?;
-        let annotations = vrg.metadata.annotations.as_ref()?;
-        let theirs = ActionRecord::from_annotations(annotations).ok().flatten()?;
-        (theirs.id == record.id).then_some(vrg)
+        self.vrg.present().filter(|vrg| action_of(vrg).is_some_and(|theirs| theirs.id == record.id))
     }
 
     /// The state that the VRG in the work asks for.
     pub fn asked(&self) -> Option<&VrgWork> {
         self.work.present().filter(|work| !work.deleting)
     }
+
+    /// The report answers what the work asks for now. While a change is on its way, a report from before it says nothing
+    /// about where the cluster is heading: a primary that was told to step down may be half-way through.
+    pub fn in_step(&self) -> bool {
+        let Some(vrg) = self.vrg.present() else { return false };
+        let Some(work) = self.asked() else { return self.work.is_absent() };
+        let role = |vrg: &VolumeReplicationGroup| {
+            let spec = &vrg.spec;
+            (spec.replication_state.clone(), spec.prepare_for_final_sync, spec.run_final_sync)
+        };
+        action_of(vrg).map(|record| record.id) == action_of(&work.vrg).map(|record| record.id)
+            && role(vrg) == role(&work.vrg)
+    }
+}
+
+/// The action that a VRG was written for.
+pub fn action_of(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
+    ActionRecord::from_annotations(vrg.metadata.annotations.as_ref()?).ok().flatten()
 }

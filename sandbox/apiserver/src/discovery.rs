@@ -7,9 +7,11 @@ use crate::router::respond;
 use crate::server::Inner;
 use crate::service::ResponseBody;
 use crate::status::ApiError;
+use bytes::Bytes;
 use http::{Method, Response};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Answers a request whose path names no resource.
 pub(crate) fn answer(
@@ -44,16 +46,16 @@ pub(crate) fn answer(
         ["api", version] => resources(&served, "", version)?,
         ["apis", group, version] => resources(&served, group, version)?,
         ["version"] => version(&server.options.version),
-        ["healthz" | "livez" | "readyz", ..] => {
-            return Ok(respond(200, "text/plain; charset=utf-8", ResponseBody::whole("ok")));
+        [check @ ("healthz" | "livez" | "readyz"), ..] => {
+            let text = match request.query.get("verbose") {
+                Some(_) => format!("[+]ping ok\n{check} check passed\n"),
+                None => "ok".to_owned(),
+            };
+            return Ok(respond(200, "text/plain; charset=utf-8", ResponseBody::whole(text)));
         }
-        ["openapi", "v2"] => openapi::v2_document(&docs(&served)),
-        ["openapi", "v3"] => openapi::index(&docs(&served)),
-        ["openapi", "v3", "api", version] => {
-            openapi::document("", version, &docs(&served)).ok_or_else(ApiError::page_not_found)?
-        }
-        ["openapi", "v3", "apis", group, version] => {
-            openapi::document(group, version, &docs(&served)).ok_or_else(ApiError::page_not_found)?
+        ["openapi", path @ ..] => {
+            let text = server.documents.get(&served, path).ok_or_else(ApiError::page_not_found)?;
+            return Ok(respond(200, "application/json", ResponseBody::whole(text)));
         }
         [] => {
             let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
@@ -246,6 +248,35 @@ fn version(text: &str) -> Value {
         "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "", "compiler": "rustc", "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     })
+}
+
+/// OpenAPI documents, made at the first request after a change of what is served.
+#[derive(Debug, Default)]
+pub(crate) struct Documents(Mutex<(Option<Arc<Served>>, BTreeMap<String, Bytes>)>);
+
+impl Documents {
+    /// The document at a path below `/openapi`, as JSON.
+    fn get(&self, served: &Arc<Served>, path: &[&str]) -> Option<Bytes> {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !cache.0.as_ref().is_some_and(|of| Arc::ptr_eq(of, served)) {
+            *cache = (Some(Arc::clone(served)), BTreeMap::new());
+        }
+        let key = path.join("/");
+        if let Some(text) = cache.1.get(&key) {
+            return Some(text.clone());
+        }
+        let docs = docs(served);
+        let value = match path {
+            ["v2"] => openapi::v2_document(&docs),
+            ["v3"] => openapi::index(&docs),
+            ["v3", "api", version] => openapi::document("", version, &docs)?,
+            ["v3", "apis", group, version] => openapi::document(group, version, &docs)?,
+            _ => return None,
+        };
+        let text = Bytes::from(value.to_string());
+        cache.1.insert(key, text.clone());
+        Some(text)
+    }
 }
 
 /// What OpenAPI is made from.

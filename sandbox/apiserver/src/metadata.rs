@@ -46,11 +46,9 @@ pub(crate) fn wipe(object: &mut Value) {
 pub(crate) fn fill(server: &Inner, object: &mut Value) {
     meta::set(object, "uid", Some(Value::from(server.ids.uid())));
     meta::set(object, "creationTimestamp", Some(Value::from(meta::time(server.now()))));
-    if meta::text(object, "name").is_none() {
-        if let Some(prefix) = meta::text(object, "generateName") {
-            let name = server.ids.name(prefix);
-            meta::set(object, "name", Some(Value::from(name)));
-        }
+    let prefix = meta::text(object, "generateName").filter(|_| meta::text(object, "name").is_none());
+    if let Some(name) = prefix.map(|prefix| server.ids.name(prefix)) {
+        meta::set(object, "name", Some(Value::from(name)));
     }
 }
 

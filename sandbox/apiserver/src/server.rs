@@ -2,12 +2,15 @@
 
 use crate::account::Accounting;
 use crate::controllers;
+use crate::discovery::Documents;
 use crate::ids::Ids;
 use crate::registry::Registry;
 use crate::service::ApiService;
-use crate::store::{Change, Store};
+use crate::store::{Change, Key, Store};
 use jiff::Timestamp;
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -94,6 +97,9 @@ impl ApiServerBuilder {
             accounting: Accounting::default(),
             ids: Ids::new(self.options.seed),
             options: self.options,
+            documents: Documents::default(),
+            expiries: Mutex::new(VecDeque::new()),
+            addresses: AtomicU32::new(0),
             changes: Mutex::new(Some(receiver)),
             definitions: Mutex::new(()),
         });
@@ -187,6 +193,12 @@ pub(crate) struct Inner {
     pub accounting: Accounting,
     pub ids: Ids,
     pub options: Options,
+    /// OpenAPI documents of the resources that are served.
+    pub documents: Documents,
+    /// When events expire, in order: time, place, revision.
+    pub expiries: Mutex<VecDeque<(Timestamp, Key, u64)>>,
+    /// How many addresses services have been given.
+    addresses: AtomicU32,
     changes: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
     /// Held while a CRD is being brought into the registry, so that two writes of one do not cross.
     pub definitions: Mutex<()>,
@@ -195,6 +207,13 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// The next address for a service, of 10.96.0.0/16. Addresses are not used again.
+    pub(crate) fn next_address(&self) -> String {
+        // The first ten are kept for those who choose theirs, as is 10.96.0.1 for the API itself.
+        let number = 10 + self.addresses.fetch_add(1, Ordering::Relaxed) % 65_000;
+        format!("10.96.{}.{}", number / 256, number % 256)
     }
 
     /// Starts the controllers, unless they run. Has to be called on a tokio runtime.

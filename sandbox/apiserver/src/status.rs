@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 /// An error answer.
 #[derive(Debug, Clone)]
-pub struct ApiError {
+pub struct ApiError(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     code: u16,
     reason: &'static str,
     message: String,
@@ -20,7 +23,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error with this HTTP code, reason and message.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             code,
             reason,
             message: message.into(),
@@ -28,11 +31,11 @@ impl ApiError {
             whole: None,
             continue_token: None,
             plain: false,
-        }
+        }))
     }
 
     fn with_details(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.0.details = Some(details);
         self
     }
 
@@ -49,7 +52,7 @@ impl ApiError {
             .unwrap_or_default()
             .to_owned();
         let mut error = Self::new(code, "", message);
-        error.whole = Some(status);
+        error.0.whole = Some(status);
         error
     }
 
@@ -64,7 +67,7 @@ impl ApiError {
     /// 404 for a path that nothing is served at: plain text, as the server's HTTP router answers it.
     pub fn page_not_found() -> Self {
         let mut error = Self::new(404, "NotFound", "404 page not found\n");
-        error.plain = true;
+        error.0.plain = true;
         error
     }
 
@@ -117,7 +120,7 @@ impl ApiError {
         if let Some(field) = field {
             cause["field"] = Value::from(field);
         }
-        let details = self.details.get_or_insert_with(|| json!({}));
+        let details = self.0.details.get_or_insert_with(|| json!({}));
         match details.get_mut("causes").and_then(Value::as_array_mut) {
             Some(causes) => causes.push(cause),
             None => details["causes"] = json!([cause]),
@@ -202,49 +205,49 @@ impl ApiError {
 
     /// HTTP status code.
     pub fn code(&self) -> u16 {
-        self.code
+        self.0.code
     }
 
     /// The message.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Whether the name was taken.
     pub(crate) fn is_already_exists(&self) -> bool {
-        self.reason == "AlreadyExists"
+        self.0.reason == "AlreadyExists"
     }
 
     /// Puts text before the message.
     pub(crate) fn prefixed(mut self, prefix: &str) -> Self {
-        self.message = format!("{prefix}{}", self.message);
+        self.0.message = format!("{prefix}{}", self.0.message);
         self
     }
 
     /// Adds the token with which a list that expired may go on.
     pub(crate) fn with_continue(mut self, token: String) -> Self {
-        self.continue_token = Some(token);
+        self.0.continue_token = Some(token);
         self
     }
 
     /// Whether the answer is text and not a Status.
     pub(crate) fn is_plain(&self) -> bool {
-        self.plain
+        self.0.plain
     }
 
     /// The `v1/Status`.
     pub fn status(&self) -> Value {
-        if let Some(whole) = &self.whole {
+        if let Some(whole) = &self.0.whole {
             return whole.clone();
         }
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {},
-            "status": "Failure", "message": self.message, "reason": self.reason, "code": self.code,
+            "status": "Failure", "message": self.0.message, "reason": self.0.reason, "code": self.0.code,
         });
-        if let Some(details) = &self.details {
+        if let Some(details) = &self.0.details {
             status["details"] = details.clone();
         }
-        if let Some(token) = &self.continue_token {
+        if let Some(token) = &self.0.continue_token {
             status["metadata"]["continue"] = Value::from(token.clone());
         }
         status

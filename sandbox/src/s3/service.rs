@@ -88,7 +88,7 @@ impl S3 for Operations {
             return Err(s3_error!(BucketAlreadyOwnedByYou, "The bucket exists and is yours."));
         }
         let location = format!("/{}", request.input.bucket);
-        Ok(S3Response::new(CreateBucketOutput { location: Some(location), ..CreateBucketOutput::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location: Some(location) }))
     }
 
     async fn get_bucket_location(

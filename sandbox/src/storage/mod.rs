@@ -27,4 +27,7 @@ pub use fabric::{Driver, StorageFabric};
 pub use kit::Cluster;
 
 /// Name of the CSI driver, where nothing else is configured.
-pub const DEFAULT_DRIVER: &str = "csi.sandbox.kaedama.dev";
+pub const DEFAULT_DRIVER: &str = "sandbox.storage.kaedama.dev";
+/// Parameter of a VolumeReplicationClass: how often the storage really ships, a Go duration such as `500ms`. Without it
+/// that is the `schedulingInterval`, which is whole minutes, and a demonstration cannot wait for minutes.
+pub const SHIP_EVERY: &str = "sandbox.kaedama.dev/ship-every";

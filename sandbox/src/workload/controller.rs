@@ -134,6 +134,11 @@ async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, PassError> 
         write_status(&context, deployment, 0, Ok(())).await?;
         return Ok(Next::Await);
     }
+    let count = usize::try_from(replicas).unwrap_or_default();
+    if !context.writers.is_running(&key) {
+        // Whoever looks whether a claim is in use must see the pods before the first write.
+        pods::keep(&context.cluster, &deployment, count, false).await?;
+    }
     let outcome = match volumes(&context, &deployment).await? {
         Ok(found) => start(&context, &deployment, found).await?,
         Err(why) => {
@@ -141,7 +146,6 @@ async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, PassError> 
             Err(why)
         }
     };
-    let count = usize::try_from(replicas).unwrap_or_default();
     pods::keep(&context.cluster, &deployment, count, outcome.is_ok()).await?;
     let next = if outcome.is_ok() { Next::Await } else { Next::After(context.settings.retry) };
     write_status(&context, deployment, replicas, outcome).await?;
@@ -159,6 +163,9 @@ async fn volumes(context: &Context, deployment: &Deployment) -> Result<Result<Fo
         let Some(claim) = fetch(&context.cluster.within::<PersistentVolumeClaim>(namespace), &name).await? else {
             return Ok(Err(format!("PersistentVolumeClaim {name} not found")));
         };
+        if is_deleting(&claim) && !context.writers.is_running(&ObjectKey::of(deployment)) {
+            return Ok(Err(format!("PersistentVolumeClaim {name} is being deleted")));
+        }
         let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
         if phase != "Bound" {
             return Ok(Err(format!("PersistentVolumeClaim {name} is {phase}")));

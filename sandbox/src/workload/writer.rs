@@ -96,6 +96,11 @@ impl Writers {
         }
     }
 
+    /// Whether an application runs here.
+    pub(super) fn is_running(&self, key: &ObjectKey) -> bool {
+        self.lock().contains_key(key)
+    }
+
     /// Why an application that runs cannot write at present.
     pub(super) fn failing(&self, key: &ObjectKey) -> Option<String> {
         self.lock().get(key).and_then(|writer| writer.failing.clone())

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::install::{create, namespace};
 use super::{STORAGE_CLASS, World, WorldError};
 use crate::ocm::gitops;
+use crate::workload::{AppId, RATE, WRITER};
 
 /// An application.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,9 +39,9 @@ impl App {
         App { claims, ..self }
     }
 
-    /// Its key in the ledger.
-    pub fn key(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
+    /// Its name in the ledger.
+    pub fn id(&self) -> AppId {
+        AppId::new(&self.namespace, &self.name)
     }
 
     /// Names of its claims.
@@ -77,7 +78,7 @@ impl App {
                 "name": self.name,
                 "namespace": self.namespace,
                 "labels": labels,
-                "annotations": crate::workload::writer_annotations(self.records_per_second),
+                "annotations": { WRITER: "true", RATE: self.records_per_second.to_string() },
             },
             "spec": {
                 "replicas": 1,

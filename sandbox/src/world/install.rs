@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{DRIVER, OPERATOR_NAMESPACE, Replication, STORAGE_CLASS, World, WorldError, bucket, profile, store_host};
-use crate::storage;
-use crate::{ocm, s3};
+use crate::storage::SHIP_EVERY;
+use crate::{ocm, s3, storage};
 
 /// Creates an object; one that exists is left as it is.
 pub(super) async fn create<K>(api: &Api<K>, object: &K) -> Result<(), WorldError>
@@ -117,11 +117,35 @@ fn secrets(world: &World) -> Vec<Secret> {
     world.options.clusters.iter().map(secret).collect()
 }
 
+/// The two kinds of Operator Lifecycle Manager that the hub delivers. Nothing acts on them here: the operator runs
+/// already.
+fn olm() -> Vec<CustomResourceDefinition> {
+    let kind = |kind: &str, plural: &str, version: &str| {
+        json!({
+            "metadata": { "name": format!("{plural}.operators.coreos.com") },
+            "spec": {
+                "group": "operators.coreos.com",
+                "scope": "Namespaced",
+                "names": { "kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": kind.to_lowercase() },
+                "versions": [{
+                    "name": version, "served": true, "storage": true,
+                    "schema": { "openAPIV3Schema": {
+                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    }},
+                }],
+            },
+        })
+    };
+    let kinds = [kind("OperatorGroup", "operatorgroups", "v1"), kind("Subscription", "subscriptions", "v1alpha1")];
+    // Literals of this function; the world does not start without them.
+    kinds.into_iter().filter_map(|kind| serde_json::from_value(kind).ok()).collect()
+}
+
 /// Definitions, namespaces, secrets and storage classes of a managed cluster. Its configuration comes from the hub.
 pub(super) async fn cluster(world: &World, cluster: &str) -> Result<(), WorldError> {
     let client = world.cluster(cluster)?;
     definitions(&client, ocm::crds::spoke()).await?;
-    definitions(&client, ocm::crds::olm()).await?;
+    definitions(&client, olm()).await?;
     definitions(&client, storage::crds::all()).await?;
     definitions(&client, kinds(false)).await?;
     namespace(&client, OPERATOR_NAMESPACE).await?;
@@ -157,7 +181,7 @@ async fn classes(world: &World, client: &Client, cluster: &str) -> Result<(), Wo
         "spec": { "provisioner": DRIVER, "parameters": {
             "schedulingInterval": interval,
             "mirroringMode": "snapshot",
-            storage::SHIP_EVERY: format!("{}ms", every.as_millis()),
+            SHIP_EVERY: format!("{}ms", every.as_millis()),
         }},
     });
     let class: kaedama_shared::api::csiaddons::VolumeReplicationClass = serde_json::from_value(class)

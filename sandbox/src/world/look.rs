@@ -96,7 +96,7 @@ impl World {
         what: &str,
         wanted: impl Fn(&DRPlacementControl) -> bool,
     ) -> Result<DRPlacementControl, WorldError> {
-        let what = format!("{}: {what}", app.key());
+        let what = format!("{}: {what}", app.id());
         self.until(self.drpcs(&app.namespace), &app.name, &what, PATIENCE, wanted, describe).await
     }
 

@@ -111,23 +111,20 @@ impl Machine {
             machine.run(volume_replication::run(kit("csi-addons"), driver(), timing, stop.clone()));
         }
         machine.run(fence::run(kit("csi-addons-fence"), driver(), stop.clone()));
-        machine.run(workload::run(kit("workloads"), driver(), world.ledger.clone(), stop));
+        machine.run(workload::run(kit("workloads"), driver(), world.ledger.clone(), workload::Settings::default(), stop));
 
-        let requests = own("kaedama-spoke");
-        let identity = format!("kaedama-spoke-{name}-0");
-        let s3 = S3Options::new(clock).with_http(HttpConnector::Given(s3.http_client()));
-        machine.keep("kaedama-spoke", move |stop| {
-            let options = kaedama_spoke::operator::Options {
-                clients: Clients::from_client(&requests, &user_agent("kaedama-spoke")),
-                namespace: OPERATOR_NAMESPACE.to_owned(),
-                identity: identity.clone(),
-                clock,
-                s3: s3.clone(),
-                metrics: HarnessMetrics::register(&mut Registry::default()),
-                health: None,
-            };
-            kaedama_spoke::operator::run(options, stop)
-        });
+        let options = kaedama_spoke::operator::SpokeOptions {
+            client: own("kaedama-spoke"),
+            clock,
+            s3: HttpConnector::Given(s3.http_client()),
+            s3_ca_bundle: Vec::new(),
+            namespace: OPERATOR_NAMESPACE.to_owned(),
+            instance: format!("kaedama-spoke-{name}"),
+            unique: "0".to_owned(),
+            leader_election: world.options.leader_election,
+            endpoints: false,
+        };
+        machine.keep("kaedama-spoke", move |stop| kaedama_spoke::operator::run(options.clone(), stop));
         machine
     }
 }

@@ -67,17 +67,17 @@ pub enum WorldError {
 }
 
 /// One managed cluster.
-pub(crate) struct Site {
+struct Site {
     /// Its API server; what is stored there survives a power cut.
-    pub(crate) server: ApiServer,
+    server: ApiServer,
     /// The whole cluster is up.
-    pub(crate) power: Link,
+    power: Link,
     /// The connection between the cluster and the hub.
-    pub(crate) wan: Link,
+    wan: Link,
     /// The cluster's way to the stores.
-    pub(crate) s3: S3Network,
+    s3: S3Network,
     /// What runs there.
-    pub(crate) machine: Option<Machine>,
+    machine: Option<Machine>,
 }
 
 /// A world that runs. Everything in it ends when it is dropped.
@@ -137,7 +137,7 @@ impl World {
                 })
                 .collect(),
             stores,
-            ledger: Ledger::new(clock),
+            ledger: Ledger::new(fabric.clone()),
             fabric,
             options,
             _storage: storage,
@@ -229,7 +229,12 @@ impl World {
         self.stores.get(&profile(cluster))
     }
 
-    pub(crate) fn site(&self, cluster: &str) -> Result<&Site, WorldError> {
+    /// What an application's volumes hold of what was acknowledged to it, where it started last.
+    pub fn audit(&self, app: &app::App) -> Option<crate::workload::Audit> {
+        self.ledger.audit(&app.id())
+    }
+
+    fn site(&self, cluster: &str) -> Result<&Site, WorldError> {
         self.sites.get(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))
     }
 

@@ -118,14 +118,8 @@ impl World {
         Self { hub, dr1, dr2, clock, running: Vec::new() }
     }
 
-    pub fn start(&mut self, controller: impl Future<Output = ()> + Send + 'static) -> usize {
+    pub fn start(&mut self, controller: impl Future<Output = ()> + Send + 'static) {
         self.running.push(tokio::spawn(controller));
-        self.running.len() - 1
-    }
-
-    pub async fn stop(&mut self, controller: usize) {
-        self.running[controller].abort();
-        let _ = (&mut self.running[controller]).await;
     }
 
     pub fn work_agents(&mut self) {
@@ -177,10 +171,11 @@ impl World {
     }
 
     pub async fn applied(&self, name: &str) -> ManifestWork {
-        until(&format!("work {name} is applied"), async || {
-            self.works("dr1").get_opt(name).await.unwrap().filter(ManifestWork::is_applied)
-        })
-        .await
+        let look = async || self.works("dr1").get_opt(name).await.unwrap().filter(ManifestWork::is_applied);
+        match tokio::time::timeout(Duration::from_secs(900), until("the work is applied", look)).await {
+            Ok(work) => work,
+            Err(_) => panic!("never applied: {:#?}", self.works("dr1").get_opt(name).await.unwrap()),
+        }
     }
 
     pub async fn work_where(&self, name: &str, what: &str, holds: impl Fn(&ManifestWork) -> bool) -> ManifestWork {
@@ -236,13 +231,15 @@ pub async fn set_status(api: &Api<DynamicObject>, name: &str, status: Value) {
 
 /// Waits, in virtual time, until something is there.
 pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(1800);
+    let start = tokio::time::Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(tokio::time::Instant::now() < deadline, "never came true: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(start.elapsed() < Duration::from_secs(1800), "never came true: {what}");
+        // Precise to a twentieth of the time that has passed, so that long waits cost few looks.
+        let pause = Duration::from_millis(5);
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -18,12 +18,12 @@ async fn an_epoch_only_rises_and_has_one_owner() {
     }
     for store in raise_epoch(&stores, &app(), &writer(2, "dr2")).await {
         let error = store.result.unwrap_err();
-        assert!(matches!(&error, CaptureError::EpochTaken { stored, .. } if *stored == writer(2, "dr1")), "{error}");
+        assert!(matches!(&error, CaptureError::EpochTaken { stored, .. } if **stored == writer(2, "dr1")), "{error}");
     }
     for store in raise_epoch(&stores, &app(), &writer(1, "dr1")).await {
         let error = store.result.unwrap_err();
         assert!(error.is_superseded());
-        assert!(matches!(&error, CaptureError::StaleEpoch { stored, mine: 1, .. } if *stored == writer(2, "dr1")));
+        assert!(matches!(&error, CaptureError::StaleEpoch { stored, mine: 1, .. } if **stored == writer(2, "dr1")));
         assert!(error.to_string().contains("belongs to epoch 2 of cluster dr1 (action uid-2)"), "{error}");
     }
     raise_epoch(&stores, &app(), &writer(3, "dr2")).await.into_iter().for_each(|store| store.result.unwrap());

@@ -8,6 +8,7 @@ pub mod condition;
 pub mod conditions;
 pub mod crdgen;
 pub mod csiaddons;
+pub mod docgen;
 pub mod duration;
 pub mod ocm;
 pub mod reasons;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kaedama_shared::api::DRClusterConfig;
 use kaedama_shared::api::csiaddons::{
-    NetworkFenceClass, SCHEDULING_INTERVAL, VolumeGroupReplicationClass, VolumeGroupSnapshotClass, VolumeReplicationClass,
-    VolumeSnapshotClass,
+    NetworkFenceClass, SCHEDULING_INTERVAL, VolumeGroupReplicationClass, VolumeGroupSnapshotClass,
+    VolumeReplicationClass, VolumeSnapshotClass,
 };
 use kaedama_shared::clock::Clock;
 use kaedama_shared::harness::ObjectKey;
@@ -83,7 +83,8 @@ impl Offers {
     ) -> Self {
         let optional = || Scope::default().optional().metrics(metrics);
         let nodes = resource("csiaddons.openshift.io", "v1alpha1", "CSIAddonsNode", "csiaddonsnodes");
-        let networks = resource("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions");
+        let networks =
+            resource("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions");
         let marked = optional().labels(format!("{}=true", names::DR_NETWORK));
         Self {
             client: requests,
@@ -125,7 +126,8 @@ impl Offers {
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
         let configs = self.configs.clone();
-        controller.watches(cache, move |_| configs.list().iter().map(|config| ObjectKey::of(&**config)).collect::<Vec<_>>())
+        controller
+            .watches(cache, move |_| configs.list().iter().map(|config| ObjectKey::of(&**config)).collect::<Vec<_>>())
     }
 
     async fn pass(self, key: ObjectKey) -> Result<Next, PassFailed> {
@@ -169,7 +171,12 @@ impl Offers {
         }
     }
 
-    async fn finalizer(&self, api: &Api<DRClusterConfig>, config: &DRClusterConfig, hold: bool) -> Result<(), kube::Error> {
+    async fn finalizer(
+        &self,
+        api: &Api<DRClusterConfig>,
+        config: &DRClusterConfig,
+        hold: bool,
+    ) -> Result<(), kube::Error> {
         let mut object = config.clone();
         let finalizers = object.metadata.finalizers.get_or_insert_default();
         finalizers.retain(|own| own != names::DRCLUSTERCONFIG_FINALIZER);
@@ -201,7 +208,12 @@ impl Offers {
         Ok(Found {
             storage: self.storage.list().iter().map(|class| facts(&class.metadata, &class.provisioner, None)).collect(),
             snapshots: self.snapshots.list().iter().map(|class| facts(&class.metadata, &class.driver, None)).collect(),
-            group_snapshots: self.group_snapshots.list().iter().map(|class| facts(&class.metadata, &class.driver, None)).collect(),
+            group_snapshots: self
+                .group_snapshots
+                .list()
+                .iter()
+                .map(|class| facts(&class.metadata, &class.driver, None))
+                .collect(),
             replications: self
                 .replications
                 .list()
@@ -214,7 +226,9 @@ impl Offers {
                 .iter()
                 .map(|class| facts(&class.metadata, &class.spec.provisioner, Some(&class.spec.parameters)))
                 .collect(),
-            fences: fences.map(|class| (class.metadata.name.clone().unwrap_or_default(), class.spec.provisioner.clone())).collect(),
+            fences: fences
+                .map(|class| (class.metadata.name.clone().unwrap_or_default(), class.spec.provisioner.clone()))
+                .collect(),
             nodes: self.nodes.list().iter().map(|node| (**node).clone()).collect(),
             networks: self.networks.list().iter().map(|network| (**network).clone()).collect(),
             configs: self.configs.list().len(),

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use kaedama_shared::api::conditions::drclusterconfig as condition_type;
 use kaedama_shared::api::reasons::drclusterconfig as reason;
 use kaedama_shared::api::{
-    Condition, ConditionStatus, DRClusterConfig, DRClusterConfigStatus, NetworkAttachment, StorageAccessDetail, condition,
+    Condition, ConditionStatus, DRClusterConfig, DRClusterConfigStatus, NetworkAttachment, StorageAccessDetail,
+    condition,
 };
 use kaedama_shared::names;
 use kaedama_shared::report::{ClassFacts, ClusterReport};
@@ -43,16 +44,29 @@ pub fn status(config: &DRClusterConfig, found: &Found, now: Timestamp) -> DRClus
     let last = config.status.clone().unwrap_or_default();
     let mut conditions = last.conditions.clone();
     if condition::find(&conditions, condition_type::REACHABLE).is_none() {
-        let first = Condition::new(condition_type::REACHABLE, ConditionStatus::Unknown, reason::INITIALIZING, "not probed", generation);
+        let first = Condition::new(
+            condition_type::REACHABLE,
+            ConditionStatus::Unknown,
+            reason::INITIALIZING,
+            "not probed",
+            generation,
+        );
         condition::set(&mut conditions, first, now);
     }
     if found.configs > 1 {
         let text = format!("there are {} DRClusterConfigs; a cluster has one", found.configs);
-        let failed = Condition::new(condition_type::PROCESSED, ConditionStatus::False, reason::FAILED, text, generation);
+        let failed =
+            Condition::new(condition_type::PROCESSED, ConditionStatus::False, reason::FAILED, text, generation);
         condition::set(&mut conditions, failed, now);
         return DRClusterConfigStatus { conditions, ..last };
     }
-    let done = Condition::new(condition_type::PROCESSED, ConditionStatus::True, reason::SUCCEEDED, "all classes are listed", generation);
+    let done = Condition::new(
+        condition_type::PROCESSED,
+        ConditionStatus::True,
+        reason::SUCCEEDED,
+        "all classes are listed",
+        generation,
+    );
     condition::set(&mut conditions, done, now);
     let storage = marked(&found.storage, names::STORAGE_ID);
     let snapshots = marked(&found.snapshots, names::STORAGE_ID);
@@ -88,7 +102,8 @@ pub fn status(config: &DRClusterConfig, found: &Found, now: Timestamp) -> DRClus
 
 /// The classes that carry this label, by name.
 fn marked(classes: &[ClassFacts], label: &str) -> Vec<ClassFacts> {
-    let found: BTreeSet<ClassFacts> = classes.iter().filter(|class| class.labels.contains_key(label)).cloned().collect();
+    let found: BTreeSet<ClassFacts> =
+        classes.iter().filter(|class| class.labels.contains_key(label)).cloned().collect();
     found.into_iter().collect()
 }
 
@@ -116,7 +131,8 @@ fn access(found: &Found) -> Vec<StorageAccessDetail> {
 
 fn cidrs_of(node: &Value, class: &str) -> Vec<String> {
     let entries = items(node.pointer("/status/networkFenceClientStatus"));
-    let of_class = entries.iter().filter(|entry| entry.get("networkFenceClassName").and_then(Value::as_str) == Some(class));
+    let of_class =
+        entries.iter().filter(|entry| entry.get("networkFenceClassName").and_then(Value::as_str) == Some(class));
     of_class
         // The key has a capital letter in csi-addons' own type.
         .flat_map(|entry| items(entry.get("ClientDetails").or_else(|| entry.get("clientDetails"))))
@@ -173,8 +189,15 @@ mod tests {
     #[test]
     fn classes_appear_with_their_label_and_disappear_without_it() {
         let mut found = Found {
-            storage: vec![class("b", Some((names::STORAGE_ID, "s"))), class("a", Some((names::STORAGE_ID, "s"))), class("plain", None)],
-            replications: vec![class("r", Some((names::REPLICATION_ID, "r"))), class("x", Some((names::STORAGE_ID, "s")))],
+            storage: vec![
+                class("b", Some((names::STORAGE_ID, "s"))),
+                class("a", Some((names::STORAGE_ID, "s"))),
+                class("plain", None),
+            ],
+            replications: vec![
+                class("r", Some((names::REPLICATION_ID, "r"))),
+                class("x", Some((names::STORAGE_ID, "s"))),
+            ],
             group_replications: vec![class("g", Some((names::GROUP_REPLICATION_ID, "g")))],
             snapshots: vec![class("v", Some((names::STORAGE_ID, "s")))],
             group_snapshots: vec![class("w", Some((names::STORAGE_ID, "s")))],
@@ -217,7 +240,9 @@ mod tests {
     #[test]
     fn networks_name_their_cni_type() {
         let network = |namespace: &str, config: Value| {
-            dynamic(json!({"metadata": {"name": "net", "namespace": namespace}, "spec": {"config": config.to_string()}}))
+            dynamic(
+                json!({"metadata": {"name": "net", "namespace": namespace}, "spec": {"config": config.to_string()}}),
+            )
         };
         let found = vec![
             network("b", json!({"plugins": [{"type": "bridge"}]})),
@@ -225,7 +250,10 @@ mod tests {
             network("c", json!("nonsense")),
         ];
         let all: Vec<_> = networks(&found).into_iter().map(|network| (network.namespace, network.cni_type)).collect();
-        assert_eq!(all, [("a".into(), "macvlan".into()), ("b".into(), "bridge".into()), ("c".into(), String::from("unknown"))]);
+        assert_eq!(
+            all,
+            [("a".into(), "macvlan".into()), ("b".into(), "bridge".into()), ("c".into(), String::from("unknown"))]
+        );
     }
 
     #[test]

@@ -127,9 +127,11 @@ impl Observer {
     async fn claim_epoch(&self, key: &ObjectKey, order: &Order, asked: &Asked) -> EpochClaim {
         // A store that did not answer a moment ago is not waited for again.
         let silent = |profile: &str| {
-            asked.recovery.iter().flatten().any(|(name, read)| {
-                name == profile && matches!(read, super::snapshot::StoreRead::Unreadable(_))
-            })
+            asked
+                .recovery
+                .iter()
+                .flatten()
+                .any(|(name, read)| name == profile && matches!(read, super::snapshot::StoreRead::Unreadable(_)))
         };
         self.stores.claim(key, order, &silent).await
     }
@@ -144,15 +146,14 @@ impl Observer {
                 self.patch(&self.groups(id), &caches.groups, id, body, "put the finalizer on").await
             }
             Action::ReleaseGroup(id) => {
-                let finalizers = without(group.metadata.finalizers.as_deref().unwrap_or_default(), names::VRG_FINALIZER);
+                let finalizers =
+                    without(group.metadata.finalizers.as_deref().unwrap_or_default(), names::VRG_FINALIZER);
                 let body = pinned(id, json!({ "finalizers": finalizers }), None);
                 self.patch(&self.groups(id), &caches.groups, id, body, "take the finalizer off").await
             }
             // These are for the group's stores and handled there.
             Action::ClaimEpoch | Action::PurgeStores { .. } => Ok(()),
-            Action::CreateVolume(volume) => {
-                self.create(&self.pvs(), &caches.volumes, volume).await
-            }
+            Action::CreateVolume(volume) => self.create(&self.pvs(), &caches.volumes, volume).await,
             Action::AdoptVolume { id, volume } => {
                 let mut volume = (**volume).clone();
                 volume.metadata.resource_version = Some(id.resource_version.clone());
@@ -170,7 +171,8 @@ impl Observer {
                 self.patch(&self.pvs(), &caches.volumes, id, pinned(id, meta, Some(spec)), "retain").await
             }
             Action::NoteDestination { id, handle } => {
-                let meta = json!({ "annotations": { names::DESTINATION_VOLUME_HANDLE: handle, names::VR_ARCHIVED: null } });
+                let meta =
+                    json!({ "annotations": { names::DESTINATION_VOLUME_HANDLE: handle, names::VR_ARCHIVED: null } });
                 self.patch(&self.pvs(), &caches.volumes, id, pinned(id, meta, None), "note the peer's handle on").await
             }
             Action::ProtectClaim { id, finalizers, labels, annotations } => {
@@ -185,19 +187,41 @@ impl Observer {
             }
             Action::Promote { id, evidence: _ } => {
                 let spec = json!({ "replicationState": "primary", "autoResync": false });
-                self.patch(&self.replications(id), &caches.replications, id, pinned(id, json!({}), Some(spec)), "promote").await
+                self.patch(
+                    &self.replications(id),
+                    &caches.replications,
+                    id,
+                    pinned(id, json!({}), Some(spec)),
+                    "promote",
+                )
+                .await
             }
             Action::AllowForce { id, generation, evidence: _ } => {
                 let meta = json!({ "annotations": { ALLOW_FORCE: generation.to_string() } });
-                self.patch(&self.replications(id), &caches.replications, id, pinned(id, meta, None), "allow force on").await
+                self.patch(&self.replications(id), &caches.replications, id, pinned(id, meta, None), "allow force on")
+                    .await
             }
             Action::Demote { id, auto_resync, evidence: _ } => {
                 let spec = json!({ "replicationState": "secondary", "autoResync": auto_resync });
-                self.patch(&self.replications(id), &caches.replications, id, pinned(id, json!({}), Some(spec)), "demote").await
+                self.patch(
+                    &self.replications(id),
+                    &caches.replications,
+                    id,
+                    pinned(id, json!({}), Some(spec)),
+                    "demote",
+                )
+                .await
             }
             Action::SetAutoResync { id, auto_resync } => {
                 let spec = json!({ "autoResync": auto_resync });
-                self.patch(&self.replications(id), &caches.replications, id, pinned(id, json!({}), Some(spec)), "set autoResync of").await
+                self.patch(
+                    &self.replications(id),
+                    &caches.replications,
+                    id,
+                    pinned(id, json!({}), Some(spec)),
+                    "set autoResync of",
+                )
+                .await
             }
             Action::StopReplication { id, evidence: _ } => self.stop_replication(id).await,
             Action::ReleaseVolume { id, delete, evidence: _ } => {
@@ -232,13 +256,13 @@ impl Observer {
     }
 
     async fn stop_replication(&self, id: &ObjectId) -> Step {
-        let preconditions = Preconditions {
-            uid: Some(id.uid.clone()),
-            resource_version: Some(id.resource_version.clone()),
-        };
+        let preconditions =
+            Preconditions { uid: Some(id.uid.clone()), resource_version: Some(id.resource_version.clone()) };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         let answer = self.replications(id).delete(&id.key.name, &params).await;
-        match answer.map(|answer| answer.left().filter(|object| object.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty()))) {
+        match answer.map(|answer| {
+            answer.left().filter(|object| object.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty()))
+        }) {
             Ok(Some(mut object)) => {
                 if object.metadata.deletion_timestamp.is_none() {
                     // Some servers answer with the object as it was.
@@ -261,7 +285,14 @@ impl Observer {
 
     async fn create<K>(&self, api: &Api<K>, kept: &Kept<K>, object: &K) -> Step
     where
-        K: Resource<DynamicType = ()> + Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+        K: Resource<DynamicType = ()>
+            + Clone
+            + serde::Serialize
+            + serde::de::DeserializeOwned
+            + std::fmt::Debug
+            + Send
+            + Sync
+            + 'static,
     {
         let what = format!("create {} {}", K::kind(&()), ObjectKey::of(object));
         let answer = api.create(&params(), object).await;
@@ -353,7 +384,8 @@ fn new_replication(group: &VolumeReplicationGroup, claim: &ObjectKey, class: &st
         owner_references: owned.then(|| group.controller_owner_ref(&()).into_iter().collect()),
         ..ObjectMeta::default()
     };
-    let data_source = DataSource { kind: "PersistentVolumeClaim".to_owned(), name: claim.name.clone(), ..DataSource::default() };
+    let data_source =
+        DataSource { kind: "PersistentVolumeClaim".to_owned(), name: claim.name.clone(), ..DataSource::default() };
     let spec = VolumeReplicationSpec {
         volume_replication_class: class.to_owned(),
         replication_state: DesiredState::Primary,

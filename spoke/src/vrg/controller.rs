@@ -103,7 +103,13 @@ impl Groups {
     }
 
     /// Writes the status, hands the stores their work, and says when to look again.
-    async fn conclude(&self, key: &ObjectKey, seen: Snapshot, mut plan: Plan, acted: Acted) -> Result<Next, PassFailed> {
+    async fn conclude(
+        &self,
+        key: &ObjectKey,
+        seen: Snapshot,
+        mut plan: Plan,
+        acted: Acted,
+    ) -> Result<Next, PassFailed> {
         // Writes of this pass have changed the group's version; what was decided stays.
         let vrg = self.observer.caches.groups.get(key).unwrap_or_else(|| seen.vrg.clone());
         let written = status::status(&seen, &plan, &acted.outcome);
@@ -159,7 +165,12 @@ impl Groups {
     }
 
     /// Writes the status on the version of the group that it was made for. False: the group has changed meanwhile.
-    async fn write(&self, key: &ObjectKey, vrg: &Arc<VolumeReplicationGroup>, mut status: VolumeReplicationGroupStatus) -> Result<bool, PassFailed> {
+    async fn write(
+        &self,
+        key: &ObjectKey,
+        vrg: &Arc<VolumeReplicationGroup>,
+        mut status: VolumeReplicationGroupStatus,
+    ) -> Result<bool, PassFailed> {
         status.last_update_time = Some(self.observer.clock.time());
         status.hub_report = report::encode(vrg, &status);
         let mut object = (**vrg).clone();
@@ -197,17 +208,28 @@ fn notes(snapshot: &Snapshot, last: &VolumeReplicationGroupStatus, written: &Wri
         }
     }
     let newly_false = |type_: &str, reasons: &[&str]| {
-        let found = condition::find(&new.conditions, type_).filter(|found| found.is_false() && reasons.contains(&found.reason.as_str()))?;
+        let found = condition::find(&new.conditions, type_)
+            .filter(|found| found.is_false() && reasons.contains(&found.reason.as_str()))?;
         let before = condition::find(&last.conditions, type_);
-        before.is_none_or(|before| before.reason != found.reason || before.message != found.message).then(|| found.message.clone())
+        before
+            .is_none_or(|before| before.reason != found.reason || before.message != found.message)
+            .then(|| found.message.clone())
     };
     if snapshot.order.is_err() {
-        notes.extend(newly_false(condition_type::DATA_READY, &[reason::ERROR]).map(|text| Note::warning("FailedValidation", text)));
+        notes.extend(
+            newly_false(condition_type::DATA_READY, &[reason::ERROR])
+                .map(|text| Note::warning("FailedValidation", text)),
+        );
     } else {
-        notes.extend(newly_false(condition_type::DATA_READY, &[reason::ERROR]).map(|text| Note::warning("ProtectPVCFailed", text)));
+        notes.extend(
+            newly_false(condition_type::DATA_READY, &[reason::ERROR])
+                .map(|text| Note::warning("ProtectPVCFailed", text)),
+        );
     }
     let upload = [reason::UPLOAD_ERROR, reason::ANNOTATION_FAILED];
-    notes.extend(newly_false(condition_type::CLUSTER_DATA_PROTECTED, &upload).map(|text| Note::warning("UploadFailed", text)));
+    notes.extend(
+        newly_false(condition_type::CLUSTER_DATA_PROTECTED, &upload).map(|text| Note::warning("UploadFailed", text)),
+    );
     notes.extend(written.overdue.iter().map(|text| Note::warning("Overdue", text.clone())));
     notes
 }

@@ -55,7 +55,9 @@ pub fn users<'a>(
         .map(|pod| format!("pod {}", ObjectKey::of(pod)));
     let attachments = attachments
         .into_iter()
-        .filter(|attachment| !volume.is_empty() && attachment.spec.source.persistent_volume_name.as_deref() == Some(volume))
+        .filter(|attachment| {
+            !volume.is_empty() && attachment.spec.source.persistent_volume_name.as_deref() == Some(volume)
+        })
         .map(|attachment| format!("its attachment to node {}", attachment.spec.node_name));
     pods.chain(attachments).collect()
 }
@@ -71,11 +73,7 @@ pub fn not_in_use(
     if let Some(why) = pods.unknown().or_else(|| attachments.unknown()) {
         return Proven::Unknown(format!("whether the claim is in use could not be read: {why}"));
     }
-    let users = users(
-        claim,
-        pods.present().into_iter().flatten(),
-        attachments.present().into_iter().flatten(),
-    );
+    let users = users(claim, pods.present().into_iter().flatten(), attachments.present().into_iter().flatten());
     match users.is_empty() {
         true => Proven::Yes(NotInUse { claim_uid: claim.metadata.uid.clone().unwrap_or_default() }),
         false => Proven::No(format!("in use by {}", users.join(", "))),
@@ -114,7 +112,9 @@ pub fn replication_gone<T>(claim: ObjectKey, answer: &Seen<T>) -> Proven<LetGo> 
     match answer {
         Seen::Absent => Proven::Yes(LetGo { claim }),
         Seen::Present(_) => Proven::No("its VolumeReplication is still there".to_owned()),
-        Seen::Unknown(why) => Proven::Unknown(format!("whether its VolumeReplication is gone could not be read: {why}")),
+        Seen::Unknown(why) => {
+            Proven::Unknown(format!("whether its VolumeReplication is gone could not be read: {why}"))
+        }
     }
 }
 

@@ -21,3 +21,6 @@ pub mod plan;
 pub mod recovery;
 pub mod snapshot;
 pub mod status;
+
+#[cfg(test)]
+mod tests;

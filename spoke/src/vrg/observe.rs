@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
-use kaedama_shared::api::csiaddons::VolumeReplication;
 use kaedama_shared::api::VolumeReplicationGroup;
+use kaedama_shared::api::csiaddons::VolumeReplication;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::{RamenConfig, Role as Operator};
 use kaedama_shared::harness::ObjectKey;
@@ -69,7 +69,9 @@ impl Observer {
             Seen::Absent => return Err(format!("ConfigMap {key} does not exist")),
             Seen::Unknown(why) => return Err(why),
         };
-        RamenConfig::from_config_map(&map, Operator::Spoke).map(|loaded| loaded.config).map_err(|error| error.to_string())
+        RamenConfig::from_config_map(&map, Operator::Spoke)
+            .map(|loaded| loaded.config)
+            .map_err(|error| error.to_string())
     }
 
     /// The snapshot of one group; none if there is no such group.
@@ -104,7 +106,10 @@ impl Observer {
         let storage = self.caches.storage_classes.list();
         let replication = self.caches.replication_classes.list();
         Classes {
-            storage: storage.into_iter().map(|class| (class.metadata.name.clone().unwrap_or_default(), class)).collect(),
+            storage: storage
+                .into_iter()
+                .map(|class| (class.metadata.name.clone().unwrap_or_default(), class))
+                .collect(),
             replication: replication
                 .into_iter()
                 .map(|class| ReplicationClass {
@@ -112,7 +117,13 @@ impl Observer {
                     provisioner: class.spec.provisioner.clone(),
                     parameters: class.spec.parameters.clone(),
                     labels: class.metadata.labels.clone().unwrap_or_default(),
-                    default: class.metadata.annotations.as_ref().and_then(|all| all.get(names::IS_DEFAULT_CLASS)).map(String::as_str) == Some("true"),
+                    default: class
+                        .metadata
+                        .annotations
+                        .as_ref()
+                        .and_then(|all| all.get(names::IS_DEFAULT_CLASS))
+                        .map(String::as_str)
+                        == Some("true"),
                 })
                 .collect(),
         }
@@ -126,7 +137,8 @@ impl Observer {
             let namespace = claim.metadata.namespace.as_deref().unwrap_or_default();
             order.is_some_and(|order| order.selects(namespace, claim.metadata.labels.as_ref().unwrap_or(&NONE)))
         };
-        let concerned = |claim: &PersistentVolumeClaim| selected(claim) || owner::of(&group, &claim.metadata) == Owner::Us;
+        let concerned =
+            |claim: &PersistentVolumeClaim| selected(claim) || owner::of(&group, &claim.metadata) == Owner::Us;
         let claims = self.caches.claims.filter(concerned);
         // Who uses a claim matters only where it may be demoted.
         let demotes = order.is_none_or(|order| order.role == Role::Secondary);
@@ -144,7 +156,11 @@ impl Observer {
                     replication: self.caches.replications.get(&key).map(|found| replication(&group, &found)),
                     selected: selected(&claim),
                     owner: owner::of(&group, &claim.metadata),
-                    users: evidence::users(&claim, pods.iter().map(|pod| &**pod), attachments.iter().map(|found| &**found)),
+                    users: evidence::users(
+                        &claim,
+                        pods.iter().map(|pod| &**pod),
+                        attachments.iter().map(|found| &**found),
+                    ),
                     unused: asked.unused.get(&key).cloned().unwrap_or_default(),
                     let_go: asked.let_go.get(&key).cloned().unwrap_or_default(),
                     claim,
@@ -203,7 +219,8 @@ impl Observer {
         let mut namespaces: Vec<String> = claims.iter().filter_map(|claim| claim.metadata.namespace.clone()).collect();
         namespaces.sort();
         namespaces.dedup();
-        let attachments = async { listed(Api::<VolumeAttachment>::all(self.client.clone()).list(&ListParams::default()).await) };
+        let attachments =
+            async { listed(Api::<VolumeAttachment>::all(self.client.clone()).list(&ListParams::default()).await) };
         let pods = join_all(namespaces.iter().map(|namespace| async move {
             listed(Api::<Pod>::namespaced(self.client.clone(), namespace).list(&ListParams::default()).await)
         }));
@@ -253,7 +270,9 @@ fn replication(group: &ObjectKey, found: &VolumeReplication) -> Replication {
         ours: owner::of(group, &found.metadata) == Owner::Us,
         wanted: found.spec.replication_state.as_str().to_owned(),
         auto_resync: found.spec.auto_resync,
-        force_consent: super::snapshot::annotation(&found.metadata, super::decide::replication::ALLOW_FORCE).unwrap_or_default().to_owned(),
+        force_consent: super::snapshot::annotation(&found.metadata, super::decide::replication::ALLOW_FORCE)
+            .unwrap_or_default()
+            .to_owned(),
         observed_generation: status.observed_generation,
         state: status.state.as_str().to_owned(),
         message: status.message,

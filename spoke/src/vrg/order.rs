@@ -146,7 +146,9 @@ impl Order {
         let role = match &spec.replication_state {
             ReplicationState::Primary => Role::Primary,
             ReplicationState::Secondary => Role::Secondary,
-            other => return Err(format!("spec.replicationState is {:?}, neither primary nor secondary", other.as_str())),
+            other => {
+                return Err(format!("spec.replicationState is {:?}, neither primary nor secondary", other.as_str()));
+            }
         };
         let mode = match (&spec.async_, &spec.sync) {
             (Some(_), Some(_)) => return Err("both spec.async and spec.sync are set; one VRG is either".to_owned()),
@@ -174,12 +176,14 @@ impl Order {
             Some(DRAction::Relocate) => Intent::Relocate,
             Some(other) => return Err(format!("spec.action is {:?}, neither Failover nor Relocate", other.as_str())),
         };
-        let deploys = intent == Intent::Steady
-            && record.as_ref().is_none_or(|record| record.kind == ActionKind::Deploy);
+        let deploys =
+            intent == Intent::Steady && record.as_ref().is_none_or(|record| record.kind == ActionKind::Deploy);
         if spec.kube_object_protection.as_ref().is_some_and(|wanted| wanted.recipe_ref.is_some()) {
-            return Err("spec.kubeObjectProtection.recipeRef: recipes are not built yet, so the claims that the recipe \
+            return Err(
+                "spec.kubeObjectProtection.recipeRef: recipes are not built yet, so the claims that the recipe \
                         selects are not known"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let profiles = distinct(&spec.s3_profiles);
         let stores: Vec<String> = profiles.iter().filter(|name| *name != names::NO_S3).cloned().collect();

@@ -28,11 +28,8 @@ pub enum Owner {
 /// The labels that name `group` as owner.
 #[must_use]
 pub fn labels(group: &ObjectKey) -> BTreeMap<String, String> {
-    [
-        (names::OWNER_NAMESPACE.to_owned(), value(group.namespace())),
-        (names::OWNER_NAME.to_owned(), value(&group.name)),
-    ]
-    .into()
+    [(names::OWNER_NAMESPACE.to_owned(), value(group.namespace())), (names::OWNER_NAME.to_owned(), value(&group.name))]
+        .into()
 }
 
 /// The annotations that go with [`labels`]: empty unless a name was shortened.

@@ -170,7 +170,11 @@ fn unversioned(reference: &ObjectReference) -> ObjectReference {
 ///
 /// # Errors
 /// What the volume lacks.
-pub fn fit_volume(stored: &PersistentVolume, class: &StorageClass, asynchronous: bool) -> Result<PersistentVolume, String> {
+pub fn fit_volume(
+    stored: &PersistentVolume,
+    class: &StorageClass,
+    asynchronous: bool,
+) -> Result<PersistentVolume, String> {
     let mut volume = stored.clone();
     let name = volume.metadata.name.clone().unwrap_or_default();
     volume.metadata.resource_version = None;

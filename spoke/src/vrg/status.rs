@@ -147,13 +147,22 @@ fn verdicts(snapshot: &Snapshot, plan: &Plan, outcome: &Outcome, entries: &[Entr
         let conflict = outlook.no_conflict.clone();
         let none = || Verdict::yes(reason::NO_CONFLICT_DETECTED, "nothing on this cluster contradicts the order");
         said.push((of_group::NO_CLUSTER_DATA_CONFLICT, conflict.unwrap_or_else(none)));
-        said.push((of_group::AUTO_CLEANUP, Verdict::no(reason::UNUSED, "the group has no virtual machines to clean up")));
+        said.push((
+            of_group::AUTO_CLEANUP,
+            Verdict::no(reason::UNUSED, "the group has no virtual machines to clean up"),
+        ));
     }
     said
 }
 
-fn first<'a>(entries: &'a [Entry], type_: &'static str, wanted: impl Fn(&Verdict) -> bool) -> Option<(&'a Entry, &'a Verdict)> {
-    entries.iter().find_map(|entry| entry.verdicts.get(type_).filter(|verdict| wanted(verdict)).map(|verdict| (entry, verdict)))
+fn first<'a>(
+    entries: &'a [Entry],
+    type_: &'static str,
+    wanted: impl Fn(&Verdict) -> bool,
+) -> Option<(&'a Entry, &'a Verdict)> {
+    entries
+        .iter()
+        .find_map(|entry| entry.verdicts.get(type_).filter(|verdict| wanted(verdict)).map(|verdict| (entry, verdict)))
 }
 
 fn name(entry: &Entry) -> String {
@@ -170,7 +179,8 @@ fn data_ready(entries: &[Entry], role: Role) -> Verdict {
     if entries.is_empty() {
         return Verdict::yes(reason::UNUSED, "no claims to be replicated");
     }
-    let error = first(entries, of_claim::DATA_READY, |verdict| not_true(verdict) && verdict.reason != reason::PROGRESSING);
+    let error =
+        first(entries, of_claim::DATA_READY, |verdict| not_true(verdict) && verdict.reason != reason::PROGRESSING);
     if let Some(found) = error {
         return Verdict::no(reason::ERROR, about(found));
     }
@@ -238,7 +248,8 @@ fn totals(snapshot: &Snapshot, status: &mut VolumeReplicationGroupStatus) {
     let bytes: Vec<i64> = claims.iter().filter_map(|pvc| pvc.last_sync_bytes).collect();
     status.last_group_sync_time = oldest;
     status.last_group_sync_duration = longest;
-    status.last_group_sync_bytes = (!bytes.is_empty()).then(|| bytes.iter().fold(0_i64, |sum, own| sum.saturating_add(*own)));
+    status.last_group_sync_bytes =
+        (!bytes.is_empty()).then(|| bytes.iter().fold(0_i64, |sum, own| sum.saturating_add(*own)));
 }
 
 fn state(snapshot: &Snapshot, conditions: &[Condition]) -> VRGState {
@@ -263,7 +274,9 @@ struct Maker {
 
 impl Maker {
     fn protected(&mut self, entry: &Entry, last: &[ProtectedPVC]) -> ProtectedPVC {
-        let before = last.iter().find(|pvc| pvc.name == entry.pvc.name && (pvc.namespace == entry.pvc.namespace || pvc.namespace.is_empty()));
+        let before = last.iter().find(|pvc| {
+            pvc.name == entry.pvc.name && (pvc.namespace == entry.pvc.namespace || pvc.namespace.is_empty())
+        });
         let mut pvc = entry.pvc.clone();
         // Conditions that this pass says nothing of are those of another time.
         let said = |condition: &&Condition| entry.verdicts.contains_key(condition.type_.as_str());
@@ -290,7 +303,11 @@ impl Maker {
                 self.next_deadline = Some(self.next_deadline.map_or(overdue_at, |next| next.min(overdue_at)));
             }
         }
-        condition::set(conditions, Condition::new(type_, verdict.status, verdict.reason, message, self.generation), self.now);
+        condition::set(
+            conditions,
+            Condition::new(type_, verdict.status, verdict.reason, message, self.generation),
+            self.now,
+        );
     }
 }
 

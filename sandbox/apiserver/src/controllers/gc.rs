@@ -35,11 +35,9 @@ pub(super) fn observe(server: &Arc<Inner>, change: &Change) {
     }
     let owners = meta::owners(&object.value);
     let before = event.previous.as_ref().map(|p| meta::owners(&p.value));
-    if before.is_some_and(|b| b != owners) {
+    if let Some(previous) = event.previous.as_ref().filter(|_| before.is_some_and(|b| b != owners)) {
         // An owner may have waited for a reference that is gone, or blocks no longer.
-        if let Some(previous) = &event.previous {
-            release_owners(server, previous);
-        }
+        release_owners(server, previous);
     }
     if !owners.is_empty() && before != Some(owners) {
         attempt(server, &change.resource, &object.key);
@@ -53,12 +51,12 @@ fn has(object: &Stored, finalizer: &str) -> bool {
 /// Looks again at the owners of an object that wait for their dependents.
 fn release_owners(server: &Arc<Inner>, object: &Stored) {
     for uid in meta::owner_uids(&object.value) {
-        if let Some((resource, key)) = server.store.find(uid) {
-            if let Some(owner) = server.store.get(&resource, &key) {
-                if meta::is_deleting(&owner.value) && has(&owner, FOREGROUND) {
-                    foreground(server, &resource, &owner);
-                }
-            }
+        if let Some((resource, key)) = server.store.find(uid)
+            && let Some(owner) = server.store.get(&resource, &key)
+            && meta::is_deleting(&owner.value)
+            && has(&owner, FOREGROUND)
+        {
+            foreground(server, &resource, &owner);
         }
     }
 }

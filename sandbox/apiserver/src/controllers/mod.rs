@@ -2,11 +2,12 @@
 //!
 //! * [`crd`]: brings definitions into the registry (at once, in the write), deletes instances of deleted ones.
 //! * [`gc`]: garbage collection by owner references. [`namespace`]: deletion of namespaces with what is in them.
-//! * [`serviceaccount`]: the default service account and root CA of each namespace.
+//! * [`events`]: events expire. [`serviceaccount`]: the default service account and root CA of each namespace.
 //!
 //! All but the first run in one task that follows the store's changes, in the order in which they were committed.
 
 mod crd;
+mod events;
 mod gc;
 mod namespace;
 mod serviceaccount;
@@ -41,6 +42,9 @@ pub(crate) fn bootstrap(server: &Arc<Inner>) {
 pub(crate) fn written(server: &Arc<Inner>, resource: &Resource, stored: &Arc<Stored>) {
     if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") {
         crd::sync(server, &stored.key);
+    }
+    if resource.storage.group.is_empty() && resource.storage.resource == "events" {
+        events::written(server, resource, stored);
     }
 }
 
@@ -108,16 +112,16 @@ fn change(server: &Arc<Inner>, resource: &Resource, subresource: &str, key: &Key
         change(&mut object);
         Ok(object)
     });
-    if let Err(error) = result {
-        if error.code() != 404 {
-            tracing::warn!(
-                server = server.name,
-                resource = %resource.group_resource(),
-                namespace = key.namespace,
-                name = key.name,
-                error = error.message(),
-                "a controller's write was refused"
-            );
-        }
+    if let Err(error) = result
+        && error.code() != 404
+    {
+        tracing::warn!(
+            server = server.name,
+            resource = %resource.group_resource(),
+            namespace = key.namespace,
+            name = key.name,
+            error = error.message(),
+            "a controller's write was refused"
+        );
     }
 }

@@ -40,10 +40,10 @@ fn ensure(server: &Arc<Inner>, namespace: &str) {
         "data": { "ca.crt": "" },
     });
     for (plural, object) in [("serviceaccounts", account), ("configmaps", root)] {
-        if let Err(error) = create(server, "", "v1", plural, namespace, object) {
-            if error.code() != 409 {
-                tracing::debug!(server = server.name, namespace, error = error.message(), "not created");
-            }
+        if let Err(error) = create(server, "", "v1", plural, namespace, object)
+            && error.code() != 409
+        {
+            tracing::debug!(server = server.name, namespace, error = error.message(), "not created");
         }
     }
 }

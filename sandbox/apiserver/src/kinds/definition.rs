@@ -25,10 +25,10 @@ pub(crate) fn prepare_update(old: &Value, new: &mut Value) {
     let version = crd::storage_version(new);
     let status = meta::map_mut(new, "status");
     let stored = status.entry("storedVersions").or_insert_with(|| json!([]));
-    if let Some(list) = stored.as_array_mut() {
-        if !list.iter().any(|v| v.as_str() == Some(&version)) {
-            list.push(Value::from(version));
-        }
+    if let Some(list) = stored.as_array_mut()
+        && !list.iter().any(|v| v.as_str() == Some(&version))
+    {
+        list.push(Value::from(version));
     }
 }
 
@@ -126,6 +126,7 @@ pub(crate) fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
             "must be spec.names.plural+\".\"+spec.group",
         ));
     }
+    errors.extend(super::validate::approval(new, &group));
     match spec["scope"].as_str() {
         Some("Namespaced" | "Cluster") => {}
         Some(_) => errors.push(FieldError::not_supported("spec.scope", &spec["scope"], &["Cluster", "Namespaced"])),

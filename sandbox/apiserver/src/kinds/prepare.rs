@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 
 /// Prepares a new object: no status from the client, first generation, what the kind starts with.
 pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut Value) {
-    if resource.status && !resource.is("", "Node") {
-        if let Some(map) = object.as_object_mut() {
-            map.remove("status");
-        }
+    if let Some(map) = object.as_object_mut().filter(|_| resource.status && !resource.is("", "Node")) {
+        map.remove("status");
     }
     let generation = (resource.generation != Generation::None).then(|| Value::from(1));
     meta::set(object, "generation", generation);
@@ -35,6 +33,7 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
         }
         "Pod" => {
             object["status"] = json!({ "phase": "Pending", "qosClass": quality_of_service(object) });
+            admit_pod(object);
         }
         "PersistentVolume" => {
             object["status"] = json!({
@@ -42,11 +41,18 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
             });
         }
         "PersistentVolumeClaim" => object["status"] = json!({ "phase": "Pending" }),
-        "Service" => object["status"] = json!({ "loadBalancer": {} }),
+        "Service" => {
+            object["status"] = json!({ "loadBalancer": {} });
+            allocate_address(server, object);
+        }
+        "Job" => {
+            object["status"] = json!({});
+            job_selector(object);
+        }
         "Ingress" => object["status"] = json!({ "loadBalancer": {} }),
         "Secret" => string_data(object),
         "CustomResourceDefinition" => definition::prepare_create(object),
-        "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet" | "Job" | "CronJob" | "ReplicationController"
+        "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet" | "CronJob" | "ReplicationController"
         | "ResourceQuota" => object["status"] = json!({}),
         _ => {}
     }
@@ -84,6 +90,7 @@ pub(crate) fn prepare_update(
             // Finalizers of the spec go through the subresource finalize.
             "Namespace" => meta::copy_field(old, new, "spec"),
             "Secret" => string_data(new),
+            "Service" => keep_address(old, new),
             "CustomResourceDefinition" => definition::prepare_update(old, new),
             _ => {}
         }
@@ -157,6 +164,71 @@ fn content_differs(old: &Value, new: &Value) -> bool {
             .collect::<Vec<_>>()
     };
     content(old) != content(new)
+}
+
+/// What the admission plugins Priority and DefaultTolerationSeconds put into every pod.
+fn admit_pod(pod: &mut Value) {
+    let spec = meta::map_mut(pod, "spec");
+    if !spec.contains_key("priorityClassName") {
+        spec.entry("priority").or_insert_with(|| json!(0));
+        spec.entry("preemptionPolicy").or_insert_with(|| json!("PreemptLowerPriority"));
+    }
+    let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
+    if let Some(list) = tolerations.as_array_mut() {
+        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+            let tolerated = list.iter().any(|t| {
+                t["key"].as_str().is_none_or(|k| k.is_empty() || k == key)
+                    && t["effect"].as_str().is_none_or(|e| e.is_empty() || e == "NoExecute")
+            });
+            if !tolerated {
+                list.push(json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 }));
+            }
+        }
+    }
+}
+
+/// The selector of a job that brings none: its own uid, which its pods carry.
+fn job_selector(job: &mut Value) {
+    if job["spec"]["manualSelector"].as_bool() == Some(true) {
+        return;
+    }
+    let (uid, name) = (meta::uid(job).unwrap_or_default().to_owned(), meta::name(job).to_owned());
+    let labels = [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("job-name", &name),
+    ];
+    for (label, value) in labels {
+        job["spec"]["template"]["metadata"]["labels"][label] = Value::from(value.as_str());
+    }
+    if job["spec"].get("selector").is_none() {
+        job["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = Value::from(uid);
+    }
+}
+
+/// Gives a service an address of 10.96.0.0/16, unless it has one, or wants none.
+fn allocate_address(server: &Inner, service: &mut Value) {
+    let spec = meta::map_mut(service, "spec");
+    if spec.get("type").and_then(Value::as_str) == Some("ExternalName") {
+        return;
+    }
+    let wanted = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let address = if wanted.is_empty() { server.next_address() } else { wanted };
+    spec.insert("clusterIP".to_owned(), Value::from(address.clone()));
+    spec.insert("clusterIPs".to_owned(), json!([address]));
+    spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
+    spec.entry("ipFamilyPolicy").or_insert_with(|| json!("SingleStack"));
+}
+
+/// An update that leaves out what the server has given to a service keeps it.
+fn keep_address(old: &Value, new: &mut Value) {
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        let absent = new["spec"].get(field).is_none_or(|v| v.as_str() == Some(""));
+        if let (true, Some(value)) = (absent, old["spec"].get(field)) {
+            new["spec"][field] = value.clone();
+        }
+    }
 }
 
 /// `stringData` of a Secret goes into `data`.

@@ -313,10 +313,11 @@ fn resource(row: &Row) -> Resource {
             _ => Vec::new(),
         },
         namespaced: row.namespaced,
-        verbs: if row.create_only {
-            vec!["create"]
-        } else {
-            ALL_VERBS.to_vec()
+        verbs: match row.kind {
+            _ if row.create_only => vec!["create"],
+            // Namespaces are deleted one by one.
+            "Namespace" => ALL_VERBS.into_iter().filter(|v| *v != "deletecollection").collect(),
+            _ => ALL_VERBS.to_vec(),
         },
         status: row.status,
         scale: row.scale.map(|selector| Scale {
@@ -335,7 +336,8 @@ fn resource(row: &Row) -> Resource {
         shape: Shape::Builtin,
         open_api: None,
         printer_columns: None,
-        deprecation: None,
+        deprecation: (row.kind == "Endpoints")
+            .then(|| "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()),
         terminating: false,
     }
 }

@@ -222,7 +222,7 @@ impl Served {
         groups
             .into_iter()
             .map(|(group, mut versions)| {
-                versions.sort_by(|a, b| version_priority(b).cmp(&version_priority(a)));
+                versions.sort_by_key(|v| std::cmp::Reverse(version_priority(v)));
                 (group, versions)
             })
             .collect()

@@ -41,9 +41,13 @@ pub struct Change {
     pub event: Arc<Event>,
 }
 
-/// A watch on one resource: events that are committed after it was made.
+/// A watch on one resource: what has to be sent first, then the events that are committed after it was made.
 #[derive(Debug)]
 pub struct Subscription {
+    /// The objects when it was made, when it starts with them.
+    pub objects: Vec<Arc<Stored>>,
+    /// The events since the revision that it starts from.
+    pub missed: Vec<Arc<Event>>,
     /// Events in the order of their revisions.
     pub events: mpsc::UnboundedReceiver<Arc<Event>>,
     /// Revision of the store when the subscription was made.
@@ -235,7 +239,7 @@ impl Store {
         }
     }
 
-    /// Starts a watch and returns what has to be sent first: the current objects, or the events since a revision.
+    /// Starts a watch: with the current objects, or with the events since a revision.
     ///
     /// # Errors
     /// [`Compacted`] when the history does not reach back to the revision asked for.
@@ -245,7 +249,7 @@ impl Store {
         namespace: Option<&str>,
         name: Option<&str>,
         start: Start,
-    ) -> Result<(Vec<Arc<Stored>>, Vec<Arc<Event>>, Subscription), Compacted> {
+    ) -> Result<Subscription, Compacted> {
         let mut state = self.lock();
         let revision = state.revision;
         let history = self.history;
@@ -258,7 +262,12 @@ impl Store {
             Start::After(after) => (Vec::new(), collection.since(namespace, name, after)?),
         };
         let events = collection.subscribe(namespace, name);
-        Ok((objects, missed, Subscription { events, revision }))
+        Ok(Subscription {
+            objects,
+            missed,
+            events,
+            revision,
+        })
     }
 
     /// The objects that name `uid` as an owner.

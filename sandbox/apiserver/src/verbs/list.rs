@@ -66,14 +66,15 @@ impl Selection {
 }
 
 /// `resourceVersion`; absent when it is not given.
-pub(crate) fn revision(query: &Query) -> Result<Option<u64>, ApiError> {
-    query
+pub(crate) fn revision(op: &Op<'_>) -> Result<Option<u64>, ApiError> {
+    op.request
+        .query
         .text("resourceVersion")
         .map(|text| {
             text.parse().map_err(|_| {
                 ApiError::invalid(
-                    "meta.k8s.io",
-                    "ListOptions",
+                    &op.resource.group,
+                    &op.resource.plural,
                     "",
                     &[FieldError::invalid(
                         "resourceVersion",
@@ -190,7 +191,9 @@ pub(crate) async fn page(op: &Op<'_>) -> Result<Page, ApiError> {
         .number("limit")?
         .and_then(|l| usize::try_from(l).ok())
         .filter(|l| *l > 0);
-    let mut asked = revision(query)?;
+    let mut asked = revision(op)?;
+    // From revision 0 the watch cache answers, whole.
+    let limit = limit.filter(|_| asked != Some(0));
     let (objects, revision, after) = match query.text("continue") {
         Some(token) => {
             if asked.take().is_some_and(|r| r != 0) {

@@ -30,6 +30,9 @@ use options::WriteOptions;
 use serde_json::Value;
 use std::sync::Arc;
 
+/// The size that bodies may have, in bytes.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
 /// A request on a resource.
 #[derive(Debug)]
 pub(crate) struct Op<'a> {
@@ -89,10 +92,11 @@ impl<'a> Op<'a> {
 /// Answers a request on a resource.
 pub(crate) async fn run(op: &Op<'_>, verb: &'static str) -> Result<Response<ResponseBody>, ApiError> {
     let mut warnings = Vec::new();
-    let answer = match check(op, verb) {
-        Ok(()) => answer(op, verb, &mut warnings).await?,
-        Err(error) => return Err(error),
-    };
+    check(op, verb)?;
+    if op.request.body.len() > BODY_LIMIT {
+        return Err(ApiError::new(413, "RequestEntityTooLarge", format!("limit is {BODY_LIMIT}")));
+    }
+    let answer = answer(op, verb, &mut warnings).await?;
     if let Some(text) = &op.resource.deprecation {
         warnings.insert(0, text.clone());
     }
@@ -147,7 +151,7 @@ async fn answer(op: &Op<'_>, verb: &str, warnings: &mut Vec<String>) -> Result<A
     match verb {
         "get" => get::get(op).await,
         "list" => list::list(op).await,
-        "watch" => watch::watch(op),
+        "watch" => watch::watch(op).await,
         "create" if review::is_review(&op.resource) => review::answer(op),
         "create" => create::create(op, warnings),
         "update" => update::update(op, warnings),

@@ -131,10 +131,8 @@ impl DeleteOptions {
         } else {
             super::body::parse(op.request)?
         };
-        if let Some(kind) = body.get("kind").and_then(Value::as_str) {
-            if kind != "DeleteOptions" {
-                return Err(ApiError::bad_request("decoded object cannot be converted to DeleteOptions"));
-            }
+        if body.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != "DeleteOptions") {
+            return Err(ApiError::bad_request("decoded object cannot be converted to DeleteOptions"));
         }
         let mut errors = Vec::new();
         let mut options = Self {

@@ -1,7 +1,7 @@
 //! Writing answers: in the version that was asked for, as objects, Tables or metadata, as JSON or YAML.
 
 use super::list::Page;
-use super::{Answer, Op};
+use super::{Answer, Op, review};
 use crate::convert;
 use crate::registry::Resource;
 use crate::request::{Form, Negotiated, negotiate};
@@ -21,6 +21,10 @@ pub(crate) fn answer(op: &Op<'_>, answer: Answer) -> Result<Response<ResponseBod
     let negotiated = negotiate(op.request.accept())?;
     match answer {
         Answer::Response(response) => Ok(response),
+        // Reviews are not listed, and so have no other form than their own.
+        Answer::Value(..) if review::is_review(&op.resource) && negotiated.form != Form::Object => {
+            Err(ApiError::not_acceptable(&["application/json", "application/yaml"]))
+        }
         Answer::Value(code, value) => Ok(write(code, &value, negotiated)),
         Answer::Object(code, stored) => object(op, code, &stored, negotiated),
         Answer::List(page) => list(op, &page, negotiated),
@@ -45,10 +49,10 @@ pub(crate) fn add_warnings(response: &mut Response<ResponseBody>, warnings: &[St
 }
 
 fn write(code: u16, value: &Value, negotiated: Negotiated) -> Response<ResponseBody> {
-    if negotiated.yaml {
-        if let Ok(text) = serde_yaml::to_string(value) {
-            return respond(code, "application/yaml", ResponseBody::whole(text));
-        }
+    if negotiated.yaml
+        && let Ok(text) = serde_yaml::to_string(value)
+    {
+        return respond(code, "application/yaml", ResponseBody::whole(text));
     }
     respond(code, "application/json", ResponseBody::whole(value.to_string()))
 }

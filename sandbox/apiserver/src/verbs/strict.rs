@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 /// A value, and the paths of the fields that its text gives more than once (the last one counts).
-pub(super) struct Parsed {
+pub(crate) struct Parsed {
     pub value: Value,
     pub duplicates: Vec<String>,
 }

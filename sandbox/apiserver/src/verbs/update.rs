@@ -12,7 +12,6 @@ use crate::schema::FieldError;
 use crate::status::ApiError;
 use crate::store::{Key, Stored, WriteError};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(crate) fn update(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, ApiError> {
@@ -146,7 +145,7 @@ impl From<ApiError> for Failure {
 }
 
 /// One attempt of a write: `live` becomes `new`.
-fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Cow<'_, Value>, mut new: Value) -> Result<Arc<Stored>, Failure> {
+fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Value, mut new: Value) -> Result<Arc<Stored>, Failure> {
     let Write { server, resource, .. } = *write;
     preconditions(write, live, old, &new)?;
     if !write.options.applied {
@@ -174,7 +173,7 @@ fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Cow<'_, Value>, mut new:
         let last = delete::remove(server, resource, live, Some(new)).map_err(Failure::Write)?;
         return Ok(last);
     }
-    if new == **old {
+    if new == *old {
         return Ok(Arc::clone(live));
     }
     convert::to_storage(resource, &mut new);

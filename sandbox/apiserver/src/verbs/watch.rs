@@ -1,6 +1,6 @@
 //! Watch: initial state, events, bookmarks, expiry.
 
-use super::list::{Selection, revision};
+use super::list::{self, Selection};
 use super::render::Writer;
 use super::{Answer, Op};
 use crate::registry::Resource;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// A bookmark is sent this long before the watch ends, so that the client resumes from a recent revision.
 const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
-pub(crate) fn watch(op: &Op<'_>) -> Result<Answer, ApiError> {
+pub(crate) async fn watch(op: &Op<'_>) -> Result<Answer, ApiError> {
     let query = &op.request.query;
     let mut selection = Selection::parse(op)?;
     let timeout = query
@@ -30,7 +30,10 @@ pub(crate) fn watch(op: &Op<'_>) -> Result<Answer, ApiError> {
         .filter(|s| *s > 0)
         .map_or(op.server.options.watch_timeout, Duration::from_secs);
     let initial_events = initial_events(op)?;
-    let asked = revision(query)?;
+    let asked = list::revision(op)?;
+    if let (Some(true), Some(revision)) = (initial_events, asked) {
+        list::wait_for(op, revision).await?;
+    }
     let bookmarks = query.flag("allowWatchBookmarks");
     // The old path /watch/.../name selects a single object.
     if !op.name.is_empty() {
@@ -50,8 +53,8 @@ pub(crate) fn watch(op: &Op<'_>) -> Result<Answer, ApiError> {
         start,
     );
     let content_type = "application/json";
-    let (objects, missed, subscription) = match began {
-        Ok(began) => began,
+    let mut subscription = match began {
+        Ok(subscription) => subscription,
         Err(compacted) => {
             // The request was well-formed: an expired revision is told in the stream, as the watch cache does.
             let asked = asked.unwrap_or_default();
@@ -62,6 +65,7 @@ pub(crate) fn watch(op: &Op<'_>) -> Result<Answer, ApiError> {
         }
     };
     let now = Instant::now();
+    let (objects, missed) = (std::mem::take(&mut subscription.objects), std::mem::take(&mut subscription.missed));
     let mut watch = Watch {
         server: Arc::clone(op.server),
         resource: Arc::clone(&op.resource),
@@ -69,6 +73,10 @@ pub(crate) fn watch(op: &Op<'_>) -> Result<Answer, ApiError> {
         writer,
         queue: VecDeque::new(),
         revision: subscription.revision,
+        after: match start {
+            Start::Now => 0,
+            Start::After(revision) => revision,
+        },
         subscription,
         bookmarks,
         next_bookmark: next_bookmark(now, now + timeout, op.server.options.bookmark_interval),
@@ -113,13 +121,6 @@ fn initial_events(op: &Op<'_>) -> Result<Option<bool>, ApiError> {
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         )),
     }
-    if initial == Some(true) && !query.flag("allowWatchBookmarks") {
-        errors.push(FieldError::forbidden(
-            "sendInitialEvents",
-            "sendInitialEvents requires allowWatchBookmarks to be set",
-        ));
-        errors.pop();
-    }
     if errors.is_empty() {
         Ok(initial)
     } else {
@@ -141,6 +142,8 @@ struct Watch {
     queue: VecDeque<Bytes>,
     /// Revision of the newest event that was looked at.
     revision: u64,
+    /// The revision asked for, which may lie ahead: events up to it are not sent.
+    after: u64,
     subscription: Subscription,
     bookmarks: bool,
     next_bookmark: Instant,
@@ -190,6 +193,9 @@ impl Watch {
     /// Queues the line of an event, as this watch's selection sees it.
     fn push(&mut self, event: &Event) {
         self.revision = self.revision.max(event.revision());
+        if event.revision() <= self.after {
+            return;
+        }
         let Some((kind, object)) = self.seen(event) else {
             return;
         };

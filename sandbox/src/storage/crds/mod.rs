@@ -15,7 +15,7 @@ use schema::{immutable, map, object, one_of, strings, text};
 
 /// All of them: replication, fencing, snapshot classes.
 #[must_use]
-pub fn crds() -> Vec<CustomResourceDefinition> {
+pub fn all() -> Vec<CustomResourceDefinition> {
     let definitions = [
         replication::volume_replication(),
         replication::volume_replication_class(),

@@ -63,7 +63,7 @@ fn sorted(value: &Value) -> Value {
 #[test]
 fn every_definition_agrees_with_the_peers_own() {
     let Some(folder) = peer_folder() else { return };
-    for definition in crds() {
+    for definition in all() {
         let theirs = peer(&folder, &definition);
         let ours = serde_json::to_value(&definition).unwrap();
         let name = definition.metadata.name.clone().unwrap();
@@ -104,7 +104,7 @@ fn what_our_types_write_the_definitions_know() {
         (api::VolumeSnapshotClass::kind(&()), api::VolumeSnapshotClass::plural(&()), false),
         (api::VolumeGroupSnapshotClass::kind(&()), api::VolumeGroupSnapshotClass::plural(&()), false),
     ];
-    let defined: Vec<(String, String, bool)> = crds()
+    let defined: Vec<(String, String, bool)> = all()
         .into_iter()
         .map(|crd| (crd.spec.names.kind, crd.spec.names.plural, crd.spec.scope == "Namespaced"))
         .collect();

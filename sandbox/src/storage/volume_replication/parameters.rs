@@ -3,11 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use kaedama_shared::api::{
+    GoDuration,
     csiaddons::{RESERVED_PARAMETER_PREFIX, SCHEDULING_INTERVAL},
     parse_scheduling_interval,
 };
 
-use crate::storage::array::{Code, Mode, Replication, StorageError, SyncPolicy};
+use crate::storage::{
+    SHIP_EVERY,
+    array::{Code, Mode, Replication, StorageError, SyncPolicy},
+};
 
 /// Names of the reserved parameters, after their prefix.
 const RESERVED: [&str; 4] = [
@@ -63,36 +67,33 @@ pub(super) fn force_policy(parameters: &BTreeMap<String, String>) -> ForcePolicy
 
 /// What the storage is asked for.
 pub(super) fn replication(parameters: &BTreeMap<String, String>) -> Result<Replication, StorageError> {
-    let invalid = |key: &str, value: &str| {
-        StorageError::new(Code::InvalidArgument, format!("parameter {key} has the unusable value {value:?}"))
-    };
     let text = |key: &str| parameters.get(key).map(String::as_str).unwrap_or_default();
     let mode = match text(MIRRORING_MODE) {
-        "" | "snapshot" => Mode::Async { interval: interval(text(SCHEDULING_INTERVAL))? },
+        "" | "snapshot" => Mode::Async { interval: interval(text(SHIP_EVERY), text(SCHEDULING_INTERVAL))? },
         "sync" => Mode::Sync {
             policy: match text(SYNC_POLICY) {
                 "" | "stall" => SyncPolicy::Stall,
                 "degrade" => SyncPolicy::Degrade,
-                other => return Err(invalid(SYNC_POLICY, other)),
+                other => return Err(unusable(SYNC_POLICY, other)),
             },
         },
-        other => return Err(invalid(MIRRORING_MODE, other)),
+        other => return Err(unusable(MIRRORING_MODE, other)),
     };
     let peer = Some(text(PEER_ARRAY)).filter(|peer| !peer.is_empty()).map(Into::into);
     Ok(Replication { mode, peer })
 }
 
-fn interval(text: &str) -> Result<Duration, StorageError> {
-    if text.is_empty() {
-        return Ok(DEFAULT_INTERVAL);
-    }
-    match parse_scheduling_interval(text) {
-        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err(StorageError::new(
-            Code::InvalidArgument,
-            format!("parameter {SCHEDULING_INTERVAL} has the unusable value {text:?}"),
-        )),
-    }
+fn unusable(key: &str, value: &str) -> StorageError {
+    StorageError::new(Code::InvalidArgument, format!("parameter {key} has the unusable value {value:?}"))
+}
+
+fn interval(ship_every: &str, scheduling: &str) -> Result<Duration, StorageError> {
+    let (key, value, read) = match (ship_every, scheduling) {
+        ("", "") => return Ok(DEFAULT_INTERVAL),
+        ("", text) => (SCHEDULING_INTERVAL, text, parse_scheduling_interval(text).map(Duration::from_secs)),
+        (text, _) => (SHIP_EVERY, text, text.parse().map(GoDuration::to_std)),
+    };
+    read.ok().filter(|interval| !interval.is_zero()).ok_or_else(|| unusable(key, value))
 }
 
 #[cfg(test)]
@@ -120,6 +121,16 @@ mod tests {
         assert_eq!(every(""), minutes(60));
         assert_eq!(every("soon").unwrap_err().code, Code::InvalidArgument);
         assert_eq!(every("0m").unwrap_err().code, Code::InvalidArgument);
+    }
+
+    #[test]
+    fn the_storage_may_ship_more_often_than_the_class_says() {
+        let every = |text| {
+            replication(&class(&[("schedulingInterval", "5m"), (SHIP_EVERY, text)])).map(|replication| replication.mode)
+        };
+        assert_eq!(every("500ms"), Ok(Mode::Async { interval: Duration::from_millis(500) }));
+        assert_eq!(every("0s").unwrap_err().code, Code::InvalidArgument);
+        assert_eq!(every("often").unwrap_err().code, Code::InvalidArgument);
     }
 
     #[test]

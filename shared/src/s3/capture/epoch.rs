@@ -51,7 +51,7 @@ pub(super) fn standing(
     found: &EpochRecord,
     mine: &EpochRecord,
 ) -> Result<(), CaptureError> {
-    let (profile, app, stored) = (store.profile().to_owned(), app.clone(), found.clone());
+    let (profile, app, stored) = (store.profile().to_owned(), app.clone(), Box::new(found.clone()));
     if found.epoch > mine.epoch {
         return Err(CaptureError::StaleEpoch { profile, app, stored, mine: mine.epoch });
     }

@@ -15,7 +15,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`epoch`] | reading and raising the epoch |
-//! | [`write`] | writing a capture set, and deleting all of an application |
+//! | [`mod@write`] | writing a capture set, and deleting all of an application |
 //! | [`read`] | the newest complete set among several stores |
 //! | `manifest`, `fallback` | the manifest's form; Ramen's layout read as a set |
 
@@ -75,7 +75,7 @@ pub enum CaptureError {
         /// The application.
         app: AppId,
         /// What is stored.
-        stored: EpochRecord,
+        stored: Box<EpochRecord>,
         /// What the writer came with.
         mine: u64,
     },
@@ -90,7 +90,7 @@ pub enum CaptureError {
         /// The application.
         app: AppId,
         /// What is stored.
-        stored: EpochRecord,
+        stored: Box<EpochRecord>,
         /// The cluster that asked for it.
         mine: String,
     },

@@ -76,7 +76,8 @@ fn difference(live: &PersistentVolume, stored: &PersistentVolume) -> Option<&'st
     let kind = |volume: &PersistentVolume| {
         volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()).and_then(|claim| claim.kind.clone())
     };
-    let handles = [Some(stored_csi.volume_handle.as_str()), annotation(&stored.metadata, names::DESTINATION_VOLUME_HANDLE)];
+    let handles =
+        [Some(stored_csi.volume_handle.as_str()), annotation(&stored.metadata, names::DESTINATION_VOLUME_HANDLE)];
     if live_csi.driver != stored_csi.driver {
         Some("its CSI driver")
     } else if !handles.contains(&Some(live_csi.volume_handle.as_str())) {

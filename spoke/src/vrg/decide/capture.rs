@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use kaedama_shared::api::VolumeReplicationGroupStatus;
+use kaedama_shared::api::condition;
 use kaedama_shared::api::conditions::{pvc as condition_type, vrg as group_condition};
 use kaedama_shared::api::reasons::vrg as reason;
-use kaedama_shared::api::condition;
 use kaedama_shared::names;
 
 use crate::vrg::order::Order;
@@ -28,7 +28,12 @@ pub fn decide(snapshot: &Snapshot, order: &Order, plan: &mut Plan) {
     let protected: BTreeSet<_> = plan
         .volumes
         .iter()
-        .filter(|volume| volume.entry.as_ref().is_some_and(|entry| entry.verdicts.contains_key(condition_type::CLUSTER_DATA_PROTECTED)))
+        .filter(|volume| {
+            volume
+                .entry
+                .as_ref()
+                .is_some_and(|entry| entry.verdicts.contains_key(condition_type::CLUSTER_DATA_PROTECTED))
+        })
         .map(|volume| volume.claim.clone())
         .collect();
     for volume in &snapshot.volumes {
@@ -62,7 +67,8 @@ pub fn with_group(snapshot: &Snapshot, plan: &mut Plan, status: &VolumeReplicati
 
 fn was_stored(snapshot: &Snapshot, volume: &Volume) -> bool {
     let key = PartKey::Claim(volume.key());
-    let held = snapshot.stores.iter().any(|store| store.holds.as_ref().is_some_and(|holds| holds.parts.contains_key(&key)));
+    let held =
+        snapshot.stores.iter().any(|store| store.holds.as_ref().is_some_and(|holds| holds.parts.contains_key(&key)));
     volume.owner == Owner::Us && (held || annotation(&volume.claim.metadata, names::VR_ARCHIVED).is_some())
 }
 
@@ -112,7 +118,9 @@ fn judge(snapshot: &Snapshot, volume: &Volume) -> (Verdict, Vec<Action>) {
     let uploading = |text: &str| (Verdict::waits(reason::UPLOADING, text), Vec::new());
     if snapshot.stores.is_empty() {
         return match &snapshot.order {
-            Ok(order) if order.without_store => (Verdict::yes(reason::UPLOADED, "kept without a store on purpose"), Vec::new()),
+            Ok(order) if order.without_store => {
+                (Verdict::yes(reason::UPLOADED, "kept without a store on purpose"), Vec::new())
+            }
             _ => (Verdict::no(reason::UPLOAD_ERROR, "spec.s3Profiles is empty: there is no store"), Vec::new()),
         };
     }
@@ -145,7 +153,9 @@ fn judge(snapshot: &Snapshot, volume: &Volume) -> (Verdict, Vec<Action>) {
     }
     let failures: Vec<String> = missing
         .iter()
-        .filter_map(|store| store.failure.as_ref().map(|failure| format!("store {}: {}", store.profile, failure.message)))
+        .filter_map(|store| {
+            store.failure.as_ref().map(|failure| format!("store {}: {}", store.profile, failure.message))
+        })
         .collect();
     match failures.is_empty() {
         true => uploading("volume and claim are being stored"),
@@ -186,7 +196,8 @@ fn of_the_group(snapshot: &Snapshot, order: &Order) -> Option<Verdict> {
         Some(holds) => holds.group.is_empty(),
         None => !said_before,
     };
-    let lacking: Vec<&str> = snapshot.stores.iter().filter(|store| lacks_group(store)).map(|store| store.profile.as_str()).collect();
+    let lacking: Vec<&str> =
+        snapshot.stores.iter().filter(|store| lacks_group(store)).map(|store| store.profile.as_str()).collect();
     (!lacking.is_empty()).then(|| {
         let text = format!("the VolumeReplicationGroup is being stored in {}", lacking.join(", "));
         Verdict::waits(reason::UPLOADING, text)

@@ -78,7 +78,10 @@ fn peer<'a>(peers: &'a [PeerClass], class: &StorageClass) -> Result<&'a PeerClas
         return Err(Verdict::unknown(reason::PEER_CLASS_NOT_FOUND, text));
     };
     if !peer.storage_id.iter().any(|id| id == storage) {
-        let text = format!("storage {storage} of StorageClass {name} is not one of its peer class ({})", peer.storage_id.join(", "));
+        let text = format!(
+            "storage {storage} of StorageClass {name} is not one of its peer class ({})",
+            peer.storage_id.join(", ")
+        );
         return Err(Verdict::no(reason::ERROR, text));
     }
     Ok(peer)
@@ -103,12 +106,19 @@ fn by_provisioner(order: &Order, listed: &[&ReplicationClass], class: &StorageCl
     }
 }
 
-fn by_peer(order: &Order, peers: &[PeerClass], listed: &[&ReplicationClass], class: &StorageClass) -> Result<(), Verdict> {
+fn by_peer(
+    order: &Order,
+    peers: &[PeerClass],
+    listed: &[&ReplicationClass],
+    class: &StorageClass,
+) -> Result<(), Verdict> {
     let name = named(class);
     let peer = peer(peers, class)?;
     let offloaded = class.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(names::OFFLOADED));
     if offloaded || peer.offloaded {
-        let text = format!("replication of StorageClass {name} is offloaded to the storage, which is not built yet: this claim is not protected");
+        let text = format!(
+            "replication of StorageClass {name} is offloaded to the storage, which is not built yet: this claim is not protected"
+        );
         return Err(Verdict::no(reason::ERROR, text));
     }
     if order.force_volsync {
@@ -118,7 +128,9 @@ fn by_peer(order: &Order, peers: &[PeerClass], listed: &[&ReplicationClass], cla
         return Err(volsync(&format!("the peer class of StorageClass {name} has no replicationID")));
     }
     if peer.grouping {
-        let text = format!("consistency groups (VolumeGroupReplication) are not built yet, and the peer class of StorageClass {name} asks for one: this claim is not protected");
+        let text = format!(
+            "consistency groups (VolumeGroupReplication) are not built yet, and the peer class of StorageClass {name} asks for one: this claim is not protected"
+        );
         return Err(Verdict::no(reason::ERROR, text));
     }
     let storage = label(class, names::STORAGE_ID);
@@ -131,7 +143,10 @@ fn by_peer(order: &Order, peers: &[PeerClass], listed: &[&ReplicationClass], cla
         true => Ok(()),
         false => Err(Verdict::waits(
             reason::ERROR,
-            format!("waiting for a VolumeReplicationClass with replicationID {} for StorageClass {name}", peer.replication_id),
+            format!(
+                "waiting for a VolumeReplicationClass with replicationID {} for StorageClass {name}",
+                peer.replication_id
+            ),
         )),
     }
 }
@@ -153,9 +168,13 @@ fn choose<'a>(
             && (!identities || (same(candidate, names::STORAGE_ID) && same(candidate, names::REPLICATION_ID)))
     };
     let fitting: Vec<&'a ReplicationClass> = listed.iter().filter(fits).copied().collect();
-    let described = || format!("StorageClass {}, provisioner {}, schedulingInterval {interval}", named(class), class.provisioner);
+    let described =
+        || format!("StorageClass {}, provisioner {}, schedulingInterval {interval}", named(class), class.provisioner);
     match fitting.as_slice() {
-        [] => Err(Verdict::waits(reason::ERROR, format!("waiting for a VolumeReplicationClass that fits {}", described()))),
+        [] => Err(Verdict::waits(
+            reason::ERROR,
+            format!("waiting for a VolumeReplicationClass that fits {}", described()),
+        )),
         [one] => Ok(one),
         several => {
             let defaults: Vec<&'a ReplicationClass> = several.iter().filter(|class| class.default).copied().collect();

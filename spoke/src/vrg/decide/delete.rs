@@ -59,7 +59,8 @@ fn claim(snapshot: &Snapshot, volume: &Volume, plan: &mut Plan) -> Option<Volume
     match &snapshot.order {
         Ok(_) if let Some(cluster_data) = super::restore::settled_before(snapshot) => {
             let (judgement, actions) = drive(found, &cluster_data);
-            let says = judgement.map_or_else(|| replication::as_primary(found, true).data_ready, |judgement| judgement.data_ready);
+            let says = judgement
+                .map_or_else(|| replication::as_primary(found, true).data_ready, |judgement| judgement.data_ready);
             Some(VolumePlan { actions, ..only(snapshot, volume, None, says) })
         }
         _ => Some(leave::stop(snapshot, volume, replication::as_secondary(found, crate::vrg::order::Intent::Steady))),
@@ -70,9 +71,11 @@ fn claim(snapshot: &Snapshot, volume: &Volume, plan: &mut Plan) -> Option<Volume
 fn finish(snapshot: &Snapshot, plan: &mut Plan) {
     let spec = &snapshot.vrg.spec;
     let primary = spec.replication_state == ReplicationState::Primary;
-    let profiles: BTreeSet<&String> = spec.s3_profiles.iter().filter(|name| !name.is_empty() && *name != names::NO_S3).collect();
+    let profiles: BTreeSet<&String> =
+        spec.s3_profiles.iter().filter(|name| !name.is_empty() && *name != names::NO_S3).collect();
     if primary && !spec.dry_run && !profiles.is_empty() {
-        let given_up: Vec<&str> = snapshot.annotation(names::ABANDON_S3).unwrap_or_default().split(',').map(str::trim).collect();
+        let given_up: Vec<&str> =
+            snapshot.annotation(names::ABANDON_S3).unwrap_or_default().split(',').map(str::trim).collect();
         let purged = snapshot.purged.as_deref().unwrap_or_default();
         let done = |profile: &str| purged.iter().any(|(name, result)| name == profile && result.is_ok());
         let failed: Vec<String> = purged

@@ -11,7 +11,12 @@ use crate::vrg::plan::{Entry, Verdict};
 use crate::vrg::snapshot::{Classes, Replication, Volume};
 
 /// An entry with these conditions.
-pub fn entry(classes: &Classes, volume: &Volume, mechanism: Option<&Mechanism<'_>>, verdicts: impl IntoIterator<Item = (&'static str, Verdict)>) -> Entry {
+pub fn entry(
+    classes: &Classes,
+    volume: &Volume,
+    mechanism: Option<&Mechanism<'_>>,
+    verdicts: impl IntoIterator<Item = (&'static str, Verdict)>,
+) -> Entry {
     let key = volume.key();
     let spec = volume.claim.spec.clone().unwrap_or_default();
     let mut pvc = ProtectedPVC {
@@ -25,7 +30,9 @@ pub fn entry(classes: &Classes, volume: &Volume, mechanism: Option<&Mechanism<'_
         ..ProtectedPVC::default()
     };
     // The hub drives maintenance modes by these identities; shared storage has none.
-    if let (Some(Mechanism::Replication(replication)), Ok(class)) = (mechanism, classify::storage_class(classes, volume)) {
+    if let (Some(Mechanism::Replication(replication)), Ok(class)) =
+        (mechanism, classify::storage_class(classes, volume))
+    {
         pvc.csi_provisioner.clone_from(&class.provisioner);
         pvc.storage_id = identifier(labels_of(class), names::STORAGE_ID);
         pvc.replication_id = identifier(&replication.labels, names::REPLICATION_ID);

@@ -27,13 +27,18 @@ pub fn unprotect(snapshot: &Snapshot, order: &Order, volume: &Volume, plan: &mut
         let holding: Vec<&str> = snapshot
             .stores
             .iter()
-            .filter(|store| store.holds.as_ref().is_none_or(|holds| parts.iter().any(|part| holds.parts.contains_key(part))))
+            .filter(|store| {
+                store.holds.as_ref().is_none_or(|holds| parts.iter().any(|part| holds.parts.contains_key(part)))
+            })
             .map(|store| store.profile.as_str())
             .collect();
         let capture = plan.capture.get_or_insert_default();
         capture.forget.extend(parts.into_iter().filter(|part| *part != PartKey::Volume(String::new())));
         if !holding.is_empty() {
-            let text = format!("the claim is being released: waiting for its data to be gone from store {}", holding.join(", "));
+            let text = format!(
+                "the claim is being released: waiting for its data to be gone from store {}",
+                holding.join(", ")
+            );
             return only(snapshot, volume, None, Verdict::waits(reason::PROGRESSING, text));
         }
     }
@@ -102,7 +107,12 @@ pub fn release(snapshot: &Snapshot, volume: &Volume, evidence: LetGo, as_primary
         }
     } else if volume.bound() {
         // The policy is put right before the finalizer goes; without the volume at hand that cannot be done.
-        return only(snapshot, volume, None, Verdict::waits(reason::PROGRESSING, "waiting for the claim's PersistentVolume to be seen"));
+        return only(
+            snapshot,
+            volume,
+            None,
+            Verdict::waits(reason::PROGRESSING, "waiting for the claim's PersistentVolume to be seen"),
+        );
     }
     let finalizers = volume.claim.metadata.finalizers.clone().unwrap_or_default();
     actions.push(Action::ReleaseClaim { id: ObjectId::of(&*volume.claim), finalizers, evidence });

@@ -34,8 +34,8 @@ use kaedama_shared::api::reasons::vrg as reason;
 
 use super::order::{Order, Role};
 use super::plan::{Plan, Verdict};
-use super::snapshot::Snapshot;
 use super::snapshot::Replication;
+use super::snapshot::Snapshot;
 
 /// Decides what a pass does.
 #[must_use]
@@ -72,11 +72,12 @@ fn unprotection(snapshot: &Snapshot) -> bool {
 /// Kubernetes objects: what is asked for and not there is said.
 fn kube_objects(order: &Order, plan: &mut Plan) {
     plan.outlook.kube_objects_ready = Some(match order.kube_objects {
-        false => Verdict::yes(reason::KUBE_OBJECTS_RESTORED, "nothing to restore: Kubernetes objects are not protected"),
+        false => {
+            Verdict::yes(reason::KUBE_OBJECTS_RESTORED, "nothing to restore: Kubernetes objects are not protected")
+        }
         true => Verdict::no(reason::ERROR, NO_KUBE_OBJECTS),
     });
 }
 
 /// Said where Kubernetes objects were asked for.
-const NO_KUBE_OBJECTS: &str =
-    "protection of Kubernetes objects is not built yet: spec.kubeObjectProtection has no effect, volumes and claims are protected";
+const NO_KUBE_OBJECTS: &str = "protection of Kubernetes objects is not built yet: spec.kubeObjectProtection has no effect, volumes and claims are protected";

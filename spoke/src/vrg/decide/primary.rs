@@ -63,14 +63,22 @@ pub fn decide(snapshot: &Snapshot, order: &Order) -> Plan {
 
 fn not_restored(mut plan: Plan, verdict: Verdict) -> Plan {
     plan.outlook.keep_entries = true;
-    plan.outlook.data_ready = Some(Verdict::waits(reason::PROGRESSING, "waiting for volumes and claims to be restored"));
+    plan.outlook.data_ready =
+        Some(Verdict::waits(reason::PROGRESSING, "waiting for volumes and claims to be restored"));
     plan.outlook.cluster_data_ready = Some(verdict);
     plan
 }
 
-fn claim(snapshot: &Snapshot, order: &Order, volume: &Volume, cluster_data: &ClusterData, plan: &mut Plan) -> Option<VolumePlan> {
+fn claim(
+    snapshot: &Snapshot,
+    order: &Order,
+    volume: &Volume,
+    cluster_data: &ClusterData,
+    plan: &mut Plan,
+) -> Option<VolumePlan> {
     if let Owner::Other(other) = &volume.owner {
-        let text = format!("the claim is protected by VolumeReplicationGroup {other}; it has to be released there first");
+        let text =
+            format!("the claim is protected by VolumeReplicationGroup {other}; it has to be released there first");
         return volume.selected.then(|| only(snapshot, volume, None, Verdict::no(reason::ERROR, text)));
     }
     let ours = volume.owner == Owner::Us || volume.has_finalizer();
@@ -86,7 +94,12 @@ fn claim(snapshot: &Snapshot, order: &Order, volume: &Volume, cluster_data: &Clu
 }
 
 /// An entry that says one thing, and nothing to do.
-pub(super) fn only(snapshot: &Snapshot, volume: &Volume, mechanism: Option<&Mechanism<'_>>, verdict: Verdict) -> VolumePlan {
+pub(super) fn only(
+    snapshot: &Snapshot,
+    volume: &Volume,
+    mechanism: Option<&Mechanism<'_>>,
+    verdict: Verdict,
+) -> VolumePlan {
     let entry = entry(&snapshot.classes, volume, mechanism, [(condition_type::DATA_READY, verdict)]);
     VolumePlan { claim: volume.key(), actions: Vec::new(), entry: Some(entry) }
 }
@@ -111,13 +124,28 @@ fn protect(snapshot: &Snapshot, order: &Order, volume: &Volume, cluster_data: &C
     let mut said: Entry;
     match (&mechanism, &volume.replication) {
         (Mechanism::Shared, _) => {
-            said = entry(&snapshot.classes, volume, Some(&mechanism), [
-                (condition_type::DATA_READY, Verdict::yes(reason::READY, "the volume is on storage that both clusters share")),
-                (condition_type::DATA_PROTECTED, Verdict::no(reason::REPLICATING, "the volume is on storage that both clusters share")),
-            ]);
+            said = entry(
+                &snapshot.classes,
+                volume,
+                Some(&mechanism),
+                [
+                    (
+                        condition_type::DATA_READY,
+                        Verdict::yes(reason::READY, "the volume is on storage that both clusters share"),
+                    ),
+                    (
+                        condition_type::DATA_PROTECTED,
+                        Verdict::no(reason::REPLICATING, "the volume is on storage that both clusters share"),
+                    ),
+                ],
+            );
         }
         (Mechanism::Replication(class), None) => {
-            actions.push(Action::StartReplication { claim: volume.key(), class: class.name.clone(), evidence: cluster_data.clone() });
+            actions.push(Action::StartReplication {
+                claim: volume.key(),
+                class: class.name.clone(),
+                evidence: cluster_data.clone(),
+            });
             let verdict = Verdict::waits(reason::PROGRESSING, "waiting for the storage to make it primary");
             said = entry(&snapshot.classes, volume, Some(&mechanism), [(condition_type::DATA_READY, verdict)]);
         }
@@ -141,7 +169,12 @@ fn protect(snapshot: &Snapshot, order: &Order, volume: &Volume, cluster_data: &C
 }
 
 /// An entry as a judgement has it.
-pub(super) fn describe(snapshot: &Snapshot, volume: &Volume, mechanism: &Mechanism<'_>, judgement: &Judgement) -> Entry {
+pub(super) fn describe(
+    snapshot: &Snapshot,
+    volume: &Volume,
+    mechanism: &Mechanism<'_>,
+    judgement: &Judgement,
+) -> Entry {
     let protected = judgement.data_protected.clone().map(|verdict| (condition_type::DATA_PROTECTED, verdict));
     let ready = (condition_type::DATA_READY, judgement.data_ready.clone());
     entry(&snapshot.classes, volume, Some(mechanism), protected.into_iter().chain([ready]))
@@ -149,13 +182,18 @@ pub(super) fn describe(snapshot: &Snapshot, volume: &Volume, mechanism: &Mechani
 
 /// What brings a replication that is there to primary; or why it cannot be touched.
 pub(super) fn drive(found: &super::Replication, cluster_data: &ClusterData) -> (Option<Judgement>, Vec<Action>) {
-    let says = |verdict: Verdict| Some(Judgement { data_ready: verdict, data_protected: None, at_rest: None, counters: false });
+    let says = |verdict: Verdict| {
+        Some(Judgement { data_ready: verdict, data_protected: None, at_rest: None, counters: false })
+    };
     if !found.ours {
         let text = format!("VolumeReplication {} exists and is not this group's; it is left alone", found.id.key);
         return (says(Verdict::no(reason::ERROR, text)), Vec::new());
     }
     if found.deleting {
-        return (says(Verdict::waits(reason::PROGRESSING, "waiting for the old VolumeReplication to be gone")), Vec::new());
+        return (
+            says(Verdict::waits(reason::PROGRESSING, "waiting for the old VolumeReplication to be gone")),
+            Vec::new(),
+        );
     }
     if found.wanted != "primary" || found.auto_resync {
         let verdict = Verdict::waits(reason::PROGRESSING, "waiting for the storage to make it primary");

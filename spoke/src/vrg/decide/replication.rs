@@ -2,8 +2,8 @@
 //!
 //! A condition counts only if it was derived from the object's present generation.
 
-use kaedama_shared::api::{Condition, ConditionStatus, condition};
 use kaedama_shared::api::reasons::vrg as reason;
+use kaedama_shared::api::{Condition, ConditionStatus, condition};
 
 use crate::vrg::evidence::AtRest;
 use crate::vrg::order::Intent;
@@ -19,7 +19,9 @@ const FORCE_REQUIRED: &str = "force required:";
 #[must_use]
 pub fn asks_for_force(replication: &Replication) -> bool {
     let refused = match read(replication, "Completed") {
-        Reading::Known(false, found) => found.message.contains(FORCE_REQUIRED) || replication.message.contains(FORCE_REQUIRED),
+        Reading::Known(false, found) => {
+            found.message.contains(FORCE_REQUIRED) || replication.message.contains(FORCE_REQUIRED)
+        }
         Reading::Known(true, _) | Reading::Missing | Reading::Stale | Reading::Unknown(_) => false,
     };
     settled(replication) && refused && replication.force_consent != replication.generation.to_string()
@@ -100,9 +102,11 @@ fn driver_says(replication: &Replication, found: Option<&Condition>, otherwise: 
 fn completed(replication: &Replication, role: &str) -> Result<(), Judgement> {
     match read(replication, "Completed") {
         Reading::Known(true, _) => Ok(()),
-        Reading::Known(false, found) => {
-            Err(Judgement::error(&driver_says(replication, Some(found), &format!("the storage did not make it {role}"))))
-        }
+        Reading::Known(false, found) => Err(Judgement::error(&driver_says(
+            replication,
+            Some(found),
+            &format!("the storage did not make it {role}"),
+        ))),
         Reading::Missing | Reading::Stale | Reading::Unknown(_) => {
             Err(Judgement::progressing(format!("waiting for the storage to make it {role}")))
         }
@@ -129,7 +133,11 @@ pub fn as_primary(replication: &Replication, leaving: bool) -> Judgement {
             return judgement;
         }
         Reading::Unknown(found) => {
-            return Judgement::error(&driver_says(replication, Some(found), "the storage cannot tell whether it can replicate"));
+            return Judgement::error(&driver_says(
+                replication,
+                Some(found),
+                "the storage cannot tell whether it can replicate",
+            ));
         }
         Reading::Stale => return Judgement::progressing("waiting for the storage to validate the volume"),
     }
@@ -160,7 +168,10 @@ pub fn as_secondary(replication: &Replication, intent: Intent) -> Judgement {
     match (resyncing, degraded) {
         (Some(true), Some(true)) => Judgement {
             data_ready: Verdict::yes(reason::REPLICATING, "the volume is secondary and is being synchronised again"),
-            data_protected: Some(Verdict::waits(reason::REPLICATING, "waiting for the volume to be in step with its peer")),
+            data_protected: Some(Verdict::waits(
+                reason::REPLICATING,
+                "waiting for the volume to be in step with its peer",
+            )),
             at_rest: (intent != Intent::Relocate).then(|| AtRest::judged(&replication.id.uid)),
             counters: false,
         },
@@ -174,7 +185,8 @@ pub fn as_secondary(replication: &Replication, intent: Intent) -> Judgement {
         // an error.
         (Some(false), Some(true)) if degraded_on_purpose(replication) => {
             let mut judgement = Judgement::progressing("demoted, waiting for the last data to reach the peer");
-            judgement.data_protected = Some(Verdict::waits(reason::REPLICATING, "waiting for the last data to reach the peer"));
+            judgement.data_protected =
+                Some(Verdict::waits(reason::REPLICATING, "waiting for the last data to reach the peer"));
             judgement
         }
         (None, _) | (_, None) => Judgement::progressing("waiting for the storage to report how the copy stands"),

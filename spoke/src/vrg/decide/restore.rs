@@ -53,7 +53,10 @@ pub fn restore(snapshot: &Snapshot, order: &Order) -> Restore {
     if order.profiles.is_empty() {
         return match order.without_store {
             true => settled("nothing to restore: the group is kept without a store"),
-            false => Restore::Blocked(Verdict::no(reason::ERROR, "spec.s3Profiles is empty: there is no store to restore from")),
+            false => Restore::Blocked(Verdict::no(
+                reason::ERROR,
+                "spec.s3Profiles is empty: there is no store to restore from",
+            )),
         };
     }
     match &snapshot.recovery {
@@ -129,7 +132,12 @@ impl Chosen<'_> {
     fn describe(&self, recovery: &Recovery) -> String {
         let mut text = match self.set {
             None => "Nothing to restore: the stores hold nothing of the group".to_owned(),
-            Some(set) => format!("Restored {} PersistentVolumes and {} claims {}", set.volumes.len(), set.claims.len(), self.origin()),
+            Some(set) => format!(
+                "Restored {} PersistentVolumes and {} claims {}",
+                set.volumes.len(),
+                set.claims.len(),
+                self.origin()
+            ),
         };
         for missed in &self.unread {
             text.push_str(&format!(". Not read: {missed}"));
@@ -183,7 +191,9 @@ fn conflict(set: &StoredSet) -> Option<String> {
         let name = volume.metadata.name.as_deref().unwrap_or_default();
         let Some(claim) = claim_of(volume) else { continue };
         if let Some(other) = claimed.insert(claim.clone(), name) {
-            return Some(format!("PersistentVolumes {other} and {name} both belong to claim {claim}; remove the wrong one from the store"));
+            return Some(format!(
+                "PersistentVolumes {other} and {name} both belong to claim {claim}; remove the wrong one from the store"
+            ));
         }
     }
     None
@@ -201,7 +211,8 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
     let group = snapshot.key();
     let mut problems = Vec::new();
     let mut plans: BTreeMap<ObjectKey, VolumePlan> = BTreeMap::new();
-    let stored: BTreeMap<ObjectKey, &PersistentVolumeClaim> = set.claims.iter().map(|claim| (ObjectKey::of(claim), claim)).collect();
+    let stored: BTreeMap<ObjectKey, &PersistentVolumeClaim> =
+        set.claims.iter().map(|claim| (ObjectKey::of(claim), claim)).collect();
     let mut with_volume: BTreeSet<ObjectKey> = BTreeSet::new();
     for volume in &set.volumes {
         let name = volume.metadata.name.clone().unwrap_or_default();
@@ -221,7 +232,9 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
         match (stored.get(&claim), live_claim) {
             // Data of an older release: volumes are stored, the claims live on in the cluster.
             (None, Some(live)) if adopt::is_bound_to(live, &name) => {}
-            (None, _) => problems.push(format!("claim {claim} of stored PersistentVolume {name} is not stored and is not bound to it here")),
+            (None, _) => problems.push(format!(
+                "claim {claim} of stored PersistentVolume {name} is not stored and is not bound to it here"
+            )),
             (Some(_), Some(live)) => problems.extend(adopt::claim(live, &name).err()),
             (Some(stored), None) => steps.push(Action::CreateClaim(Box::new(recovery::fit_claim(stored, &group)))),
         }

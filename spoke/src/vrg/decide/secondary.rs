@@ -4,8 +4,8 @@
 //! application lets go ─► nobody uses the claim (proven) ─► demoted ─► at rest ─► replication deleted ─► released
 //! ```
 
-use kaedama_shared::api::conditions::vrg as group_condition;
 use kaedama_shared::api::condition;
+use kaedama_shared::api::conditions::vrg as group_condition;
 use kaedama_shared::api::reasons::vrg as reason;
 
 use super::classify::classify;
@@ -65,7 +65,12 @@ fn replicated(snapshot: &Snapshot, order: &Order, volume: &Volume, found: &Repli
         return match gate(order, volume, plan) {
             Ok(evidence) => VolumePlan {
                 actions: vec![Action::Demote { id: found.id.clone(), auto_resync, evidence }],
-                ..only(snapshot, volume, None, Verdict::waits(reason::PROGRESSING, "waiting for the storage to make it secondary"))
+                ..only(
+                    snapshot,
+                    volume,
+                    None,
+                    Verdict::waits(reason::PROGRESSING, "waiting for the storage to make it secondary"),
+                )
             },
             Err(verdict) => only(snapshot, volume, None, verdict),
         };
@@ -73,7 +78,12 @@ fn replicated(snapshot: &Snapshot, order: &Order, volume: &Volume, found: &Repli
     if found.auto_resync != auto_resync {
         return VolumePlan {
             actions: vec![Action::SetAutoResync { id: found.id.clone(), auto_resync }],
-            ..only(snapshot, volume, None, Verdict::waits(reason::PROGRESSING, "waiting for the storage to make it secondary"))
+            ..only(
+                snapshot,
+                volume,
+                None,
+                Verdict::waits(reason::PROGRESSING, "waiting for the storage to make it secondary"),
+            )
         };
     }
     let judgement = replication::as_secondary(found, order.intent);

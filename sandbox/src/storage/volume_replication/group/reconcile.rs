@@ -39,8 +39,8 @@ pub(super) async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, 
     if is_deleting(&group) {
         return delete(&context, group).await;
     }
-    let class = &group.spec.volume_group_replication_class_name;
-    match fetch(&context.cluster.all::<VolumeGroupReplicationClass>(), class).await? {
+    let class = group.spec.volume_group_replication_class_name.clone();
+    match fetch(&context.cluster.all::<VolumeGroupReplicationClass>(), &class).await? {
         None => return say(&context, group, &format!("VolumeGroupReplicationClass {class} not found")).await,
         Some(class) if class.spec.provisioner != context.driver.name() => return Ok(Next::Await),
         Some(class) => {

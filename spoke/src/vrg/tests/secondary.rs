@@ -1,0 +1,112 @@
+//! A secondary.
+
+use kaedama_shared::names;
+use serde_json::json;
+
+use super::build::*;
+use crate::vrg::decide::decide;
+use crate::vrg::evidence::Proven;
+use crate::vrg::plan::Action;
+use crate::vrg::snapshot::Volume;
+
+fn primary(name: &str) -> Volume {
+    replicated(name, reached("Primary", false, false))
+}
+
+#[test]
+fn a_relocation_demotes_what_the_application_let_go_and_nothing_else() {
+    let plan = decide(&secondary(Some("Relocate"), vec![primary("a")]));
+    assert!(plan.is_idle());
+    assert!(verdict(&plan, "a", "DataReady").2.contains("waiting for the application to delete the claim"));
+    let plan = decide(&secondary(Some("Relocate"), vec![primary("a").letting(deleting())]));
+    assert!(plan.needs.unused.contains(&key("a")));
+    assert_eq!(actions(&plan, "a"), [""; 0]);
+    let plan = decide(&secondary(Some("Relocate"), vec![primary("a").letting(deleting()).proven_unused()]));
+    assert_eq!(actions(&plan, "a"), ["Demote"]);
+}
+
+#[test]
+fn after_a_failover_a_claim_that_stays_is_demoted_too_but_never_one_in_use() {
+    assert_eq!(actions(&decide(&secondary(Some("Failover"), vec![primary("a").proven_unused()])), "a"), ["Demote"]);
+    let cached = Volume { users: vec!["pod shop/x".into()], ..primary("a").proven_unused() };
+    let uncached = Volume { unused: Proven::No("in use by pod shop/x".into()), ..primary("a") };
+    let silent = Volume { unused: Proven::Unknown("time-out".into()), ..primary("a") };
+    for volume in [cached, uncached, silent] {
+        let plan = decide(&secondary(Some("Failover"), vec![volume]));
+        assert!(plan.is_idle());
+        assert_eq!(verdict(&plan, "a", "DataReady").1, "Progressing");
+    }
+}
+
+#[test]
+fn local_writes_are_discarded_after_a_failover_only() {
+    let discards = |action: &str, annotations: serde_json::Value| {
+        let vrg = group(
+            json!({"metadata": {"annotations": annotations}, "spec": {"replicationState": "secondary", "action": action}}),
+        );
+        let plan = decide(&snapshot(vrg, vec![primary("a").letting(deleting()).proven_unused()]));
+        match of(&plan, "a").unwrap().actions.first() {
+            Some(Action::Demote { auto_resync, .. }) => *auto_resync,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(discards("Failover", json!({})));
+    assert!(!discards("Relocate", json!({})));
+    assert!(discards("Relocate", json!({names::TEST_FAILOVER_DRY_RUN: "true"})), "the end of a test failover");
+    let mut lasting = reached("Secondary", true, true);
+    lasting.auto_resync = true;
+    let plan = decide(&secondary(Some("Relocate"), vec![replicated("a", lasting)]));
+    assert_eq!(actions(&plan, "a"), ["SetAutoResync"], "a planned move must not discard anything");
+}
+
+#[test]
+fn at_rest_the_replication_goes_then_the_claim() {
+    let mut rest = reached("Secondary", false, false);
+    rest.auto_resync = true;
+    let at_rest = replicated("a", rest);
+    assert_eq!(actions(&decide(&secondary(Some("Failover"), vec![at_rest.clone()])), "a"), ["StopReplication"]);
+    let mut leaving = at_rest.clone();
+    leaving.replication.as_mut().unwrap().deleting = true;
+    assert!(decide(&secondary(Some("Failover"), vec![leaving])).is_idle());
+    let gone = Volume { replication: None, ..at_rest.clone() };
+    let plan = decide(&secondary(Some("Failover"), vec![gone]));
+    assert!(plan.needs.let_go.contains(&key("a")) && actions(&plan, "a").is_empty());
+    assert_eq!(
+        actions(&decide(&secondary(Some("Failover"), vec![at_rest.proven_gone()])), "a"),
+        ["ReleaseVolume", "ReleaseClaim"]
+    );
+}
+
+#[test]
+fn a_secondary_starts_nothing() {
+    let plan = decide(&secondary(None, vec![volume("a", json!({}))]));
+    assert!(plan.is_idle() && plan.volumes.is_empty());
+    assert_eq!(plan.outlook.cluster_data_ready.unwrap().reason, "Unused");
+}
+
+#[test]
+fn on_shared_storage_the_volume_keeps_its_policy() {
+    let mut vrg = group(json!({"spec": {"replicationState": "secondary", "action": "Relocate"}}));
+    vrg.spec.async_ = None;
+    vrg.spec.sync = Some(Default::default());
+    let ready = volume("a", protected()).letting(deleting());
+    let plan = decide(&snapshot(vrg.clone(), vec![ready.clone()]));
+    assert!(plan.needs.unused.contains(&key("a")));
+    let plan = decide(&snapshot(vrg, vec![ready.proven_unused()]));
+    assert_eq!(actions(&plan, "a"), ["ReleaseClaim"]);
+}
+
+#[test]
+fn a_claim_on_a_settled_secondary_is_a_conflict() {
+    let settled = json!({
+        "spec": {"replicationState": "secondary"},
+        "status": {"state": "Secondary", "observedGeneration": 2, "conditions": [{
+            "type": "DataReady", "status": "True", "reason": "Unused", "message": "x", "observedGeneration": 2,
+            "lastTransitionTime": "2026-03-01T00:00:00Z",
+        }]},
+    });
+    let plan = decide(&snapshot(group(settled.clone()), vec![volume("a", json!({}))]));
+    assert_eq!(plan.outlook.no_conflict.unwrap().reason, "ClusterDataConflictSecondary");
+    assert!(decide(&snapshot(group(settled), vec![])).outlook.no_conflict.is_none());
+    assert!(decide(&secondary(None, vec![volume("a", json!({}))])).outlook.no_conflict.is_none(), "still acting");
+}
