@@ -127,6 +127,7 @@ async fn control(options: &Options, workers: usize, leadership: Leadership, stop
         configuration: configuration.clone(),
         clock: options.clock,
         recorder,
+        stale: Arc::default(),
     };
     let drcluster_context = drcluster::controller::Context {
         client: client.clone(),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Namespace;
 use kaedama_shared::api::ocm::ManifestWork;
 use kaedama_shared::api::ocm::work::{
-    DeleteOption, FeedbackRule, JsonPath, ManifestConfig, ManifestWorkSpec, ResourceIdentifier, Workload, feedback, scrape,
+    DeleteOption, FeedbackRule, JsonPath, ManifestConfig, ManifestWorkSpec, ResourceIdentifier, UpdateStrategy, Workload, feedback, scrape,
+    strategy,
 };
 use kaedama_shared::api::{self, VolumeReplicationGroup};
 use kaedama_shared::{names, report};
@@ -36,6 +37,31 @@ pub fn namespace(name: &str, cluster: &str, namespace: &Namespace, annotations: 
         ..Default::default()
     };
     work(name, cluster, annotations, spec)
+}
+
+/// The work that asks whether a cluster has a VRG, and what it reports. It writes nothing, and whatever is there stays
+/// when it goes.
+pub fn question(name: &str, cluster: &str, vrg: &VolumeReplicationGroup, annotations: BTreeMap<String, String>) -> ManifestWork {
+    let manifest = json!({
+        "apiVersion": VolumeReplicationGroup::api_version(&()),
+        "kind": VolumeReplicationGroup::kind(&()),
+        "metadata": { "name": vrg.metadata.name, "namespace": vrg.metadata.namespace },
+    });
+    let read_only = UpdateStrategy { type_: strategy::READ_ONLY.to_owned(), ..Default::default() };
+    let spec = ManifestWorkSpec {
+        workload: Workload { manifests: vec![manifest] },
+        manifest_configs: vec![ManifestConfig { update_strategy: Some(read_only), ..vrg_feedback(vrg) }],
+        ..Default::default()
+    };
+    work(name, cluster, annotations, spec)
+}
+
+/// Whether a work only asks.
+pub fn is_question(work: &ManifestWork) -> bool {
+    let read_only = |config: &ManifestConfig| {
+        config.update_strategy.as_ref().is_some_and(|update| update.type_ == strategy::READ_ONLY)
+    };
+    !work.spec.manifest_configs.is_empty() && work.spec.manifest_configs.iter().all(read_only)
 }
 
 /// The work that carries a VRG and feeds its report back.

@@ -1,6 +1,8 @@
 //! The stand-in for Open Cluster Management, on embedded API servers, in virtual time: what a program on the hub sees
 //! of it, and what arrives on the clusters.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 #[path = "ocm/world.rs"]
 mod world;
 

@@ -1,5 +1,7 @@
 //! The CRD files in `crds/` and the reference in `docs/api/` are what the types generate.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

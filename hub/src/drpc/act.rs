@@ -24,6 +24,9 @@ use super::snapshot::{Decision, ObjectId, Snapshot};
 /// Field manager of everything that the hub operator applies.
 pub const FIELD_MANAGER: &str = "kaedama-hub";
 
+/// How many names are tried for a PlacementDecision.
+const DECISION_NAMES: u32 = 5;
+
 /// Why a plan was not carried out to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
@@ -96,7 +99,16 @@ impl Actor<'_> {
             Action::MarkDrpc(marks) => self.mark(marks).await,
             Action::ClaimPlacement(placement) => self.claim(placement).await,
             Action::EnsureNamespace { cluster, namespace } => self.namespace_work(cluster, namespace).await,
-            Action::CreateVrgWork { cluster, vrg } => self.create_vrg_work(cluster, vrg).await,
+            Action::CreateVrgWork { cluster, question, vrg, permit } => {
+                tracing::info!(
+                    drpc = %ObjectKey::of(self.drpc()), cluster, state = %vrg.spec.replication_state, ?permit,
+                    "creating the VolumeReplicationGroup"
+                );
+                match question {
+                    Some(question) => self.update_vrg_work(cluster, question, vrg).await,
+                    None => self.create_vrg_work(cluster, vrg).await,
+                }
+            }
             Action::UpdateVrgWork { cluster, work, vrg, permit } => {
                 tracing::info!(
                     drpc = %ObjectKey::of(self.drpc()), cluster, state = %vrg.spec.replication_state, ?permit,
@@ -105,6 +117,7 @@ impl Actor<'_> {
                 self.update_vrg_work(cluster, work, vrg).await
             }
             Action::Decide { decision, placement, entries } => self.decide(decision.as_ref(), placement, entries).await,
+            Action::Ask { cluster } => self.ask(cluster).await,
             Action::EnsureView { cluster } => self.view(cluster).await,
             Action::DeleteView { cluster, view } => self.delete::<ManagedClusterView>(cluster, view).await,
             Action::DeleteVrgWork { cluster, work } | Action::DeleteNamespaceWork { cluster, work } => {
@@ -124,7 +137,9 @@ impl Actor<'_> {
         }
         if let Some(record) = &marks.record {
             annotations.insert(names::ACTION_RECORD, record.to_annotation());
-            annotations.insert(names::DR_ACTION_COUNT, counters::after(self.drpc(), record));
+            if marks.counted {
+                annotations.insert(names::DR_ACTION_COUNT, counters::after(self.drpc(), record));
+            }
         }
         if let Some((cluster, action)) = &marks.last {
             annotations.insert(names::LAST_APP_DEPLOYMENT_CLUSTER, cluster.clone());
@@ -140,7 +155,10 @@ impl Actor<'_> {
                 finalizers.push(names::DRPC_FINALIZER.to_owned());
             }
             let mut owners = metadata.owner_references.clone().unwrap_or_default();
-            owners.retain(|owner| owner.uid != ownership.uid);
+            // A Placement of the same name that is gone must not stand beside the one that is: there is one controller.
+            owners.retain(|owner| {
+                owner.uid != ownership.uid && !(owner.kind == Placement::KIND && owner.name == ownership.placement)
+            });
             owners.push(OwnerReference {
                 api_version: Placement::API_VERSION.to_owned(),
                 kind: Placement::KIND.to_owned(),
@@ -231,10 +249,21 @@ impl Actor<'_> {
 
     async fn create_vrg_work(&self, cluster: &str, vrg: &VolumeReplicationGroup) -> Result<(), ActError> {
         let name = names::vrg_work(self.name(), &self.s.vrg_namespace);
-        tracing::info!(drpc = %ObjectKey::of(self.drpc()), cluster, state = %vrg.spec.replication_state, "creating the VolumeReplicationGroup");
         let work = works::vrg(&name, cluster, vrg, self.identity())
             .map_err(|source| ActError::Json { what: format!("ManifestWork {cluster}/{name}"), source })?;
         self.create_work(cluster, work).await
+    }
+
+    /// Older releases of Open Cluster Management know no works that only read; there a view has to do.
+    async fn ask(&self, cluster: &str) -> Result<(), ActError> {
+        let name = names::vrg_work(self.name(), &self.s.vrg_namespace);
+        let mut vrg = VolumeReplicationGroup::new(self.name(), Default::default());
+        vrg.metadata.namespace = Some(self.s.vrg_namespace.clone());
+        let question = works::question(&name, cluster, &vrg, self.identity());
+        match self.create_work(cluster, question).await {
+            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.code == 422 => self.view(cluster).await,
+            answer => answer,
+        }
     }
 
     async fn create_work(&self, cluster: &str, work: ManifestWork) -> Result<(), ActError> {
@@ -272,10 +301,7 @@ impl Actor<'_> {
                 }
                 current.as_ref().clone()
             }
-            None => {
-                let made = api.create(&post_params(), &self.new_decision(placement)).await;
-                checked(made, || format!("create the PlacementDecision of {}", placement.name))?
-            }
+            None => self.create_decision(&api, placement).await?,
         };
         tracing::info!(drpc = %ObjectKey::of(self.drpc()), ?entries, "deciding the placement");
         object.status = Some(PlacementDecisionStatus {
@@ -287,7 +313,27 @@ impl Actor<'_> {
         Ok(())
     }
 
-    fn new_decision(&self, placement: &ObjectId) -> PlacementDecision {
+    /// The name is the first of `<placement>-decision-<n>` that is not somebody else's. One of ours that the cache has not
+    /// seen yet is never doubled: two objects would leave nobody knowing where the application lives (rule S25).
+    async fn create_decision(&self, api: &Api<PlacementDecision>, placement: &ObjectId) -> Result<PlacementDecision, ActError> {
+        let what = || format!("create the PlacementDecision of {}", placement.name);
+        for n in 1..=DECISION_NAMES {
+            match api.create(&post_params(), &self.new_decision(placement, n)).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    let name = names::placement_decision(&placement.name, n);
+                    let found = checked(api.get_opt(&name).await, what)?;
+                    let labels = found.and_then(|found| found.metadata.labels).unwrap_or_default();
+                    if labels.get(names::PLACEMENT) == Some(&placement.name) {
+                        break;
+                    }
+                }
+                answer => return checked(answer, what),
+            }
+        }
+        Err(ActError::Stale { what: what() })
+    }
+
+    fn new_decision(&self, placement: &ObjectId, n: u32) -> PlacementDecision {
         let labels = [
             (names::PLACEMENT, placement.name.as_str()),
             (names::EXCLUDE_FROM_BACKUP, "true"),
@@ -295,7 +341,7 @@ impl Actor<'_> {
         ];
         PlacementDecision {
             metadata: ObjectMeta {
-                name: Some(names::placement_decision(&placement.name, 1)),
+                name: Some(names::placement_decision(&placement.name, n)),
                 namespace: Some(self.namespace().to_owned()),
                 labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
                 owner_references: Some(vec![OwnerReference {

@@ -1,10 +1,14 @@
 //! The controller: what wakes an application's pass, and the pass itself.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kaedama_shared::api::ocm::{ManagedCluster, ManagedClusterView, ManifestWork};
-use kaedama_shared::api::{DRCluster, DRPlacementControl, DRPolicy, DRState, condition};
+use kaedama_shared::api::conditions::drpc as types;
+use kaedama_shared::api::{
+    DRCluster, DRPlacementControl, DRPlacementControlStatus, DRPolicy, DRState, Progression, condition,
+};
 use kaedama_shared::clock::Clock;
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Change;
@@ -38,7 +42,14 @@ pub struct Context {
     pub clock: Clock,
     /// Events of DRPCs.
     pub recorder: Recorder,
+    /// How often in a row a DRPC's plan was decided on old versions.
+    pub stale: Arc<Mutex<BTreeMap<ObjectKey, u32>>>,
 }
+
+/// What changed is usually in the caches after this long.
+const SOON: Duration = Duration::from_millis(25);
+/// After so many old views in a row the watch is not merely late, and the delays grow.
+const OFTEN: u32 = 8;
 
 /// The controller with its triggers.
 pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
@@ -49,8 +60,15 @@ pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
     let (policies, placements, decisions) = (caches.clone(), caches.clone(), caches.clone());
     let (drclusters, managed) = (of_cluster(caches), of_cluster(caches));
     let all = caches.clone();
+    let namesakes = caches.clone();
     Controller::new("drpc")
         .primary(&caches.drpcs)
+        // Who was refused for an older DRPC of the same name is looked at again when that one has gone.
+        .watches(&caches.drpcs, move |change: &Change<DRPlacementControl>| {
+            let name = change.is_deletion().then(|| change.key.name.clone());
+            let namesakes = name.map(|name| namesakes.drpcs.filter(|drpc| drpc.metadata.name.as_deref() == Some(&name)));
+            namesakes.into_iter().flatten().map(|drpc| ObjectKey::of(drpc.as_ref())).collect::<Vec<_>>()
+        })
         .watches(&caches.works, |change: &Change<ManifestWork>| owner(change))
         .watches(&caches.views, |change: &Change<ManagedClusterView>| owner(change))
         .watches(&caches.policies, move |change: &Change<DRPolicy>| {
@@ -128,23 +146,35 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
     let plan = decide(&snapshot);
     let actor = Actor { client: &context.client, caches: &context.caches, s: &snapshot };
     match actor.carry_out(&plan.actions).await {
-        Ok(()) => {}
-        // Somebody was faster; what changed wakes the next pass, and this one's view is not worth a status.
+        Ok(()) => drop(context.stale.lock().unwrap_or_else(PoisonError::into_inner).remove(&key)),
+        // Somebody was faster; this pass's view is not worth a status.
         Err(ActError::Stale { what }) => {
             tracing::debug!(drpc = %key, what, "decided on an older version");
-            return Ok(Next::BackOff);
+            let mut stale = context.stale.lock().unwrap_or_else(PoisonError::into_inner);
+            let times = stale.entry(key).or_default();
+            *times = times.saturating_add(1);
+            return Ok(if *times > OFTEN { Next::BackOff } else { Next::After(SOON) });
         }
         Err(error) => return Err(error),
     }
-    if plan.actions.contains(&super::plan::Action::ReleaseDrpc) {
+    if plan.actions.contains(&super::plan::Action::ReleaseDrpc) || is_released(&snapshot) {
         return Ok(Next::Await);
     }
     let after = status(&snapshot, &plan);
     if Some(&after) != drpc.status.as_ref() {
         actor.status(&after).await?;
-        announce(&context.recorder, &drpc, &after.phase).await;
+        for note in notes(&drpc, &after) {
+            context.recorder.publish(&drpc.object_ref(&()), note).await;
+        }
     }
     Ok(next(&plan))
+}
+
+/// Nothing of ours is left on a DRPC or Placement that is going away.
+fn is_released(s: &Snapshot) -> bool {
+    let going = s.drpc.metadata.deletion_timestamp.is_some() || s.placement.present().is_some_and(|placement| placement.deleting);
+    let ours = s.drpc.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::DRPC_FINALIZER);
+    going && !ours
 }
 
 /// Watches wake the pass; while something is waited for, a bounded look is taken all the same.
@@ -186,20 +216,39 @@ fn is_older(a: &DRPlacementControl, b: &DRPlacementControl) -> bool {
     age(a) < age(b)
 }
 
-/// An event for each change of phase.
-async fn announce(recorder: &Recorder, drpc: &DRPlacementControl, phase: &DRState) {
-    let before = drpc.status.as_ref().map(|status| status.phase.clone()).unwrap_or_default();
-    if before == *phase {
-        return;
+/// Events: one for each change of phase, and one where an order cannot be carried out.
+fn notes(drpc: &DRPlacementControl, after: &DRPlacementControlStatus) -> Vec<Note> {
+    let before = drpc.status.clone().unwrap_or_default();
+    let mut notes = Vec::new();
+    if before.phase != after.phase {
+        notes.extend(match &after.phase {
+            DRState::Deploying => Some(Note::normal("DRPCDeploying", "Deploying the application")),
+            DRState::Deployed => Some(Note::normal("DRPCDeploySuccess", "The application is deployed")),
+            DRState::FailingOver => Some(Note::warning("DRPCFailingOver", "Failing the application over")),
+            DRState::FailedOver => Some(Note::normal("DRPCFailoverSuccess", "The application has failed over")),
+            DRState::Relocating => Some(Note::normal("DRPCRelocating", "Relocating the application")),
+            DRState::Relocated => Some(Note::normal("DRPCRelocationSuccess", "The application is relocated")),
+            DRState::Unset | DRState::WaitForUser | DRState::Initiating | DRState::Deleting | DRState::Other(_) => None,
+        });
     }
-    let note = match phase {
-        DRState::Deploying => Note::normal("DRPCDeploying", "Deploying the application"),
-        DRState::Deployed => Note::normal("DRPCDeploySuccess", "The application is deployed"),
-        DRState::FailingOver => Note::warning("DRPCFailingOver", "Failing the application over"),
-        DRState::FailedOver => Note::normal("DRPCFailoverSuccess", "The application has failed over"),
-        DRState::Relocating => Note::normal("DRPCRelocating", "Relocating the application"),
-        DRState::Relocated => Note::normal("DRPCRelocationSuccess", "The application is relocated"),
-        DRState::Unset | DRState::WaitForUser | DRState::Initiating | DRState::Deleting | DRState::Other(_) => return,
+    let available = |status: &DRPlacementControlStatus| {
+        condition::find(&status.conditions, types::AVAILABLE).cloned().unwrap_or_default()
     };
-    recorder.publish(&drpc.object_ref(&()), note).await;
+    let (was, is) = (available(&before), available(after));
+    if is.is_false() && (was.reason, was.message) != (is.reason.clone(), is.message.clone()) {
+        let refused = is.reason == "Error" || is.reason == "ValidationFailed";
+        let fresh = matches!(after.phase, DRState::Unset | DRState::Deploying);
+        let held_up = matches!(
+            after.progression,
+            Progression::CheckingFailoverPrerequisites
+                | Progression::WaitForFencing
+                | Progression::WaitForStorageMaintenanceActivation
+        );
+        if refused && fresh {
+            notes.push(Note::warning("DRPCDeployFailed", is.message));
+        } else if refused || held_up {
+            notes.push(Note::warning("DRPCClusterSwitchFailed", is.message));
+        }
+    }
+    notes
 }

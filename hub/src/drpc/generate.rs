@@ -89,6 +89,22 @@ pub fn vrg(s: &Snapshot, site: &Site, role: &Role, record: &ActionRecord) -> Vol
     vrg
 }
 
+/// A VRG that is on the cluster already, as it is, under this DRPC's identity.
+pub fn adopted(s: &Snapshot, site: &Site, vrg: &VolumeReplicationGroup) -> VolumeReplicationGroup {
+    let mut annotations = vrg.metadata.annotations.clone().unwrap_or_default();
+    annotations.insert(names::DRPC_UID.to_owned(), s.drpc.metadata.uid.clone().unwrap_or_default());
+    annotations.insert(names::DESTINATION_CLUSTER.to_owned(), site.cluster.clone());
+    let mut adopted = VolumeReplicationGroup::new(s.drpc.metadata.name.as_deref().unwrap_or_default(), vrg.spec.clone());
+    adopted.metadata = ObjectMeta {
+        name: s.drpc.metadata.name.clone(),
+        namespace: Some(s.vrg_namespace.clone()),
+        labels: vrg.metadata.labels.clone(),
+        annotations: Some(annotations),
+        ..Default::default()
+    };
+    adopted
+}
+
 /// Every profile of the policy's clusters that are not being deleted, sorted, each once. A cluster whose DRCluster
 /// cannot be read keeps what the VRG has.
 fn profiles(s: &Snapshot) -> Vec<String> {

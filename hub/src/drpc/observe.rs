@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use kaedama_shared::api::ocm::work::{AVAILABLE, ManifestStatus};
 use kaedama_shared::api::ocm::{ManagedClusterView, ManifestWork, cluster as cluster_types, view as view_types};
 use kaedama_shared::api::{DRPlacementControl, VolumeReplicationGroup, condition};
 use kaedama_shared::harness::ObjectKey;
@@ -13,6 +14,7 @@ use kube::Resource;
 
 use crate::caches::Caches;
 use crate::configuration::Configuration;
+use crate::works;
 
 use super::snapshot::{Decision, Decisions, ObjectId, PlacementSite, Settings, Site, Snapshot, VrgWork};
 
@@ -22,7 +24,7 @@ const MUTE_AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// Takes the snapshot; the stores are not read.
 pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacementControl, now: Timestamp) -> Snapshot {
     let policy_key = ObjectKey::cluster(drpc.spec.dr_policy_ref.name.clone().unwrap_or_default());
-    let policy = caches.policies.seen(&policy_key).map(|policy| policy.as_ref().clone());
+    let policy = lasting(caches.policies.seen(&policy_key).map(|policy| policy.as_ref().clone()));
     let placement = placement(caches, drpc);
     let vrg_namespace = vrg_namespace(drpc);
     let name = drpc.metadata.name.clone().unwrap_or_default();
@@ -35,8 +37,7 @@ pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacemen
         .filter_map(|work| work.metadata.namespace.clone())
         .collect();
     clusters.extend(delivered.into_iter().filter(|cluster| !clusters.contains(cluster)).collect::<Vec<_>>());
-    let remembered = drpc.status.as_ref().is_some_and(|status| !status.phase.is_unset());
-    let sites = clusters.iter().map(|cluster| site(caches, cluster, &name, &vrg_namespace, remembered, now)).collect();
+    let sites = clusters.iter().map(|cluster| site(caches, cluster, &name, &vrg_namespace, now)).collect();
     Snapshot {
         now,
         drpc: drpc.clone(),
@@ -49,6 +50,7 @@ pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacemen
         conflict: None,
         vrg_namespace,
         sites,
+        doubt: caches.works.doubt().map(stable),
         stored: Seen::Unknown("the stores were not read".to_owned()),
     }
 }
@@ -65,10 +67,10 @@ fn placement(caches: &Caches, drpc: &DRPlacementControl) -> Seen<PlacementSite> 
     let found = match caches.placements.seen(&ObjectKey::namespaced(namespace.clone(), name.clone())) {
         Seen::Present(placement) => placement,
         Seen::Absent => return Seen::Absent,
-        Seen::Unknown(why) => return Seen::Unknown(why),
+        Seen::Unknown(why) => return Seen::Unknown(stable(why)),
     };
     if let Some(why) = caches.decisions.doubt() {
-        return Seen::Unknown(why);
+        return Seen::Unknown(stable(why));
     }
     let objects = caches.decisions_of(&namespace, &name);
     let decisions = match objects.as_slice() {
@@ -92,47 +94,64 @@ fn placement(caches: &Caches, drpc: &DRPlacementControl) -> Seen<PlacementSite> 
     })
 }
 
-fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, remembered: bool, now: Timestamp) -> Site {
+fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timestamp) -> Site {
     let reachable = reachable(caches, cluster);
     let key = |name: String| ObjectKey::namespaced(cluster, name);
-    let work = caches.works.seen(&key(names::vrg_work(drpc, namespace)));
+    let found = lasting(caches.works.seen(&key(names::vrg_work(drpc, namespace))));
     let view = match caches.views.seen(&key(names::view(drpc, namespace, "vrg"))) {
         Seen::Present(view) => Some(view),
         Seen::Absent | Seen::Unknown(_) => None,
     };
+    let question = found.present().filter(|work| works::is_question(work)).cloned();
     let viewed = view.as_ref().map(|view| read_view(view));
-    let report = work.present().map(|work| read_report(work));
-    let last = report.as_ref().and_then(|report| report.present().cloned());
-    let reported = last.is_some();
-    let last = last.or_else(|| viewed.as_ref().and_then(|viewed| viewed.present().cloned()));
-    let vrg = match (&reachable, &work, report, viewed) {
-        (Err(why), _, _, _) => Seen::Unknown(why.clone()),
-        (Ok(()), Seen::Unknown(why), _, _) => Seen::Unknown(why.clone()),
+    let report = found.present().map(|work| if question.is_some() { read_answer(work) } else { read_report(work) });
+    let fed_back = report.as_ref().and_then(|report| report.present().cloned());
+    let reported = fed_back.is_some();
+    let last = fed_back.or_else(|| viewed.as_ref().and_then(|viewed| viewed.present().cloned()));
+    let vrg = match (&reachable, &found, report, viewed) {
+        (Err(why), ..) => Seen::Unknown(why.clone()),
+        (Ok(()), Seen::Unknown(why), ..) => Seen::Unknown(why.clone()),
         (Ok(()), _, Some(Seen::Present(vrg)), _) => Seen::Present(vrg),
+        // An answer is current: the agent follows the object.
+        (Ok(()), _, Some(Seen::Absent), _) => Seen::Absent,
         (Ok(()), _, _, Some(viewed)) => viewed,
-        (Ok(()), Seen::Present(_), Some(report), None) => report,
-        // A work goes only after its cluster has taken its objects away; a hub that lost its memory cannot tell.
-        (Ok(()), Seen::Absent, _, None) if remembered => Seen::Absent,
-        (Ok(()), _, _, None) => Seen::Unknown(format!("{cluster} has not been asked yet")),
+        (Ok(()), _, Some(report), None) => report,
+        (Ok(()), _, None, None) => Seen::Unknown(format!("{cluster} has not been asked yet")),
     };
-    let mute = work.present().is_some_and(|work| !reported && applied_since(work).is_some_and(|at| now.duration_since(at) > MUTE_AFTER));
+    let mute = found
+        .present()
+        .is_some_and(|work| is_there(work) && !reported && applied_since(work).is_some_and(|at| now.duration_since(at) > MUTE_AFTER));
+    let work = match &found {
+        Seen::Present(_) if question.is_some() => Seen::Absent,
+        Seen::Present(work) => read_work(work, last, reported),
+        Seen::Absent => Seen::Absent,
+        Seen::Unknown(why) => Seen::Unknown(why.clone()),
+    };
+    let namespace_work = caches.works.seen(&key(names::namespace_work(drpc, namespace)));
     Site {
         cluster: cluster.to_owned(),
-        drcluster: caches.drclusters.seen(&ObjectKey::cluster(cluster)).map(|drcluster| drcluster.as_ref().clone()),
+        drcluster: lasting(caches.drclusters.seen(&ObjectKey::cluster(cluster)).map(|drcluster| drcluster.as_ref().clone())),
         reachable,
-        namespace_work: caches
-            .works
-            .seen(&key(names::namespace_work(drpc, namespace)))
-            .map(|work| object_id(work.as_ref())),
-        work: match work {
-            Seen::Present(work) => read_work(&work, last, reported),
-            Seen::Absent => Seen::Absent,
-            Seen::Unknown(why) => Seen::Unknown(why),
-        },
+        namespace_work: lasting(namespace_work.map(|work| object_id(work.as_ref()))),
+        work,
+        question: question.map(|work| object_id(work.as_ref())),
         vrg,
         view: view.map(|view| object_id(view.as_ref())),
         mute,
     }
+}
+
+/// The same, with a reason that stays as it is while nothing changes: reasons end up in conditions, and an age in them
+/// would have the status written on every look.
+fn lasting<T>(seen: Seen<T>) -> Seen<T> {
+    match seen {
+        Seen::Unknown(why) => Seen::Unknown(stable(why)),
+        Seen::Present(_) | Seen::Absent => seen,
+    }
+}
+
+fn stable(why: String) -> String {
+    why.split_once(": last contact").map(|(before, _)| before.to_owned()).unwrap_or(why)
 }
 
 /// A cluster counts as heard from while Open Cluster Management renews its lease.
@@ -140,7 +159,7 @@ fn reachable(caches: &Caches, cluster: &str) -> Result<(), String> {
     let managed = match caches.managed_clusters.seen(&ObjectKey::cluster(cluster)) {
         Seen::Present(managed) => managed,
         Seen::Absent => return Err(format!("there is no ManagedCluster {cluster}")),
-        Seen::Unknown(why) => return Err(why),
+        Seen::Unknown(why) => return Err(stable(why)),
     };
     match condition::find(managed.conditions(), cluster_types::CLUSTER_AVAILABLE) {
         Some(available) if available.is_true() => Ok(()),
@@ -183,6 +202,27 @@ fn read_report(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
         },
         None => Seen::Unknown("its spoke operator has not reported yet".to_owned()),
     }
+}
+
+/// What a question was answered with. A cluster that has no such VRG says so by the manifest's `Available`.
+fn read_answer(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
+    let available = work.manifest_status(0).and_then(|manifest| condition::find(&manifest.conditions, AVAILABLE));
+    match available {
+        Some(available) if available.is_false() && available.is_at(work.metadata.generation.unwrap_or_default()) => Seen::Absent,
+        Some(_) | None => match read_report(work) {
+            Seen::Unknown(_) if available.is_none() => Seen::Unknown("the cluster has not answered yet".to_owned()),
+            // The agent cannot look: the kind is not installed, or it may not read it.
+            Seen::Unknown(why) => match available.filter(|available| !available.is_true()) {
+                Some(available) => Seen::Unknown(available.message.clone()),
+                None => Seen::Unknown(why),
+            },
+            answer @ (Seen::Present(_) | Seen::Absent) => answer,
+        },
+    }
+}
+
+fn is_there(work: &ManifestWork) -> bool {
+    work.manifest_status(0).is_some_and(ManifestStatus::is_available)
 }
 
 fn applied_since(work: &ManifestWork) -> Option<Timestamp> {

@@ -18,10 +18,12 @@ pub fn status(s: &Snapshot, plan: &Plan) -> DRPlacementControlStatus {
     let mut after = before.clone();
     after.phase = outlook.phase.clone();
     after.progression = outlook.progression.clone();
-    if after.phase != before.phase || before.observed_generation == 0 {
+    times(&mut after, outlook, s.now);
+    // The phase can stay while another action takes its turn: then the start of the action changes.
+    let turned = after.phase != before.phase || after.action_start_time != before.action_start_time;
+    if turned || before.observed_generation == 0 {
         after.observed_generation = s.generation();
     }
-    times(&mut after, outlook, s.now);
     if after.preferred_decision == PlacementDecision::default() && after.phase.is_final() {
         let cluster = s.drpc.spec.preferred_cluster.clone();
         after.preferred_decision = PlacementDecision { cluster_name: cluster.clone(), cluster_namespace: cluster };

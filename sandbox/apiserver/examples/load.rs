@@ -20,7 +20,8 @@ fn report(what: &str, count: usize, since: Instant) {
 async fn main() -> Result<(), kube::Error> {
     let server = ApiServer::builder("load").build();
     let client = server.client("load/1.0");
-    let definitions = ApiResource::from_gvk(&GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"));
+    let definitions =
+        ApiResource::from_gvk(&GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"));
     let crd: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "loads.example.com"},
         "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "loads", "kind": "Load"},
@@ -35,7 +36,8 @@ async fn main() -> Result<(), kube::Error> {
 
     let since = Instant::now();
     for n in 0..OBJECTS {
-        let object = DynamicObject::new(&format!("o{n:05}"), &resource).data(json!({"spec": {"n": n, "text": "x".repeat(500)}}));
+        let object =
+            DynamicObject::new(&format!("o{n:05}"), &resource).data(json!({"spec": {"n": n, "text": "x".repeat(500)}}));
         api.create(&PostParams::default(), &object).await?;
     }
     report("create", OBJECTS, since);

@@ -18,10 +18,7 @@ pub(crate) fn namespaces() -> GroupResource {
 /// Refuses a new object in a namespace that does not exist, or is going away.
 pub(crate) fn create(server: &Inner, resource: &Resource, namespace: &str, object: &Value) -> Result<(), ApiError> {
     if resource.is_custom() && resource.terminating {
-        return Err(ApiError::method_not_supported(
-            &resource.group_resource(),
-            "create",
-        ));
+        return Err(ApiError::method_not_supported(&resource.group_resource(), "create"));
     }
     if !resource.namespaced {
         return Ok(());
@@ -48,11 +45,7 @@ pub(crate) fn create(server: &Inner, resource: &Resource, namespace: &str, objec
 /// Refuses to delete the namespaces that every cluster has.
 pub(crate) fn delete(resource: &Resource, name: &str) -> Result<(), ApiError> {
     if resource.is("", "Namespace") && IMMORTAL.contains(&name) {
-        return Err(ApiError::forbidden(
-            &resource.group_resource(),
-            name,
-            "this namespace may not be deleted",
-        ));
+        return Err(ApiError::forbidden(&resource.group_resource(), name, "this namespace may not be deleted"));
     }
     Ok(())
 }

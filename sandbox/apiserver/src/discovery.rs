@@ -35,9 +35,7 @@ pub(crate) fn answer(
             json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
         }
         ["apis", name] => {
-            let (name, versions) = groups(&served)
-                .find(|(g, _)| g == name)
-                .ok_or_else(ApiError::page_not_found)?;
+            let (name, versions) = groups(&served).find(|(g, _)| g == name).ok_or_else(ApiError::page_not_found)?;
             let mut value = group(&name, &versions);
             value["kind"] = Value::from("APIGroup");
             value["apiVersion"] = Value::from("v1");
@@ -63,7 +61,8 @@ pub(crate) fn answer(
                 paths.push(format!("/apis/{group}"));
                 paths.extend(versions.iter().map(|v| format!("/apis/{group}/{v}")));
             }
-            paths.extend(["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+            paths
+                .extend(["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
             json!({ "paths": paths })
         }
         _ => return Err(ApiError::page_not_found()),
@@ -146,9 +145,7 @@ fn resources(served: &Served, group: &str, version: &str) -> Result<Value, ApiEr
 fn storage_hash(resource: &Resource) -> String {
     use base64::Engine;
     let text = format!("{}/{}", resource.storage_api_version, resource.kind);
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     base64::engine::general_purpose::STANDARD.encode(hash.to_be_bytes())
 }
 
@@ -181,12 +178,8 @@ fn aggregated_answer(served: &Served, request: &Request, core: bool) -> Response
             let versions: Vec<Value> = versions
                 .iter()
                 .map(|v| {
-                    let resources: Vec<Value> = served
-                        .group_version(&group, v)
-                        .into_iter()
-                        .flatten()
-                        .map(|r| discovered(r))
-                        .collect();
+                    let resources: Vec<Value> =
+                        served.group_version(&group, v).into_iter().flatten().map(|r| discovered(r)).collect();
                     json!({ "version": v, "resources": resources, "freshness": "Current" })
                 })
                 .collect();
@@ -252,17 +245,24 @@ fn version(text: &str) -> Value {
 
 /// OpenAPI documents, made at the first request after a change of what is served.
 #[derive(Debug, Default)]
-pub(crate) struct Documents(Mutex<(Option<Arc<Served>>, BTreeMap<String, Bytes>)>);
+pub(crate) struct Documents(Mutex<Cache>);
+
+/// What was served when the documents were made, and the documents by path.
+#[derive(Debug, Default)]
+struct Cache {
+    served: Option<Arc<Served>>,
+    documents: BTreeMap<String, Bytes>,
+}
 
 impl Documents {
     /// The document at a path below `/openapi`, as JSON.
     fn get(&self, served: &Arc<Served>, path: &[&str]) -> Option<Bytes> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !cache.0.as_ref().is_some_and(|of| Arc::ptr_eq(of, served)) {
-            *cache = (Some(Arc::clone(served)), BTreeMap::new());
+        if !cache.served.as_ref().is_some_and(|of| Arc::ptr_eq(of, served)) {
+            *cache = Cache { served: Some(Arc::clone(served)), documents: BTreeMap::new() };
         }
         let key = path.join("/");
-        if let Some(text) = cache.1.get(&key) {
+        if let Some(text) = cache.documents.get(&key) {
             return Some(text.clone());
         }
         let docs = docs(served);
@@ -274,7 +274,7 @@ impl Documents {
             _ => return None,
         };
         let text = Bytes::from(value.to_string());
-        cache.1.insert(key, text.clone());
+        cache.documents.insert(key, text.clone());
         Some(text)
     }
 }

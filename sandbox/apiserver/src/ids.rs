@@ -16,9 +16,7 @@ impl Ids {
     /// With a seed; without one every server is different.
     pub(crate) fn new(seed: Option<u64>) -> Self {
         let seed = seed.unwrap_or_else(|| RandomState::new().hash_one("kaedama"));
-        Self {
-            state: AtomicU64::new(seed),
-        }
+        Self { state: AtomicU64::new(seed) }
     }
 
     /// The next number of splitmix64.

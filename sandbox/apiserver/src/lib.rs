@@ -4,13 +4,13 @@
 //! [`ApiServer::serve`] is the same server on HTTP for kubectl. It works under `tokio::time::pause`.
 //!
 //! There is no authentication and no authorization: RBAC objects are stored and not enforced, access reviews allow all.
-//! Admission webhooks and policies, aggregated API servers and conversion webhooks are not served (501 or a validation
-//! error says so). No pods run, and of the controller manager only what the API's own semantics need is here: garbage
+//! Admission webhooks and policies, aggregated API servers and conversion webhooks are not served (501 says so). No pods run, and of the controller manager only what the API's own semantics need is here: garbage
 //! collection, namespace deletion, default service accounts, definitions of custom resources.
 //!
-//! * [`server`]: [`ApiServer`] and its builder; [`service`]: the `tower` service; [`router`], [`request`], [`status`]: HTTP.
-//! * [`verbs`]: what requests do; [`kinds`], [`metadata`], [`admission`], [`convert`], [`shape`]: the rules they follow.
-//! * [`store`]: objects, history and watches; [`registry`]: what is served; [`controllers`]: what runs beside.
+//! * `server`: [`ApiServer`] and its builder; `service`: the `tower` service; `router`, `request`, `status`: HTTP.
+//! * `verbs`: what requests do; `kinds`, `metadata`, `admission`, `convert`, `shape`: the rules they follow.
+//! * `protobuf`: bodies of Go clients. `discovery`: everything that is no resource.
+//! * `store`: objects, history and watches; `registry`: what is served; `controllers`: what runs beside.
 //! * [`schema`], [`apply`], [`patch`], [`openapi`], [`table`]: pure parts, values in and values out.
 
 mod account;
@@ -27,6 +27,7 @@ mod metadata;
 mod names;
 pub mod openapi;
 pub mod patch;
+mod protobuf;
 mod registry;
 mod request;
 mod router;

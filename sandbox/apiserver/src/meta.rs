@@ -44,17 +44,12 @@ pub(crate) fn finalizers(object: &Value) -> Vec<&str> {
 
 /// The strings of a list.
 pub(crate) fn strings(list: Option<&Value>) -> Vec<&str> {
-    list.and_then(Value::as_array)
-        .map(|l| l.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default()
+    list.and_then(Value::as_array).map(|l| l.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
 }
 
 /// The owner references.
 pub(crate) fn owners(object: &Value) -> &[Value] {
-    field(object, "ownerReferences")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
+    field(object, "ownerReferences").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The uids of the owners.

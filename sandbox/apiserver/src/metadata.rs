@@ -32,12 +32,7 @@ pub(crate) fn match_namespace(resource: &Resource, namespace: &str, object: &mut
 
 /// Removes what a client may not set on a new object.
 pub(crate) fn wipe(object: &mut Value) {
-    for field in [
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "selfLink",
-        "resourceVersion",
-    ] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
         meta::set(object, field, None);
     }
 }
@@ -94,11 +89,7 @@ pub(crate) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
     if name.is_empty() {
         errors.push(FieldError::required("metadata.name", "name or generateName is required"));
     } else {
-        errors.extend(
-            check(name)
-                .into_iter()
-                .map(|why| FieldError::invalid("metadata.name", &Value::from(name), why)),
-        );
+        errors.extend(check(name).into_iter().map(|why| FieldError::invalid("metadata.name", &Value::from(name), why)));
     }
     if resource.namespaced {
         let namespace = meta::namespace(object);
@@ -129,16 +120,10 @@ fn labels(object: &Value, errors: &mut Vec<FieldError>) {
     for (key, value) in labels {
         let key_errors = names::qualified_name(key);
         errors.extend(
-            key_errors
-                .into_iter()
-                .map(|why| FieldError::invalid("metadata.labels", &Value::from(key.as_str()), why)),
+            key_errors.into_iter().map(|why| FieldError::invalid("metadata.labels", &Value::from(key.as_str()), why)),
         );
         let value_errors = names::label_value(value.as_str().unwrap_or_default());
-        errors.extend(
-            value_errors
-                .into_iter()
-                .map(|why| FieldError::invalid("metadata.labels", value, why)),
-        );
+        errors.extend(value_errors.into_iter().map(|why| FieldError::invalid("metadata.labels", value, why)));
     }
 }
 
@@ -175,11 +160,7 @@ fn owners(object: &Value, errors: &mut Vec<FieldError>) {
             }
         }
         if text("apiVersion") == "v1" && text("kind") == "Event" {
-            errors.push(FieldError::invalid(
-                path,
-                owner,
-                "/v1, Kind=Event is disallowed from being an owner",
-            ));
+            errors.push(FieldError::invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"));
         }
         if owner.get("controller").and_then(Value::as_bool) == Some(true) {
             let this = format!("{}/{}", text("kind"), text("name"));
@@ -218,10 +199,7 @@ pub(crate) fn validate_update(old: &Value, new: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if meta::is_deleting(old) {
         let before = meta::finalizers(old);
-        let mut extra: Vec<&str> = meta::finalizers(new)
-            .into_iter()
-            .filter(|f| !before.contains(f))
-            .collect();
+        let mut extra: Vec<&str> = meta::finalizers(new).into_iter().filter(|f| !before.contains(f)).collect();
         extra.sort_unstable();
         if !extra.is_empty() {
             let list: Vec<String> = extra.iter().map(|f| format!("\"{f}\"")).collect();
@@ -241,21 +219,10 @@ pub(crate) fn validate_update(old: &Value, new: &Value) -> Vec<FieldError> {
             "must not be decremented",
         ));
     }
-    for field in [
-        "name",
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-    ] {
+    for field in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let (before, after) = (meta::field(old, field), meta::field(new, field));
         if before != after {
-            errors.push(FieldError::invalid(
-                format!("metadata.{field}"),
-                after.unwrap_or(&Value::Null),
-                IMMUTABLE,
-            ));
+            errors.push(FieldError::invalid(format!("metadata.{field}"), after.unwrap_or(&Value::Null), IMMUTABLE));
         }
     }
     errors

@@ -43,11 +43,7 @@ pub(crate) fn path_segment(name: &str) -> Vec<String> {
         ".." => return vec!["may not be '..'".to_owned()],
         _ => {}
     }
-    ["/", "%"]
-        .iter()
-        .filter(|c| name.contains(**c))
-        .map(|c| format!("may not contain '{c}'"))
-        .collect()
+    ["/", "%"].iter().filter(|c| name.contains(**c)).map(|c| format!("may not contain '{c}'")).collect()
 }
 
 fn is_dns_label(name: &str) -> bool {
@@ -90,8 +86,7 @@ pub(crate) fn qualified_name(key: &str) -> Vec<String> {
 
 fn is_label_text(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         && edge(text.chars().next())
         && edge(text.chars().next_back())
 }

@@ -26,10 +26,7 @@ impl Request {
     }
 
     fn header(&self, name: header::HeaderName) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
     /// The media type of the body, without parameters.
@@ -83,8 +80,7 @@ impl Query {
 
     /// A boolean, read as apimachinery reads it: present and neither `false` nor `0` is true.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "false" | "0"))
+        self.get(name).is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "false" | "0"))
     }
 
     /// A number.
@@ -142,11 +138,7 @@ pub(crate) struct Target {
 impl Target {
     /// Reads the segments after the group and version.
     pub(crate) fn parse(group: &str, version: &str, segments: &[&str]) -> Option<Self> {
-        let mut target = Self {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            ..Self::default()
-        };
+        let mut target = Self { group: group.to_owned(), version: version.to_owned(), ..Self::default() };
         let mut rest = segments;
         if let ["watch", tail @ ..] = rest {
             target.watch = true;
@@ -218,10 +210,7 @@ pub(crate) struct Negotiated {
 /// Chooses the first clause of `Accept` that can be answered.
 pub(crate) fn negotiate(accept: &str) -> Result<Negotiated, ApiError> {
     if accept.trim().is_empty() {
-        return Ok(Negotiated {
-            form: Form::Object,
-            yaml: false,
-        });
+        return Ok(Negotiated { form: Form::Object, yaml: false });
     }
     for clause in accept.split(',') {
         let mut parts = clause.split(';').map(str::trim);

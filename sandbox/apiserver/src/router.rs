@@ -43,11 +43,8 @@ async fn dispatch(server: &Arc<Inner>, request: &Request) -> Outcome {
         return (verb, request.path.clone(), discovery::answer(server, request, &segments));
     };
     let verb = verb(request, &target);
-    let mut label = if target.group.is_empty() {
-        target.resource.clone()
-    } else {
-        format!("{}.{}", target.resource, target.group)
-    };
+    let mut label =
+        if target.group.is_empty() { target.resource.clone() } else { format!("{}.{}", target.resource, target.group) };
     if let Some(sub) = &target.subresource {
         label.push('/');
         label.push_str(sub);
@@ -110,8 +107,6 @@ pub(crate) fn failure(error: &ApiError) -> Response<ResponseBody> {
 pub(crate) fn respond(code: u16, content_type: &'static str, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     response
 }

@@ -141,11 +141,7 @@ impl fmt::Debug for ApiServer {
 impl ApiServer {
     /// Starts making a server with this name.
     pub fn builder(name: impl Into<String>) -> ApiServerBuilder {
-        ApiServerBuilder {
-            name: name.into(),
-            clock: None,
-            options: Options::default(),
-        }
+        ApiServerBuilder { name: name.into(), clock: None, options: Options::default() }
     }
 
     /// The server's name.

@@ -26,10 +26,7 @@ pub struct ApiService {
 
 impl ApiService {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
-        Self {
-            inner,
-            user_agent: None,
-        }
+        Self { inner, user_agent: None }
     }
 
     /// The same service for requests that carry no User-Agent: they get this one.

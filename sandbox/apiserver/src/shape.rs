@@ -70,10 +70,7 @@ impl Resource {
     ) -> Result<Value, ApplyError> {
         match self.types() {
             Some(types) => apply::apply(types, live, config, writer, force),
-            None => Err(ApplyError::BadRequest(format!(
-                "{} has no schema to apply by",
-                self.kind
-            ))),
+            None => Err(ApplyError::BadRequest(format!("{} has no schema to apply by", self.kind))),
         }
     }
 }

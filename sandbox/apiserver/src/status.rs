@@ -41,16 +41,8 @@ impl ApiError {
 
     /// An error whose `v1/Status` is made already.
     pub fn from_status(status: Value) -> Self {
-        let code = status
-            .get("code")
-            .and_then(Value::as_u64)
-            .and_then(|c| u16::try_from(c).ok())
-            .unwrap_or(500);
-        let message = status
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let code = status.get("code").and_then(Value::as_u64).and_then(|c| u16::try_from(c).ok()).unwrap_or(500);
+        let message = status.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut error = Self::new(code, "", message);
         error.0.whole = Some(status);
         error
@@ -85,12 +77,8 @@ impl ApiError {
 
     /// 409 with the reason why the operation cannot be fulfilled.
     pub fn conflict(resource: &GroupResource, name: &str, why: &str) -> Self {
-        Self::new(
-            409,
-            "Conflict",
-            format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}"),
-        )
-        .with_details(Self::object(resource, name))
+        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}"))
+            .with_details(Self::object(resource, name))
     }
 
     /// 409 of an update that was computed from another resource version.
@@ -144,12 +132,8 @@ impl ApiError {
         if !resource.group.is_empty() {
             details["group"] = Value::from(resource.group.clone());
         }
-        Self::new(
-            405,
-            "MethodNotAllowed",
-            format!("{action} is not supported on resources of kind \"{resource}\""),
-        )
-        .with_details(details)
+        Self::new(405, "MethodNotAllowed", format!("{action} is not supported on resources of kind \"{resource}\""))
+            .with_details(details)
     }
 
     /// 415.
@@ -166,11 +150,7 @@ impl ApiError {
 
     /// 406.
     pub fn not_acceptable(accepted: &[&str]) -> Self {
-        Self::new(
-            406,
-            "NotAcceptable",
-            format!("only the following media types are accepted: {}", accepted.join(", ")),
-        )
+        Self::new(406, "NotAcceptable", format!("only the following media types are accepted: {}", accepted.join(", ")))
     }
 
     /// 410 of a resource version that is too old.
@@ -180,13 +160,9 @@ impl ApiError {
 
     /// 504 of a resource version that is not reached yet.
     pub fn too_large_resource_version(asked: u64, current: u64) -> Self {
-        Self::new(
-            504,
-            "Timeout",
-            format!("Timeout: Too large resource version: {asked}, current: {current}"),
-        )
-        .with_details(json!({ "retryAfterSeconds": 1 }))
-        .with_cause("ResourceVersionTooLarge", "Too large resource version", None)
+        Self::new(504, "Timeout", format!("Timeout: Too large resource version: {asked}, current: {current}"))
+            .with_details(json!({ "retryAfterSeconds": 1 }))
+            .with_cause("ResourceVersionTooLarge", "Too large resource version", None)
     }
 
     /// 501: what the real API server has and this one does not.
@@ -196,11 +172,7 @@ impl ApiError {
 
     /// 500.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(
-            500,
-            "InternalError",
-            format!("Internal error occurred: {}", message.into()),
-        )
+        Self::new(500, "InternalError", format!("Internal error occurred: {}", message.into()))
     }
 
     /// HTTP status code.

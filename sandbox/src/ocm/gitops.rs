@@ -120,7 +120,8 @@ impl Application {
     fn work(&self) -> ManifestWork {
         let mut manifests: Vec<Value> = Vec::new();
         if !self.target_namespace.is_empty() {
-            manifests.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.target_namespace}}));
+            manifests
+                .push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.target_namespace}}));
         }
         for manifest in &self.manifests {
             let mut manifest = manifest.clone();
@@ -132,7 +133,8 @@ impl Application {
             manifests.push(manifest);
         }
         let identifiers: Vec<ResourceIdentifier> = manifests.iter().map(identifier).collect();
-        let stays = |identifier: &&ResourceIdentifier| identifier.group.is_empty() && identifier.resource == "namespaces";
+        let stays =
+            |identifier: &&ResourceIdentifier| identifier.group.is_empty() && identifier.resource == "namespaces";
         let orphaning_rules = identifiers.iter().filter(stays).cloned().collect();
         let mut work = ManifestWork::new(
             &format!("{}-{}-app", self.namespace, self.name),

@@ -143,7 +143,8 @@ impl Agent {
                 return Ok(Err((RESOURCE_TYPE_INVALID, why.into())));
             }
             let gvk = GroupVersionKind::gvk(&scope.api_group, &scope.version, &scope.kind);
-            let unknown = || (RESOURCE_GVK_INVALID, format!("the server doesn't have a resource type {:?}", scope.kind));
+            let unknown =
+                || (RESOURCE_GVK_INVALID, format!("the server doesn't have a resource type {:?}", scope.kind));
             return Ok(self.kinds.of(&gvk).await?.ok_or_else(unknown));
         }
         // `resource`, or `resource.version.group`.
@@ -171,7 +172,13 @@ impl Agent {
                     // A merge patch would keep members that the object has lost, so the result is replaced as a whole.
                     change.insert("result".into(), object);
                 }
-                Condition::new(PROCESSING, ConditionStatus::True, GET_RESOURCE_PROCESSING, "Watching resources successfully", 0)
+                Condition::new(
+                    PROCESSING,
+                    ConditionStatus::True,
+                    GET_RESOURCE_PROCESSING,
+                    "Watching resources successfully",
+                    0,
+                )
             }
             Err((reason, message)) => Condition::new(PROCESSING, ConditionStatus::False, reason, message, 0),
         };

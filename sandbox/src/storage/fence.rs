@@ -6,7 +6,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use kaedama_shared::{
     api::csiaddons::{FenceState, NETWORK_FENCE_FINALIZER, NetworkFence, NetworkFenceClass, NetworkFenceStatus},
-    harness::{ObjectKey, cache::Cache, controller::{Controller, Next}},
+    harness::{
+        ObjectKey,
+        cache::Cache,
+        controller::{Controller, Next},
+    },
 };
 use kube::api::PostParams;
 use tokio_util::sync::CancellationToken;
@@ -88,8 +92,7 @@ async fn pass(cluster: &Cluster, driver: &Driver, key: ObjectKey) -> Result<Next
     }
     if outcome.is_ok() {
         let annotations = [(FENCED_NETWORKS, Some(record.as_str()))];
-        let marks =
-            Marks { add_finalizers: &[NETWORK_FENCE_FINALIZER], annotations: &annotations, ..Marks::default() };
+        let marks = Marks { add_finalizers: &[NETWORK_FENCE_FINALIZER], annotations: &annotations, ..Marks::default() };
         let Some(fence) = marks.set(&api, fence).await? else { return Ok(Next::Await) };
         return report(cluster, fence, Ok(())).await;
     }

@@ -131,8 +131,11 @@ impl Ledger {
             self.fabric.with(|arrays, _| arrays.inspect(array, handle)).map(|content| content.to_bytes())
         };
         // A volume that is gone is read as an empty one: everything on it is lost.
-        let volumes =
-            location.volumes.iter().map(|(claim, handle)| (claim.clone(), content(handle).unwrap_or_default())).collect();
+        let volumes = location
+            .volumes
+            .iter()
+            .map(|(claim, handle)| (claim.clone(), content(handle).unwrap_or_default()))
+            .collect();
         let apps = self.lock();
         apps.get(app).map(|entry| compare(app, &location.cluster, &entry.acknowledged, &volumes))
     }

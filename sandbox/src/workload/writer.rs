@@ -75,15 +75,8 @@ impl Writers {
         let app = AppId::new(key.namespace(), &key.name);
         let name = self.ledger.start(&app, &plan.location);
         tracing::info!(app = %key, cluster = self.cluster.name, writer = name, next = last + 1, "application starts");
-        let writer = Writer {
-            app,
-            plan,
-            name,
-            next_seq: last + 1,
-            next_at: Instant::now(),
-            unfinished: None,
-            failing: None,
-        };
+        let writer =
+            Writer { app, plan, name, next_seq: last + 1, next_at: Instant::now(), unfinished: None, failing: None };
         self.lock().insert(key.clone(), writer);
         self.rearm.notify_one();
         Ok(())

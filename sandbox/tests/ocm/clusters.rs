@@ -55,7 +55,8 @@ async fn a_cluster_that_is_not_heard_of_for_five_leases_is_unknown_until_it_is_b
     assert_eq!(available(&joined(&world).await), ConditionStatus::True);
     world.dr1.kill();
     let died = Instant::now();
-    let cluster = cluster_where(&world, "dr1 is unknown", |cluster| available(cluster) == ConditionStatus::Unknown).await;
+    let cluster =
+        cluster_where(&world, "dr1 is unknown", |cluster| available(cluster) == ConditionStatus::Unknown).await;
     let took = died.elapsed().as_secs();
     assert!((240..=301).contains(&took), "took {took} s");
     assert_eq!(find(cluster.conditions(), CLUSTER_AVAILABLE).unwrap().reason, "ManagedClusterLeaseUpdateStopped");

@@ -31,7 +31,10 @@ async fn shop(world: &World) -> Api<ConfigMap> {
         namespace: "apps".into(),
         placement: "p".into(),
         target_namespace: "shop".into(),
-        manifests: vec![claim, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"v": "1"}})],
+        manifests: vec![
+            claim,
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"v": "1"}}),
+        ],
     };
     let maps: Api<ConfigMap> = world.hub.typed("apps");
     maps.create(&PostParams::default(), &application.config_map()).await.unwrap();
@@ -44,7 +47,8 @@ async fn an_application_moves_with_the_decision() {
     world.work_agents();
     world.gitops();
     let description = shop(&world).await;
-    let (here, there) = (world.dr1.api("v1", "PersistentVolumeClaim", "shop"), world.dr2.api("v1", "PersistentVolumeClaim", "shop"));
+    let (here, there) =
+        (world.dr1.api("v1", "PersistentVolumeClaim", "shop"), world.dr2.api("v1", "PersistentVolumeClaim", "shop"));
     seconds(5).await;
     assert!(here.get_opt("data").await.unwrap().is_none(), "not decided, not placed");
     decide(&world, &[Decision::new("dr1", "dr1")]).await;
@@ -57,7 +61,10 @@ async fn an_application_moves_with_the_decision() {
     let changed = data["manifests"].replace(r#""v":"1""#, r#""v":"2""#);
     merge(&description, "shop", json!({"data": {"manifests": changed}})).await;
     let settings = world.dr1.api("v1", "ConfigMap", "shop");
-    until("the change arrives", async || (settings.get("settings").await.unwrap().data["data"]["v"] == "2").then_some(())).await;
+    until("the change arrives", async || {
+        (settings.get("settings").await.unwrap().data["data"]["v"] == "2").then_some(())
+    })
+    .await;
     assert_eq!(here.get("data").await.unwrap().data["spec"]["volumeName"], "pv-1");
 
     let moved = Instant::now();
@@ -76,7 +83,8 @@ async fn a_retained_decision_keeps_the_application_on_a_dead_cluster_and_its_end
     world.work_agents();
     world.gitops();
     shop(&world).await;
-    let (here, there) = (world.dr1.api("v1", "PersistentVolumeClaim", "shop"), world.dr2.api("v1", "PersistentVolumeClaim", "shop"));
+    let (here, there) =
+        (world.dr1.api("v1", "PersistentVolumeClaim", "shop"), world.dr2.api("v1", "PersistentVolumeClaim", "shop"));
     decide(&world, &[Decision::new("dr1", "dr1")]).await;
     exists(&here, "data").await;
     world.dr1.kill();
@@ -95,5 +103,8 @@ async fn a_retained_decision_keeps_the_application_on_a_dead_cluster_and_its_end
     assert!(waiting.len() == 1 && waiting[0].metadata.deletion_timestamp.is_some());
     world.dr1.revive();
     gone(&here, "data").await;
-    until("the work is gone", async || works.list(&ListParams::default()).await.unwrap().items.is_empty().then_some(())).await;
+    until("the work is gone", async || {
+        works.list(&ListParams::default()).await.unwrap().items.is_empty().then_some(())
+    })
+    .await;
 }

@@ -21,7 +21,11 @@ async fn create(views: &Api<ManagedClusterView>, name: &str, spec: Value) {
 
 async fn answered(views: &Api<ManagedClusterView>, name: &str) -> ManagedClusterView {
     until("the view has a condition", async || {
-        views.get_opt(name).await.unwrap().filter(|view| view.status.as_ref().is_some_and(|status| !status.conditions.is_empty()))
+        views
+            .get_opt(name)
+            .await
+            .unwrap()
+            .filter(|view| view.status.as_ref().is_some_and(|status| !status.conditions.is_empty()))
     })
     .await
 }
@@ -103,16 +107,33 @@ async fn another_scope_is_looked_at_at_once() {
 async fn what_cannot_be_viewed_has_its_own_reason() {
     let (_world, views) = with_widget().await;
     for (name, spec, reason) in [
-        ("no-name", json!({"scope": {"kind": "Widget", "version": "v1", "apiGroup": "test.dev"}}), "ResourceNameInvalid"),
+        (
+            "no-name",
+            json!({"scope": {"kind": "Widget", "version": "v1", "apiGroup": "test.dev"}}),
+            "ResourceNameInvalid",
+        ),
         ("no-kind", json!({"scope": {"name": "x"}}), "ResourceTypeInvalid"),
-        ("no-version", json!({"scope": {"name": "x", "kind": "Widget", "apiGroup": "test.dev"}}), "ResourceTypeInvalid"),
-        ("unknown", json!({"scope": {"name": "x", "kind": "Gadget", "version": "v1", "apiGroup": "test.dev"}}), "ResourceGVKInvalid"),
-        ("secret", json!({"scope": {"name": "x", "kind": "Secret", "version": "v1", "namespace": "app"}}), "ResourceTypeInvalid"),
+        (
+            "no-version",
+            json!({"scope": {"name": "x", "kind": "Widget", "apiGroup": "test.dev"}}),
+            "ResourceTypeInvalid",
+        ),
+        (
+            "unknown",
+            json!({"scope": {"name": "x", "kind": "Gadget", "version": "v1", "apiGroup": "test.dev"}}),
+            "ResourceGVKInvalid",
+        ),
+        (
+            "secret",
+            json!({"scope": {"name": "x", "kind": "Secret", "version": "v1", "namespace": "app"}}),
+            "ResourceTypeInvalid",
+        ),
     ] {
         create(&views, name, spec).await;
         assert_eq!(verdict(&answered(&views, name).await).1, reason, "{name}");
     }
-    create(&views, "plural", json!({"scope": {"name": "x", "namespace": "app", "resource": "widgets.v1.test.dev"}})).await;
+    create(&views, "plural", json!({"scope": {"name": "x", "namespace": "app", "resource": "widgets.v1.test.dev"}}))
+        .await;
     assert_eq!(verdict(&answered(&views, "plural").await).1, "GetResourceProcessing");
 }
 

@@ -94,7 +94,8 @@ async fn orphaned_objects_stay() {
     for name in ["all", "some"] {
         world.applied(name).await;
         world.works("dr1").delete(name, &DeleteParams::default()).await.unwrap();
-        until("the work is gone", async || world.works("dr1").get_opt(name).await.unwrap().is_none().then_some(())).await;
+        until("the work is gone", async || world.works("dr1").get_opt(name).await.unwrap().is_none().then_some(()))
+            .await;
     }
     let maps = world.dr1.api("v1", "ConfigMap", "app");
     for name in ["all", "stays"] {
@@ -168,7 +169,8 @@ async fn whole_objects_are_fed_back_where_the_gate_is_on() {
         world.work_agents_with(|options| options.raw_feedback_json = gate);
         world.create_work("w", watched("Watch")).await;
         world.applied("w").await;
-        set_status(&world.dr1.api("test.dev/v1", "Widget", "app"), "x", json!({"state": "s", "detail": {"a": [1, 2]}})).await;
+        set_status(&world.dr1.api("test.dev/v1", "Widget", "app"), "x", json!({"state": "s", "detail": {"a": [1, 2]}}))
+            .await;
         let work = world
             .work_where("w", "the state is fed back", |work| work.manifest_status(0).unwrap().value("state").is_some())
             .await;
@@ -186,11 +188,16 @@ async fn a_missing_object_is_seen_at_the_next_poll_and_repaired_at_the_resync() 
     world.applied("w").await;
     let widgets = world.dr1.api("test.dev/v1", "Widget", "app");
     set_status(&widgets, "x", json!({"state": "Primary"})).await;
-    world.work_where("w", "the state is fed back", |work| work.manifest_status(0).unwrap().value("state").is_some()).await;
+    world
+        .work_where("w", "the state is fed back", |work| work.manifest_status(0).unwrap().value("state").is_some())
+        .await;
     widgets.delete("x", &DeleteParams::default()).await.unwrap();
     let work = world.work_where("w", "absence is reported", |work| !work.is_applied()).await;
     let available = find(work.conditions(), AVAILABLE).unwrap();
-    assert_eq!((available.status.clone(), available.reason.as_str()), (ConditionStatus::False, "ResourcesNotAvailable"));
+    assert_eq!(
+        (available.status.clone(), available.reason.as_str()),
+        (ConditionStatus::False, "ResourcesNotAvailable")
+    );
     let manifest = work.manifest_status(0).unwrap();
     assert!(!manifest.is_available());
     assert_eq!(manifest.value("state"), Some(&FieldValue::of_string("Primary")), "values outlive their object");
@@ -250,7 +257,8 @@ async fn a_conflict_of_managers_is_reported_and_not_forced() {
     spec["manifestConfigs"] = json!([{"updateStrategy": {"type": "ServerSideApply"},
         "resourceIdentifier": {"group": "test.dev", "resource": "widgets", "namespace": "app", "name": "*"}}]);
     world.create_work("w", spec).await;
-    let work = world.work_where("w", "the conflict is reported", |work| find(work.conditions(), APPLIED).is_some()).await;
+    let work =
+        world.work_where("w", "the conflict is reported", |work| find(work.conditions(), APPLIED).is_some()).await;
     assert_eq!(find(work.conditions(), APPLIED).unwrap().reason, "AppliedManifestWorkFailed");
     let failed = find(&work.manifest_status(0).unwrap().conditions, APPLIED).unwrap();
     assert_eq!((failed.reason.as_str(), failed.status.clone()), ("AppliedManifestFailed", ConditionStatus::False));
@@ -306,7 +314,8 @@ async fn a_dead_cluster_keeps_its_status_and_catches_up_when_it_is_back() {
     world.applied("w").await;
     assert_eq!(maps.get("c").await.unwrap().data["data"]["v"], "2");
     gone(&maps, "d").await;
-    until("the work is gone", async || world.works("dr1").get_opt("doomed").await.unwrap().is_none().then_some(())).await;
+    until("the work is gone", async || world.works("dr1").get_opt("doomed").await.unwrap().is_none().then_some(()))
+        .await;
     assert!(back.elapsed() < Duration::from_secs(5), "took {:?}", back.elapsed());
 }
 
@@ -340,6 +349,40 @@ async fn what_the_hub_does_not_know_is_evicted_after_the_grace_period_unless_it_
     assert!(maps.get_opt("c").await.unwrap().is_some());
     seconds(200).await;
     assert!(maps.get_opt("c").await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_lose_their_owner_are_made_again() {
+    let mut world = World::new().await;
+    world.work_agents();
+    world.create_work("w", manifests(&[config_map("c", "1")])).await;
+    world.applied("w").await;
+    let maps = world.dr1.api("v1", "ConfigMap", "app");
+    let uid = maps.get("c").await.unwrap().metadata.uid;
+    let records = world.dr1.global::<AppliedManifestWork>();
+    let record = records.list(&ListParams::default()).await.unwrap().items.remove(0).metadata.name.unwrap();
+    merge(&records, &record, json!({"metadata": {"finalizers": null}})).await;
+    records.delete(&record, &DeleteParams::default()).await.unwrap();
+    until("the object is another one, owned", async || {
+        let object = maps.get_opt("c").await.unwrap()?;
+        (object.metadata.uid != uid && object.metadata.owner_references.is_some()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_was_down_is_taken_up_again() {
+    let mut world = World::new().await;
+    world.work_agents();
+    world.create_work("w", manifests(&[config_map("c", "1")])).await;
+    world.applied("w").await;
+    world.hub.kill();
+    seconds(100).await;
+    merge(&world.works("dr1"), "w", json!({"spec": manifests(&[config_map("c", "2")])})).await;
+    world.hub.revive();
+    let back = Instant::now();
+    world.applied("w").await;
+    assert!(back.elapsed() < Duration::from_secs(3), "took {:?}", back.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,11 @@ pub struct Cluster {
 
 impl Cluster {
     fn new(name: &str) -> Self {
-        Self { name: name.into(), server: ApiServer::builder(name).seed(7).build(), answers: Arc::new(AtomicBool::new(true)) }
+        Self {
+            name: name.into(),
+            server: ApiServer::builder(name).seed(7).build(),
+            answers: Arc::new(AtomicBool::new(true)),
+        }
     }
 
     /// A client that fails while the cluster is cut off.
@@ -53,7 +57,11 @@ impl Cluster {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let client = self.server.client("test");
-        if namespace.is_empty() { Api::all_with(client, &resource) } else { Api::namespaced_with(client, namespace, &resource) }
+        if namespace.is_empty() {
+            Api::all_with(client, &resource)
+        } else {
+            Api::namespaced_with(client, namespace, &resource)
+        }
     }
 
     pub fn typed<K>(&self, namespace: &str) -> Api<K>
@@ -238,7 +246,7 @@ pub async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
         }
         assert!(start.elapsed() < Duration::from_secs(1800), "never came true: {what}");
         // Precise to a twentieth of the time that has passed, so that long waits cost few looks.
-        let pause = Duration::from_millis(5);
+        let pause = (start.elapsed() / 20).clamp(Duration::from_millis(5), Duration::from_secs(1));
         tokio::time::sleep(pause).await;
     }
 }

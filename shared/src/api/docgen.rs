@@ -226,14 +226,14 @@ fn validation(schema: &JSONSchemaProps) -> String {
     }
     rules.extend(schema.pattern.as_deref().map(|pattern| format!("pattern {}", code(pattern))));
     let bounds = [
-        ("at least", "", schema.minimum),
-        ("at most", "", schema.maximum),
-        ("at least", " characters", schema.min_length.map(|bound| bound as f64)),
-        ("at most", " characters", schema.max_length.map(|bound| bound as f64)),
-        ("at least", " items", schema.min_items.map(|bound| bound as f64)),
-        ("at most", " items", schema.max_items.map(|bound| bound as f64)),
+        ("at least", schema.minimum),
+        ("at most", schema.maximum),
+        ("length at least", schema.min_length.map(|bound| bound as f64)),
+        ("length at most", schema.max_length.map(|bound| bound as f64)),
+        ("items at least", schema.min_items.map(|bound| bound as f64)),
+        ("items at most", schema.max_items.map(|bound| bound as f64)),
     ];
-    rules.extend(bounds.into_iter().filter_map(|(which, of, bound)| Some(format!("{which} {}{of}", bound?))));
+    rules.extend(bounds.into_iter().filter_map(|(which, bound)| Some(format!("{which} {}", bound?))));
     let keys = schema.x_kubernetes_list_map_keys.as_deref().unwrap_or_default();
     if !keys.is_empty() {
         rules.push(format!("unique by {}", code(&keys.join(", "))));

@@ -88,7 +88,7 @@ impl Observer {
             Err(why) => Err(format!("the operator's configuration cannot be read: {why}")),
         };
         let volumes = self.volumes(&vrg, order.as_ref().ok(), asked);
-        let stores = order.as_ref().map(|order| self.stores.views(key, &order.profiles)).unwrap_or_default();
+        let stores = order.as_ref().map(|order| self.stores.views(key, order)).unwrap_or_default();
         Some(Snapshot {
             now: self.clock.now_seconds(),
             order,

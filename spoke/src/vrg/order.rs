@@ -178,7 +178,8 @@ impl Order {
         };
         let deploys =
             intent == Intent::Steady && record.as_ref().is_none_or(|record| record.kind == ActionKind::Deploy);
-        if spec.kube_object_protection.as_ref().is_some_and(|wanted| wanted.recipe_ref.is_some()) {
+        let recipe = spec.kube_object_protection.as_ref().and_then(|wanted| wanted.recipe_ref.as_ref());
+        if recipe.is_some_and(|recipe| !recipe.name.is_empty()) {
             return Err(
                 "spec.kubeObjectProtection.recipeRef: recipes are not built yet, so the claims that the recipe \
                         selects are not known"

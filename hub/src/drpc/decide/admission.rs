@@ -10,6 +10,21 @@ use super::super::plan::{Action, Ownership};
 use super::super::snapshot::Snapshot;
 use super::draft::Draft;
 
+/// Why nothing is done.
+pub(super) struct Refusal {
+    /// Names the field and the remedy.
+    pub(super) message: String,
+    /// Comes of a view that cannot be believed at the moment: nobody has to do anything, and no event will tell.
+    pub(super) passing: bool,
+}
+
+impl Refusal {
+    /// Somebody has to mend it.
+    pub(super) fn by_user(message: String) -> Self {
+        Refusal { message, passing: false }
+    }
+}
+
 type Check = fn(&Snapshot) -> Result<(), String>;
 
 /// In the order in which a user would mend them.
@@ -26,8 +41,18 @@ const CHECKS: [Check; 9] = [
 ];
 
 /// All checks.
-pub(super) fn check(s: &Snapshot) -> Result<(), String> {
-    CHECKS.iter().try_for_each(|check| check(s))
+pub(super) fn check(s: &Snapshot) -> Result<(), Refusal> {
+    let passing = !s.placement.is_conclusive()
+        || !s.policy.is_conclusive()
+        || s.sites.iter().any(|site| !site.drcluster.is_conclusive());
+    CHECKS.iter().try_for_each(|check| check(s)).map_err(|message| Refusal { message, passing })
+}
+
+/// The application has been placed by this hub, or by the one before it. What is refused to a newcomer must not keep such
+/// an application from being failed over.
+fn is_established(s: &Snapshot) -> bool {
+    s.annotation(names::ACTION_RECORD).is_some_and(|record| !record.is_empty())
+        || s.annotation(names::LAST_APP_DEPLOYMENT_CLUSTER).is_some_and(|cluster| !cluster.is_empty())
 }
 
 fn configuration(s: &Snapshot) -> Result<(), String> {
@@ -99,7 +124,7 @@ fn policy(s: &Snapshot) -> Result<(), String> {
         Seen::Absent => return Err(format!("spec.drPolicyRef: there is no DRPolicy {name}; create it")),
         Seen::Unknown(why) => return Err(format!("spec.drPolicyRef: DRPolicy {name} is not known: {why}")),
     };
-    if policy.metadata.deletion_timestamp.is_some() {
+    if policy.metadata.deletion_timestamp.is_some() && !is_established(s) {
         return Err(format!("spec.drPolicyRef: DRPolicy {name} is being deleted"));
     }
     let conditions = policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();

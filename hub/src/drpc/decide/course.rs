@@ -3,7 +3,9 @@
 //! | recorded action is at | edit | meaning |
 //! |---|---|---|
 //! | any | the same action and target | goes on |
-//! | Quiescing (relocate) | back to the source, or Failover | replaces it: nothing has been promoted |
+//! | Quiescing (relocate) | back to the source, application still running | called off: the source goes on as primary |
+//! | Quiescing (relocate) | back to the source, application stopped already | the source comes to rest, and is restored |
+//! | Quiescing (relocate) | Failover to the target | replaces it: nothing has been promoted |
 //! | Promoting | Failover to another cluster | replaces it: the target may have been lost meanwhile |
 //! | Promoting | anything else | taken up when the action has ended |
 //! | Placed | Failover to another cluster | replaces it |
@@ -13,8 +15,10 @@
 use kaedama_shared::api::DRAction;
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
+use super::super::facts;
 use super::super::snapshot::Snapshot;
 use super::home;
+use super::recovery::next_epoch;
 
 /// What to do about the spec.
 #[derive(Debug, PartialEq)]
@@ -36,42 +40,64 @@ pub(super) fn course(s: &Snapshot, record: &ActionRecord) -> Course {
         Some(DRAction::Failover) => (ActionKind::Failover, "failoverCluster", spec.failover_cluster.as_str()),
         Some(DRAction::Relocate) => (ActionKind::Relocate, "preferredCluster", preferred),
         // Any other value was refused on admission.
-        Some(DRAction::Other(_)) | None => return without_action(record, preferred),
+        Some(DRAction::Other(_)) | None => return without_action(s, record, preferred),
     };
-    if record.kind == kind && record.to == to {
+    if record.to == to && (record.kind == kind || is_way_back(record)) {
         return Course::Keep;
     }
+    if is_quiescing(record) {
+        return if to == record.from { way_back(s, record, kind) } else { new(s, record, kind, &record.from, to) };
+    }
     let home = home(record);
-    if kind == ActionKind::Failover && to == home && !is_quiescing(record) {
+    if kind == ActionKind::Failover && to == home {
         let other = s.others(home).next().map(|site| site.cluster.as_str()).unwrap_or_default();
         return Course::Refuse(format!(
             "spec.{field} is {to}, where the application already lives; name the other cluster ({other}), or remove \
              spec.action"
         ));
     }
-    let new = |from: &str| {
-        let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
-        Course::Accept(ActionRecord::accept(&uid, record.epoch + 1, kind, from, to, s.generation(), s.now))
-    };
     match record.step {
-        Step::Completed => new(if to == home { "" } else { home }),
-        Step::Accepted | Step::Quiescing => new(if to == record.from { "" } else { &record.from }),
-        Step::Promoting | Step::Placed if kind == ActionKind::Failover => new(&record.to),
-        Step::Promoting => Course::Note(format!(
+        Step::Completed => new(s, record, kind, if to == home { "" } else { home }, to),
+        _ if kind == ActionKind::Failover => new(s, record, kind, &record.to, to),
+        Step::Accepted | Step::Quiescing | Step::Promoting => Course::Note(format!(
             "The {} to {} is under way; the edit is taken up when it has ended",
-            record.kind.as_spec(),
+            named(record.kind),
             record.to
         )),
-        Step::Placed if record.kind == ActionKind::Deploy && to == home => new(""),
+        Step::Placed if to == home => new(s, record, kind, "", to),
         Step::Placed => Course::Note(format!(
-            "The Relocate to {to} begins when {} has been cleaned up after the last action (PeerReady)",
-            record.from
+            "The Relocate to {to} begins when {to} is a clean secondary of the last action (PeerReady)"
         )),
     }
 }
 
-/// `spec.action` is empty: nothing is moved, wherever the application is.
-fn without_action(record: &ActionRecord, preferred: &str) -> Course {
+fn new(s: &Snapshot, record: &ActionRecord, kind: ActionKind, from: &str, to: &str) -> Course {
+    let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
+    // Later than everything that is known, also than what a restored hub found and did not follow.
+    let epoch = next_epoch(s).max(record.epoch + 1);
+    Course::Accept(ActionRecord::accept(&uid, epoch, kind, from, to, s.generation(), s.now))
+}
+
+/// A relocate is called off. While the application runs, its home simply goes on. Once it was told to stop, claims may be
+/// on their way out: going on with those would end in empty new ones, so the volumes come to rest first.
+fn way_back(s: &Snapshot, record: &ActionRecord, kind: ActionKind) -> Course {
+    let runs = s
+        .site(&record.from)
+        .and_then(|site| site.asked())
+        .is_some_and(|work| facts::is_primary(&work.vrg) && !work.vrg.spec.run_final_sync);
+    if runs {
+        new(s, record, kind, "", &record.from)
+    } else {
+        new(s, record, ActionKind::Relocate, &record.from, &record.from)
+    }
+}
+
+/// `spec.action` is empty: nothing is moved, wherever the application is. A relocate that has not stopped its source for
+/// good is called off by naming the source.
+fn without_action(s: &Snapshot, record: &ActionRecord, preferred: &str) -> Course {
+    if is_quiescing(record) && preferred == record.from && !is_way_back(record) {
+        return way_back(s, record, ActionKind::Relocate);
+    }
     let home = home(record);
     if preferred == home || record.is_running() && record.kind != ActionKind::Deploy {
         return Course::Keep;
@@ -83,5 +109,17 @@ fn without_action(record: &ActionRecord, preferred: &str) -> Course {
 }
 
 fn is_quiescing(record: &ActionRecord) -> bool {
-    record.step < Step::Promoting && record.kind == ActionKind::Relocate
+    record.step < Step::Promoting && record.kind == ActionKind::Relocate && !record.from.is_empty()
+}
+
+/// The way back of a relocate that was called off after its application had been stopped.
+fn is_way_back(record: &ActionRecord) -> bool {
+    !record.from.is_empty() && record.from == record.to
+}
+
+fn named(kind: ActionKind) -> &'static str {
+    match kind {
+        ActionKind::Deploy => "first placement",
+        ActionKind::Failover | ActionKind::Relocate => kind.as_spec(),
+    }
 }

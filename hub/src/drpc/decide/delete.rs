@@ -19,15 +19,20 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
     if !ours {
         return draft.finish();
     }
+    let unknown = s.sites.iter().find_map(|site| site.work.unknown().map(|why| format!("the works of {}: {why}", site.cluster)));
+    let unseen = s.placement.unknown().map(|why| format!("the Placement: {why}"));
+    if let Some(why) = unknown.or(unseen).or_else(|| s.doubt.clone()) {
+        return waiting(draft, Owner::System, why);
+    }
     if draft.outlook.phase != DRState::Deleting {
+        // A cluster without a work may have a VRG all the same, if this hub was restored: it has to say that it has none.
+        // Once Deleting is shown, this is settled.
+        if let Some(what) = ask_for_orphans(&mut draft) {
+            return waiting(draft, Owner::System, what);
+        }
         draft.outlook.started = Some(s.now);
     }
     draft.show(DRState::Deleting, Progression::Deleting);
-
-    let unknown = s.sites.iter().find_map(|site| site.work.unknown().map(|why| format!("the works of {}: {why}", site.cluster)));
-    if let Some(why) = unknown {
-        return waiting(draft, Owner::System, why);
-    }
     let (primaries, secondaries): (Vec<&Site>, Vec<&Site>) = s
         .sites
         .iter()
@@ -36,21 +41,30 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
     let next = if secondaries.is_empty() { primaries } else { secondaries };
     if !next.is_empty() {
         let mut pending = Vec::new();
+        let mut away = false;
         for site in next {
             let Seen::Present(work) = &site.work else { continue };
             if !work.deleting {
                 draft.actions.push(Action::DeleteVrgWork { cluster: site.cluster.clone(), work: work.id.clone() });
             }
+            away |= site.reachable.is_err();
             pending.push(match &site.reachable {
                 Ok(()) => format!("{} ends the protection", site.cluster),
                 Err(why) => format!("{} has to end the protection, and cannot be reached: {why}", site.cluster),
             });
         }
-        return waiting(draft, Owner::System, pending.join("; "));
+        let mut plan = waiting(draft, Owner::System, pending.join("; "));
+        if away {
+            plan.outlook.waiting = Some(Waiting::on_absent(Owner::System, pending.join("; ")));
+        }
+        return plan;
     }
     for site in &s.sites {
         if let Some(view) = &site.view {
             draft.actions.push(Action::DeleteView { cluster: site.cluster.clone(), view: view.clone() });
+        }
+        if let Some(question) = &site.question {
+            draft.actions.push(Action::DeleteVrgWork { cluster: site.cluster.clone(), work: question.clone() });
         }
         if let Seen::Present(work) = &site.namespace_work {
             draft.actions.push(Action::DeleteNamespaceWork { cluster: site.cluster.clone(), work: work.clone() });
@@ -63,6 +77,32 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
     }
     draft.actions.push(Action::ReleaseDrpc);
     draft.finish()
+}
+
+/// VRGs of which no work of ours knows are taken over as they are, so that they can be deleted in order. Says what is
+/// waited for.
+fn ask_for_orphans(draft: &mut Draft<'_>) -> Option<String> {
+    let s = draft.s;
+    let deployed = s.annotation(names::ACTION_RECORD).is_some_and(|record| !record.is_empty())
+        || s.annotation(names::LAST_APP_DEPLOYMENT_CLUSTER).is_some_and(|cluster| !cluster.is_empty());
+    if !deployed {
+        return None;
+    }
+    let mut pending = Vec::new();
+    for site in s.sites.iter().filter(|site| site.work.is_absent()) {
+        match &site.vrg {
+            Seen::Absent => {}
+            Seen::Present(vrg) => {
+                draft.take_over(site, vrg);
+                pending.push(format!("taking over the VolumeReplicationGroup on {}", site.cluster));
+            }
+            Seen::Unknown(why) => {
+                draft.ask(site);
+                pending.push(format!("whether {} has a VolumeReplicationGroup is not known: {why}", site.cluster));
+            }
+        }
+    }
+    (!pending.is_empty()).then(|| pending.join("; "))
 }
 
 fn waiting(mut draft: Draft<'_>, owner: Owner, what: String) -> Plan {

@@ -1,6 +1,6 @@
 //! A plan while it is being made.
 
-use kaedama_shared::api::{DRState, Progression};
+use kaedama_shared::api::{DRState, Progression, VolumeReplicationGroup};
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
 use super::super::generate;
@@ -44,6 +44,13 @@ impl<'a> Draft<'a> {
         Plan { actions: self.actions, outlook: self.outlook }
     }
 
+    /// Puts the actions from `from` on before those from `to` on: what the application waits for goes first.
+    pub(super) fn advance(&mut self, from: usize, to: usize) {
+        if let Some(part) = self.actions.get_mut(to..) {
+            part.rotate_left(from - to);
+        }
+    }
+
     /// Shows where the action is.
     pub(super) fn show(&mut self, phase: DRState, progression: Progression) {
         self.outlook.phase = phase;
@@ -61,9 +68,13 @@ impl<'a> Draft<'a> {
     /// Puts a record into the DRPC, where it is not there already.
     pub(super) fn record(&mut self, record: &ActionRecord) {
         let stored = self.s.drpc.metadata.annotations.as_ref().and_then(|a| ActionRecord::from_annotations(a).ok().flatten());
-        if stored.as_ref() != Some(record) {
-            self.marks.record = Some(record.clone());
-        }
+        self.marks.record = (stored.as_ref() != Some(record)).then(|| record.clone());
+    }
+
+    /// Puts the record of a new action into the DRPC, and counts the action.
+    pub(super) fn accept(&mut self, record: &ActionRecord) {
+        self.record(record);
+        self.marks.counted = true;
     }
 
     /// Makes the placement decisions what they should be: `live`, if any, and `retained`.
@@ -96,6 +107,33 @@ impl<'a> Draft<'a> {
         self.actions.push(Action::Decide { decision, placement: placement.id.clone(), entries: wanted });
     }
 
+    /// Notes the cluster and the action for those who read them off the DRPC's annotations, where they are not there yet.
+    pub(super) fn last(&mut self, cluster: &str, action: &str) {
+        use kaedama_shared::names::{LAST_ACTION, LAST_APP_DEPLOYMENT_CLUSTER};
+        let same = self.s.annotation(LAST_APP_DEPLOYMENT_CLUSTER) == Some(cluster)
+            && self.s.annotation(LAST_ACTION) == Some(action);
+        self.marks.last = (!same).then(|| (cluster.to_owned(), action.to_owned()));
+    }
+
+    /// Asks a cluster that no work was delivered to whether it has a VRG, unless it is being asked.
+    pub(super) fn ask(&mut self, site: &Site) {
+        let action = Action::Ask { cluster: site.cluster.clone() };
+        if site.work.is_absent() && site.question.is_none() && !self.actions.contains(&action) {
+            self.actions.push(action);
+        }
+    }
+
+    /// Makes a work of a VRG that is on the cluster already, and changes nothing about it.
+    pub(super) fn take_over(&mut self, site: &Site, vrg: &VolumeReplicationGroup) {
+        self.namespace(site);
+        self.actions.push(Action::CreateVrgWork {
+            cluster: site.cluster.clone(),
+            question: site.question.clone(),
+            vrg: Box::new(generate::adopted(self.s, site, vrg)),
+            permit: Permit::SameSide,
+        });
+    }
+
     /// Delivers the application's namespace, where no work carries it yet.
     pub(super) fn namespace(&mut self, site: &Site) {
         if site.namespace_work.is_absent() {
@@ -106,30 +144,40 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Makes the VRG in a site's work what it should be. Returns true where something has to be written.
+    /// Makes the VRG in a site's work what it should be. Returns true while it is not: something is written, or has to be
+    /// known before.
     pub(super) fn vrg(&mut self, site: &Site, role: &generate::Role, record: &ActionRecord, permit: Permit) -> bool {
-        let base = site.asked();
-        let wanted = generate::vrg(self.s, site, role, record);
-        match base {
-            Some(work) if generate::is_same(&work.vrg, &wanted) => false,
-            Some(work) => {
-                self.actions.push(Action::UpdateVrgWork {
-                    cluster: site.cluster.clone(),
-                    work: work.id.clone(),
-                    vrg: Box::new(wanted),
-                    permit,
-                });
-                true
+        if let Some(work) = site.asked() {
+            let wanted = generate::vrg(self.s, site, role, record);
+            if generate::is_same(&work.vrg, &wanted) {
+                return false;
             }
-            // A work that is being deleted has to be gone before another of its name can be made.
-            None if site.work.is_absent() => {
-                self.namespace(site);
-                self.actions
-                    .push(Action::CreateVrgWork { cluster: site.cluster.clone(), vrg: Box::new(wanted) });
-                true
-            }
-            None => true,
+            self.actions.push(Action::UpdateVrgWork {
+                cluster: site.cluster.clone(),
+                work: work.id.clone(),
+                vrg: Box::new(wanted),
+                permit,
+            });
+            return true;
         }
+        // A work that is being deleted has to be gone before another of its name can be made.
+        if !site.work.is_absent() {
+            return true;
+        }
+        // Rule S14: a VRG that may be there is never replaced by one that is made up.
+        if !site.vrg.is_conclusive() {
+            self.ask(site);
+            return true;
+        }
+        let vrg = Box::new(generate::vrg(self.s, site, role, record));
+        self.namespace(site);
+        self.actions.push(Action::CreateVrgWork {
+            cluster: site.cluster.clone(),
+            question: site.question.clone(),
+            vrg,
+            permit,
+        });
+        true
     }
 
     /// Drops views whose answer the works give by now.

@@ -4,10 +4,12 @@
 use kaedama_shared::api::conditions::vrg as vrg_types;
 use kaedama_shared::api::Progression;
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
+use kaedama_shared::seen::Seen;
 
 use super::super::facts;
 use super::super::generate::Role;
 use super::super::plan::{Owner, Permit, Verdict, Waiting};
+use super::super::snapshot::Site;
 use super::draft::{self, Draft};
 use super::{gates, settle};
 
@@ -21,11 +23,16 @@ pub(super) fn drive(draft: &mut Draft<'_>, record: &ActionRecord) {
 }
 
 /// Relocate: brings the source to rest, and every cluster to secondary. Nothing may be lost here.
+///
+/// A relocate that was called off after the application had been stopped has one cluster as source and as target: the
+/// volumes come to rest there, and are promoted and restored again. Only so it is certain that the claims are those that
+/// the application left, and none that are being deleted.
 fn quiesce(draft: &mut Draft<'_>, record: &ActionRecord) {
     let s = draft.s;
+    let phase = draft::running(record.kind);
     draft.outlook.reported = Some(if record.from.is_empty() { record.to.clone() } else { record.from.clone() });
     draft.outlook.peer_ready = Some(Verdict::no("NotStarted", format!("Relocating to {}", record.to)));
-    draft.show(draft::running(record.kind), Progression::PreparingFinalSync);
+    draft.show(phase.clone(), Progression::PreparingFinalSync);
     if let Some(source) = s.site(&record.from) {
         let Some(work) = source.asked() else {
             draft.wait(Waiting::on(Owner::System, format!("the ManifestWork of {} is not there", source.cluster)));
@@ -35,13 +42,12 @@ fn quiesce(draft: &mut Draft<'_>, record: &ActionRecord) {
             bring_to_rest(draft, record, source);
             return;
         }
+        // Demoted by a permit of its own; from here on it stays so.
+        draft.vrg(source, &Role::secondary(record), record, Permit::SameSide);
     }
-    // Every cluster secondary, under this action's record.
-    draft.show(draft::running(record.kind), Progression::EnsuringVolumesAreSecondary);
-    for site in s.others(&record.to) {
-        let Some(work) = site.asked() else { continue };
-        // The source was demoted by a permit of its own; the others are secondaries already.
-        if facts::is_secondary(&work.vrg) {
+    // Every other cluster is a secondary already, and is told of this action.
+    for site in s.others(&record.to).filter(|site| site.cluster != record.from) {
+        if site.asked().is_some_and(|work| facts::is_secondary(&work.vrg)) {
             draft.vrg(site, &Role::secondary(record), record, Permit::SameSide);
         }
     }
@@ -52,14 +58,14 @@ fn quiesce(draft: &mut Draft<'_>, record: &ActionRecord) {
             promote(draft, &record);
         }
         Err(shut) => {
-            draft.show(draft::running(record.kind), shut.progression);
+            draft.show(phase, Progression::EnsuringVolumesAreSecondary);
             draft.wait(shut.waiting);
         }
     }
 }
 
 /// The source: prepare, stop the application, final sync, demote.
-fn bring_to_rest(draft: &mut Draft<'_>, record: &ActionRecord, source: &super::super::snapshot::Site) {
+fn bring_to_rest(draft: &mut Draft<'_>, record: &ActionRecord, source: &Site) {
     let s = draft.s;
     let phase = draft::running(record.kind);
     let Some(work) = source.asked() else { return };
@@ -68,37 +74,32 @@ fn bring_to_rest(draft: &mut Draft<'_>, record: &ActionRecord, source: &super::s
         draft.decide(None, &[]);
         match gates::source_may_be_demoted(record, source) {
             Ok(permit) => {
-                draft.show(phase.clone(), Progression::FinalSyncComplete);
                 draft.vrg(source, &Role::secondary(record), record, Permit::Demote(permit));
-                for site in s.others(&record.from) {
-                    if site.asked().is_some_and(|work| facts::is_secondary(&work.vrg)) {
-                        draft.vrg(site, &Role::secondary(record), record, Permit::SameSide);
-                    }
-                }
-                draft.show(phase.clone(), Progression::EnsuringVolumesAreSecondary);
+                draft.show(phase, Progression::EnsuringVolumesAreSecondary);
                 draft.wait(Waiting::on(Owner::Storage, format!("the volumes on {} become secondary", source.cluster)));
             }
             Err(shut) => {
-                draft.show(phase.clone(), shut.progression);
+                draft.vrg(source, &Role::final_sync(record), record, Permit::SameSide);
+                draft.show(phase, shut.progression);
                 draft.wait(shut.waiting);
             }
         }
         return;
     }
-    let prepared = source.answer(record).is_some_and(|vrg| {
-        vrg.spec.prepare_for_final_sync
-            && facts::is_observed(vrg)
-            && vrg.status.as_ref().is_some_and(|status| status.prepare_for_final_sync_complete)
-    });
-    if prepared {
-        draft.show(phase.clone(), Progression::RunningFinalSync);
-        // The application goes before the volumes do (rule S9).
-        draft.decide(None, &[]);
-        draft.vrg(source, &Role::final_sync(record), record, Permit::SameSide);
-        draft.wait(Waiting::on(Owner::System, format!("the application stops on {} and its last writes are synced", source.cluster)));
-    } else {
-        draft.vrg(source, &Role::preparing(record), record, Permit::SameSide);
-        draft.wait(Waiting::on(Owner::Storage, format!("{} prepares the final sync", source.cluster)));
+    match gates::source_may_be_stopped(s, record, source) {
+        Ok(()) => {
+            draft.show(phase, Progression::RunningFinalSync);
+            // The application goes before the volumes do (rule S9).
+            draft.decide(None, &[]);
+            draft.vrg(source, &Role::final_sync(record), record, Permit::SameSide);
+            let what = format!("the application stops on {} and its last writes are synced", source.cluster);
+            draft.wait(Waiting::on(Owner::System, what));
+        }
+        Err(shut) => {
+            draft.vrg(source, &Role::preparing(record), record, Permit::SameSide);
+            draft.show(phase, Progression::PreparingFinalSync);
+            draft.wait(shut.waiting);
+        }
     }
 }
 
@@ -118,18 +119,13 @@ fn promote(draft: &mut Draft<'_>, record: &ActionRecord) {
     let permit = gates::passed(record);
     match record.kind {
         ActionKind::Failover => {
-            // The old home keeps its decision, so that nothing there is deleted before it is known to be a secondary.
-            let live = s.live_decision();
-            let retained: Vec<&str> = s
-                .placement
-                .present()
-                .map(|placement| placement.decisions.entries())
-                .unwrap_or_default()
-                .iter()
-                .map(|entry| entry.cluster.as_str())
-                .filter(|cluster| *cluster != record.to)
-                .collect();
-            draft.decide(live.filter(|live| *live == record.to), &retained);
+            // Every cluster that has a decision keeps it: nothing is deleted from the old home before that is known to be a
+            // secondary, nor from the target, which may be an old home itself. A new live one comes with readiness only.
+            let entries = s.placement.present().map(|placement| placement.decisions.entries()).unwrap_or_default();
+            let is_live = |cluster: &str| s.live_decision() == Some(cluster) && cluster == record.to;
+            let retained: Vec<&str> =
+                entries.iter().map(|entry| entry.cluster.as_str()).filter(|cluster| !is_live(cluster)).collect();
+            draft.decide(is_live(&record.to).then_some(record.to.as_str()), &retained);
         }
         ActionKind::Deploy | ActionKind::Relocate => {}
     }
@@ -137,7 +133,7 @@ fn promote(draft: &mut Draft<'_>, record: &ActionRecord) {
     if record.kind == ActionKind::Deploy {
         // Nothing has to be restored before a first placement: the application starts at once.
         draft.decide(Some(&record.to), &[]);
-        draft.marks.last = Some((record.to.clone(), String::new()));
+        draft.last(&record.to, "");
         let deployed = target.answer(record).is_some_and(facts::is_primary);
         if deployed && !written {
             let record = record.clone().reached(Step::Placed);
@@ -145,11 +141,7 @@ fn promote(draft: &mut Draft<'_>, record: &ActionRecord) {
             settle::settle(draft, &record);
         } else {
             draft.show(phase.clone(), if written { Progression::CreatingMW } else { Progression::UpdatingPlRule });
-            let what = match &target.reachable {
-                Ok(()) => format!("the VolumeReplicationGroup to appear on {}", record.to),
-                Err(why) => format!("cluster {} cannot be reached: {why}", record.to),
-            };
-            draft.wait(Waiting::on(Owner::System, what));
+            draft.wait(unanswered(target, format!("the VolumeReplicationGroup to appear on {}", record.to)));
         }
         return;
     }
@@ -166,11 +158,17 @@ fn promote(draft: &mut Draft<'_>, record: &ActionRecord) {
         }
         None => {
             draft.show(phase.clone(), Progression::WaitingForResourceRestore);
-            let what = match &target.reachable {
-                Ok(()) => format!("{} has not yet taken up the change", record.to),
-                Err(why) => format!("cluster {} cannot be reached: {why}", record.to),
-            };
-            draft.wait(Waiting::on(Owner::System, what));
+            draft.wait(unanswered(target, format!("{} has not yet taken up the change", record.to)));
         }
+    }
+}
+
+fn unanswered(target: &Site, what: String) -> Waiting {
+    match (&target.reachable, &target.vrg) {
+        (Err(why), _) => {
+            Waiting::on_absent(Owner::System, format!("cluster {} cannot be reached: {why}", target.cluster))
+        }
+        (Ok(()), Seen::Unknown(why)) => Waiting::on(Owner::System, format!("{what}: {why}")),
+        (Ok(()), Seen::Present(_) | Seen::Absent) => Waiting::on(Owner::System, what),
     }
 }

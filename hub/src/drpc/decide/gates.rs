@@ -5,7 +5,7 @@
 
 use kaedama_shared::api::conditions::maintenance_mode::FAILOVER_ACTIVATED;
 use kaedama_shared::api::conditions::{drcluster as drcluster_types, vrg as vrg_types};
-use kaedama_shared::api::{MMode, Progression, condition};
+use kaedama_shared::api::{DRAction, DRState, MMode, Progression, VolumeReplicationGroup, condition};
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 use kaedama_shared::seen::Seen;
 
@@ -27,6 +27,30 @@ impl Shut {
     fn new(progression: Progression, owner: Owner, what: impl Into<String>) -> Self {
         Shut { progression, waiting: Waiting::on(owner, what) }
     }
+
+    /// Shut by a cluster that is away.
+    fn absent(progression: Progression, owner: Owner, what: impl Into<String>) -> Self {
+        Shut { progression, waiting: Waiting::on_absent(owner, what) }
+    }
+}
+
+/// The gates that an action has to pass before its record is written, and the step that it then begins with.
+pub(super) fn entry(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Result<Step, Shut> {
+    match record.kind {
+        ActionKind::Failover => failover(s, record, dr_type).map(|_| Step::Promoting),
+        ActionKind::Relocate if stays_home(s, record) => Ok(Step::Promoting),
+        ActionKind::Relocate => relocate_may_begin(s, record, dr_type).map(|()| Step::Quiescing),
+        // The first placement has no gate of its own.
+        ActionKind::Deploy => Ok(Step::Promoting),
+    }
+}
+
+/// A relocate to where the application is: its VRG was never told to let go, so nothing has to be brought to rest.
+fn stays_home(s: &Snapshot, record: &ActionRecord) -> bool {
+    record.from.is_empty()
+        && s.site(&record.to)
+            .and_then(Site::asked)
+            .is_some_and(|work| facts::is_primary(&work.vrg) && !work.vrg.spec.run_final_sync)
 }
 
 /// The target's site; a record never names a cluster outside of the policy, unless the policy was replaced.
@@ -45,14 +69,19 @@ fn target_is_settled(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut> {
     let progression = Progression::CheckingFailoverPrerequisites;
     let target = site(s, &record.to)?;
     if let Err(why) = &target.reachable {
-        return Err(Shut::new(progression, Owner::User, format!("target cluster {} cannot be reached: {why}", record.to)));
+        return Err(Shut::absent(progression, Owner::User, format!("target cluster {} cannot be reached: {why}", record.to)));
     }
     match &target.vrg {
+        Seen::Present(_) if !target.in_step() => Err(Shut::new(
+            progression,
+            Owner::System,
+            format!("{} has not yet taken up the last change of its VolumeReplicationGroup", record.to),
+        )),
         Seen::Present(vrg) if facts::is_primary(vrg) || facts::is_settled_secondary(vrg) => Ok(()),
-        Seen::Present(_) => Err(Shut::new(
+        Seen::Present(vrg) => Err(Shut::new(
             progression,
             Owner::Storage,
-            format!("the VolumeReplicationGroup on {} is not a settled secondary yet", record.to),
+            format!("the VolumeReplicationGroup on {} is not a settled secondary: {}", record.to, facts::unready(vrg)),
         )),
         Seen::Absent => Err(Shut::new(
             progression,
@@ -98,11 +127,26 @@ fn maintenance_is_active(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -
         return Ok(());
     }
     // The source's last report is good enough to learn which storage is involved, however old it is: the work keeps it.
-    let needs = s
-        .sites
+    let mut sources: Vec<&VolumeReplicationGroup> = s.others(&record.to).filter_map(last_known).collect();
+    if sources.is_empty() {
+        match &s.stored {
+            Seen::Present(vrg) => sources.push(vrg),
+            Seen::Absent => {}
+            // Evidence that cannot be had is no permission.
+            Seen::Unknown(why) => {
+                return Err(Shut::new(
+                    Progression::WaitForStorageMaintenanceActivation,
+                    Owner::System,
+                    format!(
+                        "which storage the application's volumes are on is not known, so nobody can tell whether it needs \
+                         a maintenance mode: no report of the former home is left, and the stores: {why}"
+                    ),
+                ));
+            }
+        }
+    }
+    let needs = sources
         .iter()
-        .filter(|site| site.cluster != record.to)
-        .filter_map(|site| site.work.present().map(|work| &work.last_report).and_then(|report| report.as_ref()))
         .filter_map(|vrg| vrg.status.as_ref())
         .flat_map(|status| &status.protected_pvcs)
         .filter(|pvc| pvc.replication_id.modes.contains(&MMode::Failover));
@@ -132,8 +176,23 @@ fn maintenance_is_active(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -
     Ok(())
 }
 
+/// What a cluster last said of its VRG, however long ago.
+fn last_known(site: &Site) -> Option<&VolumeReplicationGroup> {
+    site.vrg.present().or_else(|| site.work.present()?.last_report.as_ref())
+}
+
+/// A failover that has no report of the former home has to learn from the stores which storage is involved.
+pub(super) fn needs_stores(s: &Snapshot) -> bool {
+    let spec = &s.drpc.spec;
+    let placed = s.drpc.status.as_ref().is_some_and(|status| status.phase == DRState::FailedOver);
+    spec.action == Some(DRAction::Failover)
+        && !placed
+        && !s.sites.is_empty()
+        && s.others(&spec.failover_cluster).all(|site| last_known(site).is_none())
+}
+
 /// All gates of a failover, in order.
-pub fn failover(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Result<PromotePermit, Shut> {
+fn failover(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Result<PromotePermit, Shut> {
     debug_assert_eq!(record.kind, ActionKind::Failover);
     target_is_settled(s, record)?;
     source_is_fenced(s, record, dr_type)?;
@@ -148,11 +207,11 @@ fn all_clusters_answer(s: &Snapshot) -> Result<(), Shut> {
             (Err(why), _) | (Ok(()), Seen::Unknown(why)) => why,
             (Ok(()), Seen::Present(_) | Seen::Absent) => continue,
         };
-        return Err(Shut::new(
-            Progression::PreparingFinalSync,
-            Owner::System,
-            format!("a relocate needs every cluster, and {} cannot be asked: {why}", site.cluster),
-        ));
+        let what = format!("a relocate needs every cluster, and {} cannot be asked: {why}", site.cluster);
+        return Err(match site.reachable {
+            Ok(()) => Shut::new(Progression::PreparingFinalSync, Owner::System, what),
+            Err(_) => Shut::absent(Progression::PreparingFinalSync, Owner::System, what),
+        });
     }
     Ok(())
 }
@@ -178,45 +237,90 @@ fn one_source(s: &Snapshot) -> Result<(), Shut> {
 }
 
 /// What has to hold before the source of a relocate is touched at all (rules S3 to S7).
-pub fn relocate_may_begin(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Result<(), Shut> {
+fn relocate_may_begin(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Result<(), Shut> {
+    let shut = |owner, what: String| Err(Shut::new(Progression::PreparingFinalSync, owner, what));
+    if record.from == record.to {
+        // The way back of a relocate that was called off: its first half has been through these gates.
+        return Ok(());
+    }
     all_clusters_answer(s)?;
     one_source(s)?;
+    target_may_take_over(s, record)?;
     let target = site(s, &record.to)?;
     if dr_type == DrType::Sync {
         let fenced = target.drcluster.present().and_then(|drcluster| drcluster.status.as_ref()).is_some_and(|status| {
             condition::find(&status.conditions, drcluster_types::FENCED).is_some_and(|fenced| !fenced.is_false())
         });
         if fenced {
-            return Err(Shut::new(
-                Progression::PreparingFinalSync,
+            return shut(
                 Owner::User,
                 format!(
                     "target cluster {0} is fenced: set spec.clusterFence of DRCluster {0} to ManuallyUnfenced first",
                     record.to
                 ),
-            ));
+            );
         }
     }
-    let Some(source) = s.site(&record.from).and_then(|site| site.vrg.present()) else {
+    if record.from.is_empty() {
         return Ok(());
+    }
+    let source = site(s, &record.from)?;
+    let Some(vrg) = source.vrg.present() else {
+        return shut(Owner::System, format!("there is no VolumeReplicationGroup on {}, where the application lives", record.from));
     };
     for type_ in [vrg_types::DATA_READY, vrg_types::CLUSTER_DATA_PROTECTED] {
-        let why = match facts::says(source, type_) {
+        let why = match facts::says(vrg, type_) {
             Says::True => continue,
             Says::False(condition) => format!("{} ({})", condition.message, condition.reason),
             Says::Nothing => "not known for the current generation".to_owned(),
         };
-        return Err(Shut::new(
-            Progression::PreparingFinalSync,
-            Owner::Storage,
-            format!("{} does not report {type_}: {why}", record.from),
-        ));
+        return shut(Owner::Storage, format!("{} does not report {type_}: {why}", record.from));
     }
     Ok(())
 }
 
+/// The target of a relocate stands by. One without a VRG holds no replica, one that is on its way to being a secondary
+/// may not have it yet.
+fn target_may_take_over(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut> {
+    let target = site(s, &record.to)?;
+    let shut = |owner, what: String| Err(Shut::new(Progression::PreparingFinalSync, owner, what));
+    match &target.vrg {
+        Seen::Present(_) if !target.in_step() => {
+            shut(Owner::System, format!("{} has not yet taken up the last change of its VolumeReplicationGroup", record.to))
+        }
+        Seen::Present(vrg) if facts::is_settled_secondary(vrg) => Ok(()),
+        Seen::Present(vrg) if facts::is_primary(vrg) && record.from.is_empty() => Ok(()),
+        Seen::Present(vrg) => {
+            shut(Owner::Storage, format!("{} is not a settled secondary: {}", record.to, facts::unready(vrg)))
+        }
+        Seen::Absent => {
+            shut(Owner::System, format!("there is no VolumeReplicationGroup on {}: it holds no replica", record.to))
+        }
+        Seen::Unknown(why) => shut(Owner::System, format!("the VolumeReplicationGroup on {} is not known: {why}", record.to)),
+    }
+}
+
+/// The last look before the application is stopped: the way back from there is long. The source has prepared, and the
+/// target is still there to take over.
+pub(super) fn source_may_be_stopped(s: &Snapshot, record: &ActionRecord, source: &Site) -> Result<(), Shut> {
+    let prepared = source.answer(record).is_some_and(|vrg| {
+        vrg.spec.prepare_for_final_sync
+            && facts::is_observed(vrg)
+            && vrg.status.as_ref().is_some_and(|status| status.prepare_for_final_sync_complete)
+    });
+    if !prepared {
+        let what = format!("{} prepares the final sync", source.cluster);
+        return Err(Shut::new(Progression::PreparingFinalSync, Owner::Storage, what));
+    }
+    if record.from == record.to {
+        return Ok(());
+    }
+    all_clusters_answer(s)?;
+    target_may_take_over(s, record)
+}
+
 /// The source of a relocate has come to rest: the application has let go, the last sync is done.
-pub fn source_may_be_demoted(record: &ActionRecord, source: &Site) -> Result<DemotePermit, Shut> {
+pub(super) fn source_may_be_demoted(record: &ActionRecord, source: &Site) -> Result<DemotePermit, Shut> {
     let done = source.answer(record).is_some_and(|vrg| {
         vrg.spec.run_final_sync
             && facts::is_observed(vrg)
@@ -233,37 +337,42 @@ pub fn source_may_be_demoted(record: &ActionRecord, source: &Site) -> Result<Dem
 }
 
 /// Every cluster is a settled secondary, and every one but the target has handed all data over (rule S10).
-pub fn relocate_may_promote(s: &Snapshot, record: &ActionRecord) -> Result<PromotePermit, Shut> {
-    all_clusters_answer(s)?;
-    for site in &s.sites {
-        let is_target = site.cluster == record.to;
-        let what = match &site.vrg {
-            Seen::Absent if is_target => continue,
-            Seen::Present(vrg) if is_target && (facts::is_settled_secondary(vrg) || facts::is_primary(vrg)) => continue,
-            Seen::Present(_) if !is_target => match site.answer(record) {
-                Some(vrg) if facts::is_settled_secondary(vrg) && facts::holds(vrg, vrg_types::DATA_PROTECTED) => continue,
-                Some(vrg) => match facts::says(vrg, vrg_types::DATA_READY) {
-                    Says::False(condition) => condition.message.clone(),
-                    Says::True | Says::Nothing => "its volumes are not yet secondary and in sync".to_owned(),
-                },
-                None => "it has not yet taken up the demotion".to_owned(),
-            },
-            Seen::Present(_) => "its VolumeReplicationGroup is not a settled secondary".to_owned(),
-            Seen::Absent => "its VolumeReplicationGroup is gone, so nobody can tell whether its data arrived".to_owned(),
-            Seen::Unknown(why) => why.clone(),
-        };
-        return Err(Shut::new(
+pub(super) fn relocate_may_promote(s: &Snapshot, record: &ActionRecord) -> Result<PromotePermit, Shut> {
+    let shut = |site: &Site, what: &str| {
+        Err(Shut::new(
             Progression::EnsuringVolumesAreSecondary,
             Owner::Storage,
             format!("waiting for {}: {what}", site.cluster),
-        ));
+        ))
+    };
+    if record.from == record.to {
+        // Called off on the way: no other cluster was ever told to be primary, so only this one has to be at rest.
+        let home = site(s, &record.to)?;
+        return match home.answer(record) {
+            Some(vrg) if facts::is_settled_secondary(vrg) => Ok(PromotePermit { action: record.id.clone() }),
+            Some(_) | None => shut(home, "its volumes are not yet at rest"),
+        };
+    }
+    all_clusters_answer(s)?;
+    target_may_take_over(s, record)?;
+    for site in s.others(&record.to) {
+        let why = match (site.answer(record), site.vrg.is_absent()) {
+            (Some(vrg), _) if facts::is_settled_secondary(vrg) && facts::holds(vrg, vrg_types::DATA_PROTECTED) => continue,
+            (Some(vrg), _) => match facts::says(vrg, vrg_types::DATA_READY) {
+                Says::False(condition) => condition.message.clone(),
+                Says::True | Says::Nothing => "its volumes are not yet secondary and in sync".to_owned(),
+            },
+            (None, false) => "it has not yet taken up the demotion".to_owned(),
+            (None, true) => "its VolumeReplicationGroup is gone, so nobody can tell whether its data arrived".to_owned(),
+        };
+        return shut(site, &why);
     }
     Ok(PromotePermit { action: record.id.clone() })
 }
 
 /// An action is recorded as promoting only after its gates were passed (a first placement: after recovery found that
 /// no cluster has anything to promote), so the record is the proof.
-pub fn passed(record: &ActionRecord) -> Permit {
+pub(super) fn passed(record: &ActionRecord) -> Permit {
     match record.step {
         Step::Promoting | Step::Placed | Step::Completed => {
             Permit::Promote(PromotePermit { action: record.id.clone() })
@@ -273,6 +382,6 @@ pub fn passed(record: &ActionRecord) -> Permit {
 }
 
 /// The application lives on the action's target: every other cluster may become, or stay, a secondary.
-pub fn former_home_may_be_demoted(record: &ActionRecord, target: &Site) -> Option<DemotePermit> {
+pub(super) fn former_home_may_be_demoted(record: &ActionRecord, target: &Site) -> Option<DemotePermit> {
     target.answer(record).filter(|vrg| facts::is_ready_primary(vrg)).map(|_| DemotePermit { action: record.id.clone() })
 }

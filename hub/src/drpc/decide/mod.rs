@@ -13,6 +13,9 @@
 //!
 //! An action's record is written only when every gate of it has been passed; until then the application stays under
 //! the record of the action before, and that one's cleanup goes on.
+//!
+//! The record is believed while this hub remembers: it has a status, or works that carry a record. Of two the later one
+//! counts: a record is written before the works that carry it, so works that are ahead prove an old view of the DRPC.
 
 mod admission;
 mod course;
@@ -27,19 +30,61 @@ use kaedama_shared::api::{DRState, Progression};
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
 use super::dr_type::dr_type;
-use super::plan::{Action, Plan, Verdict};
-use super::snapshot::Snapshot;
+use super::facts;
+use super::plan::{Action, Owner, Plan, Verdict, Waiting};
+use super::snapshot::{Snapshot, action_of};
+use admission::Refusal;
 use course::Course;
 use draft::Draft;
 
-/// True where only the stores can say whether the application exists already: this hub does not remember, no cluster
-/// reports a VRG, and one of them is silent.
+/// True where the clusters leave something open that a store may know. A store is read in the pass itself, so this is
+/// true only while an application waits for it.
 pub fn needs_stores(s: &Snapshot) -> bool {
-    let phase = s.drpc.status.as_ref().map(|status| status.phase.clone()).unwrap_or_default();
-    s.drpc.metadata.deletion_timestamp.is_none()
-        && matches!(phase, DRState::Unset | DRState::WaitForUser)
-        && s.sites.iter().all(|site| site.vrg.present().is_none())
-        && s.sites.iter().any(|site| site.reachable.is_err())
+    if s.drpc.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    let lost_sight = memory(s).is_ok_and(|memory| !memory.is_sound) && s.sites.iter().any(|site| site.reachable.is_err());
+    lost_sight || gates::needs_stores(s)
+}
+
+/// What this hub knows of the application's last action.
+struct Memory {
+    record: Option<ActionRecord>,
+    /// Nothing can have happened that the hub does not know of.
+    is_sound: bool,
+}
+
+fn phase(s: &Snapshot) -> DRState {
+    s.drpc.status.as_ref().map(|status| status.phase.clone()).unwrap_or_default()
+}
+
+fn memory(s: &Snapshot) -> Result<Memory, String> {
+    let stored = s.drpc.metadata.annotations.as_ref().map(ActionRecord::from_annotations).transpose();
+    let stored = stored.map(Option::flatten).map_err(|malformed| malformed.to_string())?;
+    let sent = sent(s);
+    // Neither status nor works are restored with a hub, annotations are: alone they may be older than the clusters.
+    let is_sound = match phase(s) {
+        DRState::Unset => sent.is_some(),
+        DRState::WaitForUser => false,
+        _ => true,
+    };
+    let record = match (stored, sent) {
+        (Some(stored), Some(sent)) if sent.epoch > stored.epoch => Some(sent),
+        (Some(stored), _) => Some(stored),
+        (None, sent) => sent,
+    };
+    Ok(Memory { record, is_sound })
+}
+
+/// The latest action that works carry. They do not tell how far it has come, and level-triggered steps find out.
+fn sent(s: &Snapshot) -> Option<ActionRecord> {
+    let works = s.sites.iter().filter_map(|site| site.work.present());
+    let newest = works.filter_map(|work| action_of(&work.vrg)).max_by_key(|record| record.epoch)?;
+    let promoted = s.site(&newest.to).and_then(|site| site.work.present()).is_some_and(|work| {
+        facts::is_primary(&work.vrg) && action_of(&work.vrg).is_some_and(|record| record.id == newest.id)
+    });
+    let promoting = newest.kind != ActionKind::Relocate || promoted && newest.from != newest.to;
+    Some(newest.reached(if promoting { Step::Promoting } else { Step::Quiescing }))
 }
 
 /// Decides one pass.
@@ -51,33 +96,40 @@ pub fn decide(s: &Snapshot) -> Plan {
     if let Err(refusal) = admission::check(s) {
         return refused(draft, refusal);
     }
-    admission::take_ownership(&mut draft);
-    let stored = s.drpc.metadata.annotations.as_ref().map(ActionRecord::from_annotations).transpose();
-    let record = match stored {
-        Ok(stored) => stored.flatten(),
+    let memory = match memory(s) {
+        Ok(memory) => memory,
         Err(malformed) => {
-            return refused(
-                draft,
-                format!("{malformed}; remove the annotation, and the record is rebuilt from the clusters"),
-            );
+            let message = format!("{malformed}; remove the annotation, and the record is rebuilt from the clusters");
+            return refused(draft, Refusal::by_user(message));
         }
     };
+    admission::take_ownership(&mut draft);
     ask_mute(&mut draft);
-    let phase = s.drpc.status.as_ref().map(|status| status.phase.clone()).unwrap_or_default();
-    // Status is not restored with a hub, annotations are: without a phase a record may be older than the clusters.
-    let remembered = !matches!(phase, DRState::Unset | DRState::WaitForUser);
-    let record = match record.clone().filter(|_| remembered) {
+    let record = match memory.record.clone().filter(|_| memory.is_sound) {
         Some(record) => record,
-        None => match recovery::rebuild(s) {
-            recovery::Rebuilt::Fresh => return deploy(draft, record.map_or(0, |record| record.epoch)),
+        None => match recovery::rebuild(s, memory.record.as_ref()) {
+            recovery::Rebuilt::Fresh => return deploy(draft, memory.record.map_or(0, |record| record.epoch)),
             recovery::Rebuilt::Found(record) => record,
+            recovery::Rebuilt::Asking { ask, message } => return recovery::wait_for_answers(draft, &ask, message),
             recovery::Rebuilt::Unclear { ask, message } => return recovery::pause(draft, &ask, message),
             recovery::Rebuilt::FailoverAllowed { to, from, message } => {
                 return recovery::wait_for_user(draft, &to, &from, message);
             }
         },
     };
-    match course::course(s, &record) {
+    if adopt(&mut draft, &record) {
+        return draft.finish();
+    }
+    draft.record(&record);
+    // A status that was lost is filled in.
+    let dated = s.drpc.status.as_ref().is_some_and(|status| status.action_start_time.is_some());
+    draft.outlook.started = (!dated).then_some(record.started);
+    let course = course::course(s, &record);
+    let confirmed = memory.is_sound && phase(s) != DRState::Unset || recovery::is_confirmed(s);
+    if let (Course::Accept(new), false) = (&course, confirmed) {
+        return recovery::wait_for_confirmation(draft, &record, new);
+    }
+    match course {
         Course::Keep => drive::drive(&mut draft, &record),
         Course::Note(message) => {
             drive::drive(&mut draft, &record);
@@ -92,9 +144,32 @@ pub fn decide(s: &Snapshot) -> Plan {
     draft.finish()
 }
 
+/// VRGs that no work of this hub knows of are taken over as they are, before anything is changed (rule S16). A primary of
+/// a later action than the one in force is left alone: somebody has to say which of the two is right.
+fn adopt(draft: &mut Draft<'_>, record: &ActionRecord) -> bool {
+    let s = draft.s;
+    let mut adopted = Vec::new();
+    for site in s.sites.iter().filter(|site| site.work.is_absent()) {
+        let Some(vrg) = site.vrg.present() else { continue };
+        let later = action_of(vrg).is_some_and(|theirs| theirs.epoch > record.epoch);
+        if !(facts::is_primary(vrg) && later) {
+            draft.take_over(site, vrg);
+            adopted.push(site.cluster.as_str());
+        }
+    }
+    if adopted.is_empty() {
+        return false;
+    }
+    let what = format!("taking over the VolumeReplicationGroup on {}", adopted.join(" and "));
+    draft.outlook.waiting = Some(Waiting::on(Owner::System, what));
+    true
+}
+
 /// Bad input or an unreadable prerequisite: nothing is done, and the condition names the field and the remedy.
-fn refused(mut draft: Draft<'_>, message: String) -> Plan {
-    draft.outlook.available = Some(Verdict::no("Error", message));
+fn refused(mut draft: Draft<'_>, refusal: Refusal) -> Plan {
+    draft.outlook.available = Some(Verdict::no("Error", refusal.message.clone()));
+    // What can be mended by an edit is watched; a view that cannot be believed comes back without an event.
+    draft.outlook.waiting = refusal.passing.then(|| Waiting::on(Owner::System, refusal.message));
     draft.marks = Default::default();
     draft.actions.clear();
     draft.finish()
@@ -107,7 +182,7 @@ fn note(draft: &mut Draft<'_>, message: String) {
     }
 }
 
-/// A spoke that applied its VRG and reports nothing is the reference product's: it is looked at through a view.
+/// A spoke that has its VRG and reports nothing is the reference product's: it is looked at through a view.
 fn ask_mute(draft: &mut Draft<'_>) {
     for site in draft.s.sites.iter().filter(|site| site.mute && site.view.is_none()) {
         draft.actions.push(Action::EnsureView { cluster: site.cluster.clone() });
@@ -119,19 +194,17 @@ fn deploy(mut draft: Draft<'_>, epoch: u64) -> Plan {
     let s = draft.s;
     let to = s.drpc.spec.preferred_cluster.clone();
     if let Some(elsewhere) = s.live_decision().filter(|live| *live != to) {
-        return refused(
-            draft,
-            format!(
-                "spec.preferredCluster is {to}, but the Placement already holds a decision for {elsewhere}: set \
-                 spec.preferredCluster to {elsewhere} to protect the application where it is"
-            ),
+        let message = format!(
+            "spec.preferredCluster is {to}, but the Placement already holds a decision for {elsewhere}: set \
+             spec.preferredCluster to {elsewhere} to protect the application where it is"
         );
+        return refused(draft, Refusal::by_user(message));
     }
     let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
     let record = ActionRecord::accept(&uid, epoch.max(1), ActionKind::Deploy, "", &to, s.generation(), s.now)
         .reached(Step::Promoting);
     draft.outlook.started = Some(s.now);
-    draft.record(&record);
+    draft.accept(&record);
     drive::drive(&mut draft, &record);
     draft.finish()
 }
@@ -146,22 +219,12 @@ fn accept(draft: &mut Draft<'_>, current: &ActionRecord, mut new: ActionRecord) 
     });
     let since = status.and_then(|status| status.action_start_time.as_ref()).map(|time| time.0);
     new.started = since.filter(|_| waiting_already).unwrap_or(s.now);
-    let dr_type = dr_type(s);
-    let gate = match new.kind {
-        ActionKind::Failover => gates::failover(s, &new, dr_type).map(|_| Step::Promoting),
-        ActionKind::Relocate => {
-            gates::relocate_may_begin(s, &new, dr_type).map(|()| Step::Quiescing)
-        }
-        // The first placement has no gate of its own.
-        ActionKind::Deploy => Ok(Step::Promoting),
-    };
     draft.outlook.started = Some(new.started);
-    match gate {
+    match gates::entry(s, &new, dr_type(s)) {
         Ok(step) => {
             let new = new.reached(step);
-            draft.record(&new);
+            draft.accept(&new);
             drive::drive(draft, &new);
-            draft.outlook.started = Some(new.started);
         }
         Err(shut) => {
             drive::drive(draft, current);
@@ -172,7 +235,6 @@ fn accept(draft: &mut Draft<'_>, current: &ActionRecord, mut new: ActionRecord) 
             };
             draft.outlook.ended = false;
             draft.show(phase, shut.progression);
-            draft.outlook.started = Some(new.started);
             draft.wait(shut.waiting);
         }
     }
@@ -182,3 +244,6 @@ fn accept(draft: &mut Draft<'_>, current: &ActionRecord, mut new: ActionRecord) 
 pub(super) fn home(record: &ActionRecord) -> &str {
     if draft::is_committed(record) || record.from.is_empty() { &record.to } else { &record.from }
 }
+
+#[cfg(test)]
+mod tests;

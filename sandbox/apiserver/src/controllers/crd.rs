@@ -6,9 +6,9 @@ use crate::meta;
 use crate::registry::{Resource, Served, crd};
 use crate::server::Inner;
 use crate::store::{Change, EventKind, GroupResource, Key, Stored, WriteError};
+use crate::verbs::Write;
 use crate::verbs::delete::delete_object;
 use crate::verbs::options::{DeleteOptions, WriteOptions};
-use crate::verbs::Write;
 use serde_json::{Value, json};
 use std::sync::{Arc, PoisonError};
 
@@ -28,10 +28,7 @@ pub(super) fn sync(server: &Arc<Inner>, key: &Key) {
         accept(server, &snapshot, &mut value);
         track(server, &snapshot, &live.value, &mut value);
         if value != live.value {
-            match server
-                .store
-                .update(&definitions(), key, live.revision, value.clone())
-            {
+            match server.store.update(&definitions(), key, live.revision, value.clone()) {
                 Err(WriteError::Stale) => continue,
                 Err(_) => return,
                 Ok(_) => {}
@@ -79,14 +76,7 @@ fn accept(server: &Inner, snapshot: &Served, value: &mut Value) {
             let message = format!("\"{name}\" is already in use");
             set_condition(value, &now, "NamesAccepted", "False", reason, &message);
             if condition(value, "Established") != "True" {
-                set_condition(
-                    value,
-                    &now,
-                    "Established",
-                    "False",
-                    "NotAccepted",
-                    "not all names are accepted",
-                );
+                set_condition(value, &now, "Established", "False", "NotAccepted", "not all names are accepted");
             }
         }
     }
@@ -101,19 +91,12 @@ fn conflict(snapshot: &Served, storage: &GroupResource, names: &Value) -> Option
     };
     let kind_name = |name: &str| others().any(|r| r.kind == name || r.list_kind == name);
     let mut candidates = vec![("PluralConflict", text("plural")), ("SingularConflict", text("singular"))];
-    candidates.extend(
-        meta::strings(names.get("shortNames"))
+    candidates.extend(meta::strings(names.get("shortNames")).into_iter().map(|s| ("ShortNamesConflict", s.to_owned())));
+    candidates.into_iter().find(|(_, name)| !name.is_empty() && resource_name(name)).or_else(|| {
+        [("KindConflict", text("kind")), ("ListKindConflict", text("listKind"))]
             .into_iter()
-            .map(|s| ("ShortNamesConflict", s.to_owned())),
-    );
-    candidates
-        .into_iter()
-        .find(|(_, name)| !name.is_empty() && resource_name(name))
-        .or_else(|| {
-            [("KindConflict", text("kind")), ("ListKindConflict", text("listKind"))]
-                .into_iter()
-                .find(|(_, name)| !name.is_empty() && kind_name(name))
-        })
+            .find(|(_, name)| !name.is_empty() && kind_name(name))
+    })
 }
 
 /// Puts the versions of an established definition into the registry.
@@ -191,11 +174,8 @@ fn finish(server: &Arc<Inner>, definition: &Arc<Stored>) {
         return;
     };
     super::change(server, &resource, "", &definition.key, |object| {
-        let left: Vec<String> = meta::finalizers(object)
-            .into_iter()
-            .filter(|f| *f != CLEANUP)
-            .map(str::to_owned)
-            .collect();
+        let left: Vec<String> =
+            meta::finalizers(object).into_iter().filter(|f| *f != CLEANUP).map(str::to_owned).collect();
         meta::set(object, "finalizers", (!left.is_empty()).then(|| json!(left)));
     });
 }

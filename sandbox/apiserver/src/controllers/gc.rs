@@ -19,7 +19,7 @@ pub(super) fn observe(server: &Arc<Inner>, change: &Change) {
     if event.kind == EventKind::Deleted {
         if let Some(uid) = meta::uid(&object.value) {
             for (resource, key) in server.store.dependents(uid) {
-                attempt(server, &resource, &key);
+                attempt(server, &resource, &key, Some(uid));
             }
         }
         release_owners(server, object);
@@ -40,7 +40,7 @@ pub(super) fn observe(server: &Arc<Inner>, change: &Change) {
         release_owners(server, previous);
     }
     if !owners.is_empty() && before != Some(owners) {
-        attempt(server, &change.resource, &object.key);
+        attempt(server, &change.resource, &object.key, None);
     }
 }
 
@@ -68,14 +68,11 @@ fn foreground(server: &Arc<Inner>, resource: &GroupResource, owner: &Arc<Stored>
     };
     let dependents = server.store.dependents(uid);
     let blocked = dependents.iter().any(|(resource, key)| {
-        server
-            .store
-            .get(resource, key)
-            .is_some_and(|d| meta::owners(&d.value).iter().any(|o| blocks(o, uid)))
+        server.store.get(resource, key).is_some_and(|d| meta::owners(&d.value).iter().any(|o| blocks(o, uid)))
     });
     if blocked {
         for (resource, key) in dependents {
-            attempt(server, &resource, &key);
+            attempt(server, &resource, &key, None);
         }
     } else {
         drop_finalizer(server, resource, &owner.key, FOREGROUND);
@@ -123,18 +120,15 @@ fn owner(server: &Inner, dependent: &Stored, reference: &Value) -> Owner {
     let key = Key::new(namespace, text("name"));
     match server.store.get(&resource.storage, &key) {
         Some(live) if meta::uid(&live.value) == Some(text("uid")) => {
-            if meta::is_deleting(&live.value) && has(&live, FOREGROUND) {
-                Owner::Waiting
-            } else {
-                Owner::Solid
-            }
+            if meta::is_deleting(&live.value) && has(&live, FOREGROUND) { Owner::Waiting } else { Owner::Solid }
         }
         _ => Owner::Absent,
     }
 }
 
-/// Deletes a dependent when no owner keeps it.
-fn attempt(server: &Arc<Inner>, storage: &GroupResource, key: &Key) {
+/// Deletes a dependent when no owner keeps it. An owner whose deletion was seen (`gone`) is absent even when its kind is
+/// no longer served: that is so when its definition was deleted with it.
+fn attempt(server: &Arc<Inner>, storage: &GroupResource, key: &Key, gone: Option<&str>) {
     let Some(live) = server.store.get(storage, key) else {
         return;
     };
@@ -144,7 +138,8 @@ fn attempt(server: &Arc<Inner>, storage: &GroupResource, key: &Key) {
     let (mut solid, mut waiting, mut absent) = (Vec::new(), Vec::new(), Vec::new());
     for reference in meta::owners(&live.value) {
         let uid = reference["uid"].as_str().unwrap_or_default().to_owned();
-        match owner(server, &live, reference) {
+        let found = if gone == Some(uid.as_str()) { Owner::Absent } else { owner(server, &live, reference) };
+        match found {
             Owner::Solid => solid.push(uid),
             Owner::Waiting => waiting.push(uid),
             Owner::Absent => absent.push(uid),
@@ -165,10 +160,7 @@ fn attempt(server: &Arc<Inner>, storage: &GroupResource, key: &Key) {
     let dependents = server.store.dependents(&uid);
     let policy = if !waiting.is_empty() && !dependents.is_empty() {
         let circle = dependents.iter().any(|(resource, key)| {
-            server
-                .store
-                .get(resource, key)
-                .is_some_and(|d| meta::is_deleting(&d.value) && has(&d, FOREGROUND))
+            server.store.get(resource, key).is_some_and(|d| meta::is_deleting(&d.value) && has(&d, FOREGROUND))
         });
         if circle {
             // Two objects that wait for each other: this one stops blocking.
@@ -185,11 +177,7 @@ fn attempt(server: &Arc<Inner>, storage: &GroupResource, key: &Key) {
     let Some(resource) = served(server, storage) else {
         return;
     };
-    let options = DeleteOptions {
-        propagation: Some(policy),
-        uid: Some(uid),
-        ..DeleteOptions::default()
-    };
+    let options = DeleteOptions { propagation: Some(policy), uid: Some(uid), ..DeleteOptions::default() };
     if let Err(error) = delete_object(server, &resource, key, &options) {
         tracing::debug!(server = server.name, resource = %storage, name = key.name, error = error.message(), "not collected");
     }
@@ -227,11 +215,8 @@ fn drop_finalizer(server: &Arc<Inner>, storage: &GroupResource, key: &Key, final
         return;
     };
     change(server, &resource, "", key, |object| {
-        let left: Vec<String> = meta::finalizers(object)
-            .into_iter()
-            .filter(|f| *f != finalizer)
-            .map(str::to_owned)
-            .collect();
+        let left: Vec<String> =
+            meta::finalizers(object).into_iter().filter(|f| *f != finalizer).map(str::to_owned).collect();
         meta::set(object, "finalizers", (!left.is_empty()).then(|| json!(left)));
     });
 }

@@ -90,23 +90,15 @@ fn create(
         return Err(ApiError::internal(format!("{plural} is not served")));
     };
     resource.default(&mut object);
-    let write = Write {
-        server,
-        resource,
-        subresource: "",
-        options: WriteOptions::internal(MANAGER, resource.api_version()),
-    };
+    let write =
+        Write { server, resource, subresource: "", options: WriteOptions::internal(MANAGER, resource.api_version()) };
     create::create_object(&write, namespace, object)
 }
 
 /// Changes an object on behalf of a controller; one that is gone meanwhile is no error.
 fn change(server: &Arc<Inner>, resource: &Resource, subresource: &str, key: &Key, mut change: impl FnMut(&mut Value)) {
-    let write = Write {
-        server,
-        resource,
-        subresource,
-        options: WriteOptions::internal(MANAGER, resource.api_version()),
-    };
+    let write =
+        Write { server, resource, subresource, options: WriteOptions::internal(MANAGER, resource.api_version()) };
     let result = update::modify(&write, key, false, true, |live| {
         let mut object = live.cloned().unwrap_or_default();
         change(&mut object);

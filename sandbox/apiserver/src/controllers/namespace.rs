@@ -33,10 +33,7 @@ pub(super) fn observe(server: &Arc<Inner>, change: &Change) {
 
 /// Deletes everything in a namespace.
 fn empty(server: &Arc<Inner>, namespace: &str) {
-    let options = DeleteOptions {
-        propagation: Some(Propagation::Background),
-        ..DeleteOptions::default()
-    };
+    let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
     for storage in server.store.resources_in(namespace) {
         let Some(resource) = served(server, &storage) else {
             continue;
@@ -93,10 +90,8 @@ fn report(server: &Arc<Inner>, namespace: &str, remaining: &[(GroupResource, usi
             *finalizers.entry(finalizer).or_default() += count;
         }
     }
-    let held: Vec<String> = finalizers
-        .iter()
-        .map(|(finalizer, count)| format!("{finalizer} in {count} resource instances"))
-        .collect();
+    let held: Vec<String> =
+        finalizers.iter().map(|(finalizer, count)| format!("{finalizer} in {count} resource instances")).collect();
     change(server, &resource, "status", &Key::new("", namespace), |object| {
         let mut set = |kind: &str, status: &str, reason: &str, message: &str| {
             set_condition(object, &now, kind, status, reason, message);
@@ -156,11 +151,7 @@ fn finish(server: &Arc<Inner>, namespace: &str) {
     if !finalizers.contains(&FINALIZER) {
         return;
     }
-    let left: Vec<Value> = finalizers
-        .into_iter()
-        .filter(|f| *f != FINALIZER)
-        .map(Value::from)
-        .collect();
+    let left: Vec<Value> = finalizers.into_iter().filter(|f| *f != FINALIZER).map(Value::from).collect();
     let Some(resource) = served(server, &namespaces()) else {
         return;
     };

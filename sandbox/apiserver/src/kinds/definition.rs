@@ -70,9 +70,7 @@ pub(crate) fn mark(server: &Inner, object: &mut Value) {
 
 /// Sets a condition; its transition time moves only when its status does.
 pub(crate) fn set_condition(object: &mut Value, now: &str, kind: &str, status: &str, reason: &str, message: &str) {
-    let conditions = meta::map_mut(object, "status")
-        .entry("conditions")
-        .or_insert_with(|| json!([]));
+    let conditions = meta::map_mut(object, "status").entry("conditions").or_insert_with(|| json!([]));
     if !conditions.is_array() {
         *conditions = json!([]);
     }
@@ -132,12 +130,13 @@ pub(crate) fn validate(new: &Value, old: Option<&Value>) -> Vec<FieldError> {
         Some(_) => errors.push(FieldError::not_supported("spec.scope", &spec["scope"], &["Cluster", "Namespaced"])),
         None => errors.push(FieldError::required("spec.scope", "")),
     }
-    if spec.pointer("/conversion/strategy").and_then(Value::as_str) == Some("Webhook") {
-        errors.push(FieldError::not_supported(
+    match spec.pointer("/conversion/strategy").and_then(Value::as_str) {
+        Some("None" | "Webhook") | None => {}
+        Some(_) => errors.push(FieldError::not_supported(
             "spec.conversion.strategy",
-            &Value::from("Webhook"),
-            &["None"],
-        ));
+            &spec["conversion"]["strategy"],
+            &["None", "Webhook"],
+        )),
     }
     versions(new, &mut errors);
     if let Some(old) = old {
@@ -172,10 +171,7 @@ fn versions(new: &Value, errors: &mut Vec<FieldError>) {
         }
         names.push(name);
         match version.pointer("/schema/openAPIV3Schema").filter(|s| s.is_object()) {
-            None => errors.push(FieldError::required(
-                format!("{path}.schema.openAPIV3Schema"),
-                "schemas are required",
-            )),
+            None => errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required")),
             Some(schema) => {
                 if let Err(found) = crate::schema::StructuralSchema::from_crd(schema) {
                     errors.extend(found.into_iter().map(|mut e| {

@@ -1,12 +1,13 @@
 //! What is particular to kinds: what is set and kept when they are written, defaults, validation, deletion.
 //!
 //! * [`prepare`]: status and generation, immutable by construction. [`defaults`]: the defaults of built-in kinds.
-//! * [`validate`]: rules beyond the schema. [`definition`]: CustomResourceDefinitions.
+//! * [`validate`]: rules beyond the schema, those of storage in [`volumes`]. [`definition`]: CustomResourceDefinitions.
 
 mod defaults;
 pub(crate) mod definition;
 mod prepare;
 mod validate;
+mod volumes;
 
 pub(crate) use defaults::default;
 pub(crate) use prepare::{mark_container, prepare_create, prepare_update};

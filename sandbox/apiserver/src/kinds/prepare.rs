@@ -4,6 +4,7 @@ use super::definition;
 use crate::meta;
 use crate::registry::{Generation, Resource};
 use crate::server::Inner;
+use crate::store::GroupResource;
 use serde_json::{Value, json};
 
 /// Prepares a new object: no status from the client, first generation, what the kind starts with.
@@ -18,18 +19,14 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
     }
     match resource.kind.as_str() {
         "Namespace" => {
-            let mut finalizers = meta::strings(object.pointer("/spec/finalizers"))
-                .into_iter()
-                .map(str::to_owned)
-                .collect::<Vec<_>>();
+            let mut finalizers =
+                meta::strings(object.pointer("/spec/finalizers")).into_iter().map(str::to_owned).collect::<Vec<_>>();
             if !finalizers.iter().any(|f| f == "kubernetes") {
                 finalizers.push("kubernetes".to_owned());
             }
             object["spec"] = json!({ "finalizers": finalizers });
             object["status"] = json!({ "phase": "Active" });
-            let name = meta::name(object).to_owned();
-            meta::meta_mut(object);
-            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = Value::from(name);
+            name_label(object);
         }
         "Pod" => {
             object["status"] = json!({ "phase": "Pending", "qosClass": quality_of_service(object) });
@@ -40,7 +37,10 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
                 "phase": "Pending", "lastPhaseTransitionTime": meta::time(server.now()),
             });
         }
-        "PersistentVolumeClaim" => object["status"] = json!({ "phase": "Pending" }),
+        "PersistentVolumeClaim" => {
+            object["status"] = json!({ "phase": "Pending" });
+            default_class(server, object);
+        }
         "Service" => {
             object["status"] = json!({ "loadBalancer": {} });
             allocate_address(server, object);
@@ -52,20 +52,19 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
         "Ingress" => object["status"] = json!({ "loadBalancer": {} }),
         "Secret" => string_data(object),
         "CustomResourceDefinition" => definition::prepare_create(object),
-        "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet" | "CronJob" | "ReplicationController"
+        "Deployment"
+        | "StatefulSet"
+        | "ReplicaSet"
+        | "DaemonSet"
+        | "CronJob"
+        | "ReplicationController"
         | "ResourceQuota" => object["status"] = json!({}),
         _ => {}
     }
 }
 
 /// Prepares an update: what the subresource may not touch is as it was, and the generation goes up when it has to.
-pub(crate) fn prepare_update(
-    server: &Inner,
-    resource: &Resource,
-    subresource: &str,
-    old: &Value,
-    new: &mut Value,
-) {
+pub(crate) fn prepare_update(server: &Inner, resource: &Resource, subresource: &str, old: &Value, new: &mut Value) {
     match subresource {
         "status" => return status_update(resource, old, new),
         "finalize" => {
@@ -88,7 +87,10 @@ pub(crate) fn prepare_update(
     if !resource.is_custom() {
         match resource.kind.as_str() {
             // Finalizers of the spec go through the subresource finalize.
-            "Namespace" => meta::copy_field(old, new, "spec"),
+            "Namespace" => {
+                meta::copy_field(old, new, "spec");
+                name_label(new);
+            }
             "Secret" => string_data(new),
             "Service" => keep_address(old, new),
             "CustomResourceDefinition" => definition::prepare_update(old, new),
@@ -113,12 +115,8 @@ fn status_update(resource: &Resource, old: &Value, new: &mut Value) {
         *new = result;
         return;
     }
-    let fields: Vec<String> = old
-        .as_object()
-        .into_iter()
-        .chain(new.as_object())
-        .flat_map(|m| m.keys().cloned())
-        .collect();
+    let fields: Vec<String> =
+        old.as_object().into_iter().chain(new.as_object()).flat_map(|m| m.keys().cloned()).collect();
     for field in fields {
         if !matches!(field.as_str(), "metadata" | "status") {
             meta::copy_field(old, new, &field);
@@ -128,10 +126,7 @@ fn status_update(resource: &Resource, old: &Value, new: &mut Value) {
         let owners = meta::field(old, "ownerReferences").cloned();
         meta::set(new, "ownerReferences", owners);
     }
-    if matches!(
-        resource.kind.as_str(),
-        "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet"
-    ) {
+    if matches!(resource.kind.as_str(), "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet") {
         let labels = meta::field(old, "labels").cloned();
         meta::set(new, "labels", labels);
     }
@@ -166,6 +161,12 @@ fn content_differs(old: &Value, new: &Value) -> bool {
     content(old) != content(new)
 }
 
+/// Every namespace carries its name as a label, so that selectors can name it.
+fn name_label(namespace: &mut Value) {
+    let name = meta::name(namespace).to_owned();
+    namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] = Value::from(name);
+}
+
 /// What the admission plugins Priority and DefaultTolerationSeconds put into every pod.
 fn admit_pod(pod: &mut Value) {
     let spec = meta::map_mut(pod, "spec");
@@ -184,6 +185,28 @@ fn admit_pod(pod: &mut Value) {
                 list.push(json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 }));
             }
         }
+    }
+}
+
+/// What the admission plugin DefaultStorageClass does: a claim that names no class (and does not ask for none with an
+/// empty name) gets the default one, the newest when there are several.
+fn default_class(server: &Inner, claim: &mut Value) {
+    const MARKS: [&str; 2] =
+        ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+    if claim["spec"].get("storageClassName").is_some() {
+        return;
+    }
+    let classes = server.store.list(&GroupResource::new("storage.k8s.io", "storageclasses"), None).0;
+    let marked = |class: &Value| {
+        let annotations = meta::field(class, "annotations");
+        MARKS.iter().any(|m| annotations.and_then(|a| a.get(*m)?.as_str()) == Some("true"))
+    };
+    // Of the same age the one whose name comes first.
+    let newest = classes.iter().filter(|c| marked(&c.value)).max_by_key(|c| {
+        (meta::text(&c.value, "creationTimestamp").map(str::to_owned), std::cmp::Reverse(c.key.name.clone()))
+    });
+    if let Some(class) = newest {
+        claim["spec"]["storageClassName"] = Value::from(class.key.name.clone());
     }
 }
 

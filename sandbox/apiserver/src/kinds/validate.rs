@@ -1,12 +1,13 @@
 //! Rules of built-in kinds beyond their schema: what has to be there, what may not change.
 
 use super::definition;
+use super::volumes::{claim, claim_update, volume, volume_update};
 use crate::meta;
 use crate::registry::Resource;
 use crate::schema::{ErrorType, FieldError};
 use serde_json::{Map, Value};
 
-const IMMUTABLE: &str = "field is immutable";
+pub(super) const IMMUTABLE: &str = "field is immutable";
 
 /// Validates a new object.
 pub(crate) fn validate_create(resource: &Resource, new: &Value) -> Vec<FieldError> {
@@ -72,7 +73,9 @@ pub(crate) fn validate_update(resource: &Resource, subresource: &str, old: &Valu
             same(old, new, "/spec/completionMode", "spec.completionMode", IMMUTABLE, &mut errors);
         }
         "Pod" => pod_update(old, new, &mut errors),
-        "RoleBinding" | "ClusterRoleBinding" => same(old, new, "/roleRef", "roleRef", "cannot change roleRef", &mut errors),
+        "RoleBinding" | "ClusterRoleBinding" => {
+            same(old, new, "/roleRef", "roleRef", "cannot change roleRef", &mut errors)
+        }
         "VolumeAttachment" => same(old, new, "/spec", "spec", IMMUTABLE, &mut errors),
         "ControllerRevision" => same(old, new, "/data", "data", IMMUTABLE, &mut errors),
         "EndpointSlice" => same(old, new, "/addressType", "addressType", IMMUTABLE, &mut errors),
@@ -92,7 +95,7 @@ pub(crate) fn validate_update(resource: &Resource, subresource: &str, old: &Valu
     errors
 }
 
-fn same(old: &Value, new: &Value, pointer: &str, field: &str, why: &str, errors: &mut Vec<FieldError>) {
+pub(super) fn same(old: &Value, new: &Value, pointer: &str, field: &str, why: &str, errors: &mut Vec<FieldError>) {
     let (before, after) = (old.pointer(pointer), new.pointer(pointer));
     if before != after {
         errors.push(FieldError::invalid(field, after.unwrap_or(&Value::Null), why));
@@ -148,138 +151,6 @@ fn data_size(new: &Value, field: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn claim(new: &Value, errors: &mut Vec<FieldError>) {
-    let modes = new.pointer("/spec/accessModes").and_then(Value::as_array);
-    if modes.is_none_or(Vec::is_empty) {
-        errors.push(FieldError::required("spec.accessModes", "at least 1 access mode is required"));
-    }
-    if new.pointer("/spec/resources/requests/storage").is_none() {
-        errors.push(FieldError::required("spec.resources[storage]", ""));
-    }
-}
-
-fn claim_update(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
-    let (mut before, mut after) = (spec(old), spec(new));
-    let unbound = before.get("volumeName").is_none_or(|v| v.as_str() == Some(""));
-    // The binder sets the volume, once, and the class of a claim that has none.
-    if unbound {
-        copy(&after, &mut before, "volumeName");
-        if !before.contains_key("storageClassName") {
-            copy(&after, &mut before, "storageClassName");
-        }
-    }
-    let bound = new.pointer("/status/phase").and_then(Value::as_str) == Some("Bound");
-    let request = |spec: &Map<String, Value>| {
-        spec.get("resources")
-            .and_then(|r| r.pointer("/requests/storage"))
-            .cloned()
-    };
-    if bound {
-        if let Some(wanted) = request(&before)
-            && let Some(requests) = after.get_mut("resources").and_then(|r| r.get_mut("requests")?.as_object_mut())
-        {
-            requests.insert("storage".to_owned(), wanted);
-        }
-        copy(&after, &mut before, "volumeAttributesClassName");
-    }
-    if before != after {
-        errors.push(FieldError::forbidden(
-            "spec",
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
-        ));
-    }
-    let size = |value: Option<Value>| value.and_then(|v| v.as_str().and_then(quantity));
-    let capacity = new.pointer("/status/capacity/storage").cloned();
-    let (wanted, given, has) = (size(request(&spec(new))), size(request(&spec(old))), size(capacity));
-    if let (Some(wanted), Some(given)) = (wanted, given) {
-        let less_than_capacity = has.is_none_or(|has| wanted < has);
-        if wanted < given && less_than_capacity {
-            errors.push(FieldError::forbidden(
-                "spec.resources.requests.storage",
-                "field can not be less than status.capacity",
-            ));
-        }
-    }
-}
-
-/// A quantity in its unit, for comparing.
-fn quantity(text: &str) -> Option<f64> {
-    const UNITS: [(&str, f64); 15] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("n", 1e-9),
-        ("u", 1e-6),
-        ("m", 1e-3),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-    ];
-    if let Ok(number) = text.parse() {
-        return Some(number);
-    }
-    UNITS
-        .iter()
-        .find_map(|(unit, factor)| text.strip_suffix(unit)?.parse::<f64>().ok().map(|n| n * factor))
-}
-
-/// The fields of a volume's spec that are not its source.
-const VOLUME_FIELDS: [&str; 9] = [
-    "accessModes",
-    "capacity",
-    "claimRef",
-    "mountOptions",
-    "nodeAffinity",
-    "persistentVolumeReclaimPolicy",
-    "storageClassName",
-    "volumeAttributesClassName",
-    "volumeMode",
-];
-
-fn source(volume: &Value) -> Map<String, Value> {
-    let mut source = spec(volume);
-    source.retain(|k, _| !VOLUME_FIELDS.contains(&k.as_str()));
-    if let Some(Value::Object(csi)) = source.get_mut("csi") {
-        // References to secrets may be rotated.
-        csi.retain(|k, _| !k.ends_with("SecretRef"));
-    }
-    source
-}
-
-fn volume(new: &Value, errors: &mut Vec<FieldError>) {
-    let modes = new.pointer("/spec/accessModes").and_then(Value::as_array);
-    if modes.is_none_or(Vec::is_empty) {
-        errors.push(FieldError::required("spec.accessModes", ""));
-    }
-    if new.pointer("/spec/capacity/storage").is_none() {
-        errors.push(FieldError::required("spec.capacity", ""));
-    }
-    match source(new).len() {
-        0 => errors.push(FieldError::required("spec", "must specify a volume type")),
-        1 => {}
-        _ => errors.push(FieldError::forbidden("spec", "may not specify more than 1 volume type")),
-    }
-}
-
-fn volume_update(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
-    if source(old) != source(new) {
-        errors.push(FieldError::forbidden(
-            "spec.persistentvolumesource",
-            "spec.persistentvolumesource is immutable after creation",
-        ));
-    }
-    same(old, new, "/spec/volumeMode", "spec.volumeMode", IMMUTABLE, errors);
-    if old.pointer("/spec/nodeAffinity").is_some() {
-        same(old, new, "/spec/nodeAffinity", "spec.nodeAffinity", IMMUTABLE, errors);
-    }
-}
-
 fn stateful_set_update(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
     const MUTABLE: [&str; 7] = [
         "replicas",
@@ -318,7 +189,8 @@ fn containers(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
                 errors.push(FieldError::required(format!("{at}.name"), ""));
             } else {
                 let why = crate::names::dns_label(name);
-                errors.extend(why.into_iter().map(|w| FieldError::invalid(format!("{at}.name"), &Value::from(name), w)));
+                errors
+                    .extend(why.into_iter().map(|w| FieldError::invalid(format!("{at}.name"), &Value::from(name), w)));
             }
             if names.contains(&name) {
                 errors.push(FieldError::duplicate(format!("{at}.name"), &Value::from(name)));
@@ -341,10 +213,7 @@ fn workload(new: &Value, errors: &mut Vec<FieldError>) {
         )),
         Some(map) => {
             let wanted = map.get("matchLabels").and_then(Value::as_object);
-            let matches = wanted
-                .into_iter()
-                .flatten()
-                .all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v));
+            let matches = wanted.into_iter().flatten().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v));
             if !matches {
                 errors.push(FieldError::invalid(
                     "spec.template.metadata.labels",
@@ -383,20 +252,10 @@ fn pod_update(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
 }
 
 fn service_update(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
-    let ip = |value: &Value| {
-        value
-            .pointer("/spec/clusterIP")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let ip = |value: &Value| value.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
     let external = new.pointer("/spec/type").and_then(Value::as_str) == Some("ExternalName");
     if !ip(old).is_empty() && ip(old) != ip(new) && !external {
-        errors.push(FieldError::invalid(
-            "spec.clusterIPs[0]",
-            &Value::from(vec![ip(new)]),
-            "may not change once set",
-        ));
+        errors.push(FieldError::invalid("spec.clusterIPs[0]", &Value::from(vec![ip(new)]), "may not change once set"));
     }
 }
 
@@ -405,21 +264,17 @@ fn lease(new: &Value, errors: &mut Vec<FieldError>) {
         let least = i64::from(field == "leaseDurationSeconds");
         let value = new.pointer(&format!("/spec/{field}")).unwrap_or(&Value::Null);
         if value.as_i64().is_some_and(|n| n < least) {
-            let why = if least == 1 {
-                "must be greater than 0"
-            } else {
-                "must be greater than or equal to 0"
-            };
+            let why = if least == 1 { "must be greater than 0" } else { "must be greater than or equal to 0" };
             errors.push(FieldError::invalid(format!("spec.{field}"), value, why));
         }
     }
 }
 
-fn spec(object: &Value) -> Map<String, Value> {
+pub(super) fn spec(object: &Value) -> Map<String, Value> {
     object.get("spec").and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-fn copy(from: &Map<String, Value>, to: &mut Map<String, Value>, field: &str) {
+pub(super) fn copy(from: &Map<String, Value>, to: &mut Map<String, Value>, field: &str) {
     match from.get(field) {
         Some(value) => to.insert(field.to_owned(), value.clone()),
         None => to.remove(field),
@@ -428,9 +283,7 @@ fn copy(from: &Map<String, Value>, to: &mut Map<String, Value>, field: &str) {
 
 /// The protected groups' mark on definitions, which is checked with the definition's other rules.
 pub(super) fn approval(new: &Value, group: &str) -> Option<FieldError> {
-    let protected = ["k8s.io", "kubernetes.io"]
-        .iter()
-        .any(|g| group == *g || group.ends_with(&format!(".{g}")));
+    let protected = ["k8s.io", "kubernetes.io"].iter().any(|g| group == *g || group.ends_with(&format!(".{g}")));
     let annotations = meta::field(new, "annotations");
     let approved = annotations
         .and_then(|a| a.get("api-approved.kubernetes.io"))

@@ -4,16 +4,8 @@ use super::{Generation, NameRule, Resource, Scale, Shape, api_version};
 use crate::store::GroupResource;
 
 /// Verbs of a resource that is stored.
-pub(crate) const ALL_VERBS: [&str; 8] = [
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
+pub(crate) const ALL_VERBS: [&str; 8] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// A row of the table. What most kinds have is the default; [`Row`]'s methods say where a kind differs.
 struct Row {
@@ -144,12 +136,7 @@ const CORE: &[Row] = &[
         .names(NameRule::Label)
         .returns()
         .fields(&["status.phase"]),
-    row("", "v1", "Pod", "pods", true, &["po"])
-        .all()
-        .status()
-        .generation()
-        .returns()
-        .fields(POD_FIELDS),
+    row("", "v1", "Pod", "pods", true, &["po"]).all().status().generation().returns().fields(POD_FIELDS),
     row("", "v1", "Service", "services", true, &["svc"])
         .all()
         .status()
@@ -163,12 +150,8 @@ const CORE: &[Row] = &[
     row("", "v1", "ServiceAccount", "serviceaccounts", true, &["sa"]).returns(),
     row("", "v1", "Event", "events", true, &["ev"]).upsert().fields(EVENT_FIELDS),
     row("", "v1", "PersistentVolume", "persistentvolumes", false, &["pv"]).status().returns(),
-    row("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true, &["pvc"])
-        .status()
-        .returns(),
-    row("", "v1", "Node", "nodes", false, &["no"])
-        .status()
-        .fields(&["spec.unschedulable"]),
+    row("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true, &["pvc"]).status().returns(),
+    row("", "v1", "Node", "nodes", false, &["no"]).status().fields(&["spec.unschedulable"]),
     row("", "v1", "ResourceQuota", "resourcequotas", true, &["quota"]).status().returns(),
     row("", "v1", "LimitRange", "limitranges", true, &["limits"]).upsert(),
     row("", "v1", "PodTemplate", "podtemplates", true, &[]).generation().returns(),
@@ -186,34 +169,18 @@ const WORKLOADS: &[Row] = &[
         .status()
         .scale("spec.selector")
         .generation(),
-    row("apps", "v1", "StatefulSet", "statefulsets", true, &["sts"])
-        .all()
-        .status()
-        .scale("spec.selector")
-        .generation(),
+    row("apps", "v1", "StatefulSet", "statefulsets", true, &["sts"]).all().status().scale("spec.selector").generation(),
     row("apps", "v1", "ReplicaSet", "replicasets", true, &["rs"])
         .all()
         .status()
         .scale("spec.selector")
         .generation()
         .fields(&["status.replicas"]),
-    row("apps", "v1", "DaemonSet", "daemonsets", true, &["ds"])
-        .all()
-        .status()
-        .generation(),
+    row("apps", "v1", "DaemonSet", "daemonsets", true, &["ds"]).all().status().generation(),
     row("apps", "v1", "ControllerRevision", "controllerrevisions", true, &[]),
-    row("batch", "v1", "Job", "jobs", true, &[])
-        .all()
-        .status()
-        .generation()
-        .fields(&["status.successful"]),
-    row("batch", "v1", "CronJob", "cronjobs", true, &["cj"])
-        .all()
-        .status()
-        .generation(),
-    row("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, &["hpa"])
-        .all()
-        .status(),
+    row("batch", "v1", "Job", "jobs", true, &[]).all().status().generation().fields(&["status.successful"]),
+    row("batch", "v1", "CronJob", "cronjobs", true, &["cj"]).all().status().generation(),
+    row("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, &["hpa"]).all().status(),
     row("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", true, &["pdb"])
         .status()
         .generation()
@@ -222,44 +189,35 @@ const WORKLOADS: &[Row] = &[
 
 const CLUSTER: &[Row] = &[
     row("coordination.k8s.io", "v1", "Lease", "leases", true, &[]).conditional().upsert(),
-    row("rbac.authorization.k8s.io", "v1", "Role", "roles", true, &[])
-        .upsert()
-        .names(NameRule::Path),
-    row("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true, &[])
-        .upsert()
-        .names(NameRule::Path),
-    row("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false, &[])
-        .upsert()
-        .names(NameRule::Path),
+    row("rbac.authorization.k8s.io", "v1", "Role", "roles", true, &[]).upsert().names(NameRule::Path),
+    row("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true, &[]).upsert().names(NameRule::Path),
+    row("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false, &[]).upsert().names(NameRule::Path),
     row("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false, &[])
         .upsert()
         .names(NameRule::Path),
     row("storage.k8s.io", "v1", "StorageClass", "storageclasses", false, &["sc"]).returns(),
     row("storage.k8s.io", "v1", "VolumeAttributesClass", "volumeattributesclasses", false, &["vac"]).returns(),
-    row("storage.k8s.io", "v1", "CSIDriver", "csidrivers", false, &[])
-        .generation()
-        .conditional()
-        .returns(),
+    row("storage.k8s.io", "v1", "CSIDriver", "csidrivers", false, &[]).generation().conditional().returns(),
     row("storage.k8s.io", "v1", "CSINode", "csinodes", false, &[]).conditional().returns(),
-    row("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities", true, &[])
-        .conditional()
-        .returns(),
-    row("storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", false, &[])
-        .status()
-        .conditional()
-        .returns(),
-    row("events.k8s.io", "v1", "Event", "events", true, &["ev"])
-        .upsert()
-        .fields(&["regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath", "reason", "reportingController", "type"]),
+    row("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities", true, &[]).conditional().returns(),
+    row("storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", false, &[]).status().conditional().returns(),
+    row("events.k8s.io", "v1", "Event", "events", true, &["ev"]).upsert().fields(&[
+        "regarding.kind",
+        "regarding.namespace",
+        "regarding.name",
+        "regarding.uid",
+        "regarding.apiVersion",
+        "regarding.resourceVersion",
+        "regarding.fieldPath",
+        "reason",
+        "reportingController",
+        "type",
+    ]),
     row("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true, &["netpol"]).generation(),
-    row("networking.k8s.io", "v1", "Ingress", "ingresses", true, &["ing"])
-        .status()
-        .generation(),
+    row("networking.k8s.io", "v1", "Ingress", "ingresses", true, &["ing"]).status().generation(),
     row("networking.k8s.io", "v1", "IngressClass", "ingressclasses", false, &[]).generation(),
     row("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true, &[]).generation(),
-    row("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", false, &["pc"])
-        .generation()
-        .upsert(),
+    row("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", false, &["pc"]).generation().upsert(),
     row("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", false, &[]).conditional(),
     row("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false, &["crd", "crds"])
         .status()
@@ -273,12 +231,8 @@ const CLUSTER: &[Row] = &[
 ];
 
 /// Groups of the real API server that are not served here: their paths answer 501.
-pub(crate) const NOT_SERVED: [&str; 4] = [
-    "admissionregistration.k8s.io",
-    "apiregistration.k8s.io",
-    "certificates.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-];
+pub(crate) const NOT_SERVED: [&str; 4] =
+    ["admissionregistration.k8s.io", "apiregistration.k8s.io", "certificates.k8s.io", "flowcontrol.apiserver.k8s.io"];
 
 /// All built-in resources.
 pub(crate) fn resources() -> impl Iterator<Item = Resource> {
@@ -290,10 +244,7 @@ fn resource(row: &Row) -> Resource {
     let (storage, storage_api_version) = if row.kind == "Event" {
         (GroupResource::new("", "events"), "v1".to_owned())
     } else {
-        (
-            GroupResource::new(row.group, row.plural),
-            api_version(row.group, row.version),
-        )
+        (GroupResource::new(row.group, row.plural), api_version(row.group, row.version))
     };
     let generation = match row.kind {
         "Deployment" => Generation::SpecAndAnnotations,
@@ -338,6 +289,7 @@ fn resource(row: &Row) -> Resource {
         printer_columns: None,
         deprecation: (row.kind == "Endpoints")
             .then(|| "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()),
+        webhook: false,
         terminating: false,
     }
 }

@@ -8,11 +8,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 fn text(value: &Value, path: &[&str]) -> String {
-    path.iter()
-        .try_fold(value, |v, p| v.get(p))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    path.iter().try_fold(value, |v, p| v.get(p)).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The storage of a CRD's objects.
@@ -22,19 +18,12 @@ pub(crate) fn storage(crd: &Value) -> GroupResource {
 
 /// The versions of a CRD.
 pub(crate) fn versions(crd: &Value) -> &[Value] {
-    crd.pointer("/spec/versions")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
+    crd.pointer("/spec/versions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Name of the version that objects are stored in.
 pub(crate) fn storage_version(crd: &Value) -> String {
-    versions(crd)
-        .iter()
-        .find(|v| v["storage"].as_bool() == Some(true))
-        .map(|v| text(v, &["name"]))
-        .unwrap_or_default()
+    versions(crd).iter().find(|v| v["storage"].as_bool() == Some(true)).map(|v| text(v, &["name"])).unwrap_or_default()
 }
 
 /// The names that a CRD has been given (`status.acceptedNames`), or asks for when none is accepted yet.
@@ -57,18 +46,10 @@ pub(crate) fn resources(crd: &Value) -> Vec<Resource> {
 
 fn resource(crd: &Value, version: &Value, storage: &GroupResource, storage_api_version: &str) -> Resource {
     let names = names(crd);
-    let list = |field: &str| {
-        meta::strings(names.get(field))
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
+    let list = |field: &str| meta::strings(names.get(field)).into_iter().map(str::to_owned).collect::<Vec<_>>();
     let kind = text(names, &["kind"]);
     let or = |value: String, other: String| if value.is_empty() { other } else { value };
-    let open_api = version
-        .pointer("/schema/openAPIV3Schema")
-        .filter(|s| s.is_object())
-        .cloned();
+    let open_api = version.pointer("/schema/openAPIV3Schema").filter(|s| s.is_object()).cloned();
     // The CRD was validated when it was written: a schema that does not compile is not stored.
     let schema = open_api.as_ref().and_then(|s| StructuralSchema::from_crd(s).ok());
     let scale = version.pointer("/subresources/scale").map(|s| Scale {
@@ -77,12 +58,8 @@ fn resource(crd: &Value, version: &Value, storage: &GroupResource, storage_api_v
         label_selector: Some(text(s, &["labelSelectorPath"])).filter(|p| !p.is_empty()),
     });
     let name = text(version, &["name"]);
-    let deprecation = (version["deprecated"].as_bool() == Some(true)).then(|| {
-        or(
-            text(version, &["deprecationWarning"]),
-            format!("{}/{name} {kind} is deprecated", storage.group),
-        )
-    });
+    let deprecation = (version["deprecated"].as_bool() == Some(true))
+        .then(|| or(text(version, &["deprecationWarning"]), format!("{}/{name} {kind} is deprecated", storage.group)));
     Resource {
         group: storage.group.clone(),
         version: name,
@@ -103,12 +80,7 @@ fn resource(crd: &Value, version: &Value, storage: &GroupResource, storage_api_v
         names: NameRule::Subdomain,
         selectable: version["selectableFields"]
             .as_array()
-            .map(|fields| {
-                fields
-                    .iter()
-                    .map(|f| text(f, &["jsonPath"]).trim_start_matches('.').to_owned())
-                    .collect()
-            })
+            .map(|fields| fields.iter().map(|f| text(f, &["jsonPath"]).trim_start_matches('.').to_owned()).collect())
             .unwrap_or_default(),
         storage: storage.clone(),
         storage_api_version: storage_api_version.to_owned(),
@@ -116,6 +88,7 @@ fn resource(crd: &Value, version: &Value, storage: &GroupResource, storage_api_v
         open_api: open_api.map(Arc::new),
         printer_columns: version.get("additionalPrinterColumns").cloned().map(Arc::new),
         deprecation,
+        webhook: text(crd, &["spec", "conversion", "strategy"]) == "Webhook",
         terminating: meta::is_deleting(crd),
     }
 }

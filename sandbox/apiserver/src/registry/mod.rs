@@ -110,6 +110,8 @@ pub struct Resource {
     pub printer_columns: Option<Arc<Value>>,
     /// Set when a CRD version is deprecated: the text of the Warning header.
     pub deprecation: Option<String>,
+    /// Whether other versions than the stored one are made by a webhook, which is not called here.
+    pub webhook: bool,
     /// Set while the CRD is being deleted: no new objects.
     pub terminating: bool,
 }
@@ -137,7 +139,9 @@ impl Resource {
 
     /// Whether a field selector may name this field.
     pub fn is_selectable(&self, path: &str) -> bool {
-        path == "metadata.name" || (path == "metadata.namespace" && self.namespaced_or_builtin()) || self.selectable.iter().any(|s| s == path)
+        path == "metadata.name"
+            || (path == "metadata.namespace" && self.namespaced_or_builtin())
+            || self.selectable.iter().any(|s| s == path)
     }
 
     fn namespaced_or_builtin(&self) -> bool {
@@ -149,20 +153,14 @@ impl Resource {
         if self.is_custom() || !self.selectable.is_empty() {
             format!("field label not supported: {path}")
         } else {
-            format!(
-                "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-            )
+            format!("\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
         }
     }
 }
 
 /// `v1` for the core group, `group/version` otherwise.
 pub fn api_version(group: &str, version: &str) -> String {
-    if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    }
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 /// Group and version of an `apiVersion`.
@@ -179,24 +177,19 @@ pub struct Served {
 impl Served {
     /// One resource.
     pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.resources
-            .get(&(group.to_owned(), version.to_owned()))?
-            .get(plural)
+        self.resources.get(&(group.to_owned(), version.to_owned()))?.get(plural)
     }
 
     /// A resource by kind.
     pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<&Arc<Resource>> {
-        self.resources
-            .get(&(group.to_owned(), version.to_owned()))?
-            .values()
-            .find(|r| r.kind == kind)
+        self.resources.get(&(group.to_owned(), version.to_owned()))?.values().find(|r| r.kind == kind)
     }
 
     /// A served version of a stored resource, whichever comes first.
     pub fn by_storage(&self, storage: &GroupResource) -> Option<&Arc<Resource>> {
-        self.iter().find(|r| {
-            r.storage == *storage && r.group == storage.group && r.storage_api_version == r.api_version()
-        }).or_else(|| self.iter().find(|r| r.storage == *storage))
+        self.iter()
+            .find(|r| r.storage == *storage && r.group == storage.group && r.storage_api_version == r.api_version())
+            .or_else(|| self.iter().find(|r| r.storage == *storage))
     }
 
     /// All resources.
@@ -206,9 +199,7 @@ impl Served {
 
     /// The resources of a group and version.
     pub fn group_version(&self, group: &str, version: &str) -> Option<impl Iterator<Item = &Arc<Resource>>> {
-        self.resources
-            .get(&(group.to_owned(), version.to_owned()))
-            .map(BTreeMap::values)
+        self.resources.get(&(group.to_owned(), version.to_owned())).map(BTreeMap::values)
     }
 
     /// Groups with their versions, the preferred one first.
@@ -282,9 +273,7 @@ impl Registry {
         for resource in builtins::resources() {
             served.insert(resource);
         }
-        Self {
-            served: RwLock::new(Arc::new(served)),
-        }
+        Self { served: RwLock::new(Arc::new(served)) }
     }
 
     /// The resources as they are now.

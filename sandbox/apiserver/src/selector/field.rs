@@ -28,9 +28,8 @@ impl FieldSelector {
             if part.is_empty() {
                 continue;
             }
-            let term = parse_term(&part).ok_or_else(|| {
-                format!("invalid selector: '{text}'; can't understand '{part}'")
-            })?;
+            let term =
+                parse_term(&part).ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
             if !resource.is_selectable(&term.path) {
                 return Err(resource.unselectable(&term.path));
             }
@@ -55,17 +54,12 @@ impl FieldSelector {
     }
 
     fn exact(&self, path: &str) -> Option<&str> {
-        self.terms
-            .iter()
-            .find(|t| t.equal && t.path == path)
-            .map(|t| t.value.as_str())
+        self.terms.iter().find(|t| t.equal && t.path == path).map(|t| t.value.as_str())
     }
 
     /// Whether an object matches.
     pub fn matches(&self, object: &Value) -> bool {
-        self.terms
-            .iter()
-            .all(|t| (field_text(object, &t.path) == t.value) == t.equal)
+        self.terms.iter().all(|t| (field_text(object, &t.path) == t.value) == t.equal)
     }
 }
 
@@ -77,11 +71,7 @@ fn field_text(object: &Value, path: &str) -> String {
         // The old name of the field for events of either group.
         "source" => {
             let component = lookup(object, "source.component");
-            return if component.is_empty() {
-                lookup(object, "reportingComponent")
-            } else {
-                component
-            };
+            return if component.is_empty() { lookup(object, "reportingComponent") } else { component };
         }
         "status.successful" => {
             let text = lookup(object, "status.succeeded");
@@ -142,11 +132,7 @@ fn parse_term(part: &str) -> Option<Term> {
     } else {
         (true, rest.strip_prefix('=')?)
     };
-    Some(Term {
-        path: path.trim().to_owned(),
-        value: unescape(value.trim())?,
-        equal,
-    })
+    Some(Term { path: path.trim().to_owned(), value: unescape(value.trim())?, equal })
 }
 
 /// Undoes `\\`, `\,` and `\=`; anything else after a backslash, and a bare `=`, is an error.

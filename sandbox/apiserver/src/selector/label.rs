@@ -41,10 +41,7 @@ impl LabelSelector {
     pub fn parse(text: &str) -> Result<Self, String> {
         let fail = |why: String| format!("unable to parse requirement: {why}");
         let mut parser = Parser::new(text).map_err(fail)?;
-        parser
-            .requirements()
-            .map(|requirements| Self { requirements })
-            .map_err(fail)
+        parser.requirements().map(|requirements| Self { requirements }).map_err(fail)
     }
 
     /// Whether it selects everything.
@@ -203,10 +200,7 @@ impl Parser {
             Token::Word(word) if word == "in" => Test::In(self.values()?),
             Token::Word(word) if word == "notin" => Test::NotIn(self.values()?),
             other => {
-                return Err(format!(
-                    "found {}, expected: in, notin, =, ==, !=, gt, lt",
-                    quoted(&other)
-                ));
+                return Err(format!("found {}, expected: in, notin, =, ==, !=, gt, lt", quoted(&other)));
             }
         };
         if let Test::In(values) | Test::NotIn(values) = &test {
@@ -233,7 +227,9 @@ impl Parser {
     fn number(&mut self, op: &str) -> Result<i64, String> {
         let word = self.exact_value()?;
         word.parse().map_err(|_| {
-            format!("values[0]: Invalid value: \"{word}\": for 'Gt', 'Lt' operators, the value must be an integer ({op})")
+            format!(
+                "values[0]: Invalid value: \"{word}\": for 'Gt', 'Lt' operators, the value must be an integer ({op})"
+            )
         })
     }
 
@@ -276,9 +272,7 @@ mod tests {
     use serde_json::json;
 
     fn selects(selector: &str, labels: serde_json::Value) -> bool {
-        LabelSelector::parse(selector)
-            .unwrap()
-            .matches(&json!({ "metadata": { "labels": labels } }))
+        LabelSelector::parse(selector).unwrap().matches(&json!({ "metadata": { "labels": labels } }))
     }
 
     #[test]

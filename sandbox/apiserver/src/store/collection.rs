@@ -39,13 +39,7 @@ pub(super) struct Collection {
 
 impl Collection {
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            history: VecDeque::new(),
-            capacity,
-            floor: 0,
-            watchers: Vec::new(),
-        }
+        Self { objects: BTreeMap::new(), history: VecDeque::new(), capacity, floor: 0, watchers: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -80,11 +74,8 @@ impl Collection {
         if revision < self.floor {
             return Err(Compacted { oldest: self.floor });
         }
-        let mut objects: BTreeMap<Key, Arc<Stored>> = self
-            .list(namespace)
-            .into_iter()
-            .map(|o| (o.key.clone(), o))
-            .collect();
+        let mut objects: BTreeMap<Key, Arc<Stored>> =
+            self.list(namespace).into_iter().map(|o| (o.key.clone(), o)).collect();
         for event in self.history.iter().rev().take_while(|e| e.revision() > revision) {
             if namespace.is_some_and(|n| n != event.object.key.namespace) {
                 continue;
@@ -120,16 +111,14 @@ impl Collection {
     pub(super) fn commit(&mut self, event: Arc<Event>) {
         match event.kind {
             EventKind::Added | EventKind::Modified => {
-                self.objects
-                    .insert(event.object.key.clone(), Arc::clone(&event.object));
+                self.objects.insert(event.object.key.clone(), Arc::clone(&event.object));
             }
             EventKind::Deleted => {
                 self.objects.remove(&event.object.key);
             }
         }
         // A watcher whose receiver is gone is dropped at the first event it would have got.
-        self.watchers
-            .retain(|w| !w.wants(&event.object.key) || w.events.send(Arc::clone(&event)).is_ok());
+        self.watchers.retain(|w| !w.wants(&event.object.key) || w.events.send(Arc::clone(&event)).is_ok());
         self.history.push_back(event);
         while self.history.len() > self.capacity {
             if let Some(dropped) = self.history.pop_front() {
@@ -145,11 +134,7 @@ impl Collection {
     ) -> mpsc::UnboundedReceiver<Arc<Event>> {
         self.watchers.retain(|w| !w.events.is_closed());
         let (events, receiver) = mpsc::unbounded_channel();
-        self.watchers.push(Watcher {
-            namespace: namespace.map(str::to_owned),
-            name: name.map(str::to_owned),
-            events,
-        });
+        self.watchers.push(Watcher { namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), events });
         receiver
     }
 

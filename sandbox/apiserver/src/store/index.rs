@@ -12,10 +12,7 @@ pub(super) struct OwnerIndex {
 
 impl OwnerIndex {
     pub(super) fn dependents(&self, uid: &str) -> Vec<(GroupResource, Key)> {
-        self.dependents
-            .get(uid)
-            .map(|set| set.iter().cloned().collect())
-            .unwrap_or_default()
+        self.dependents.get(uid).map(|set| set.iter().cloned().collect()).unwrap_or_default()
     }
 
     pub(super) fn find(&self, uid: &str) -> Option<(GroupResource, Key)> {
@@ -25,7 +22,8 @@ impl OwnerIndex {
     pub(super) fn record(&mut self, resource: &GroupResource, event: &Event) {
         if let Some(previous) = &event.previous {
             let unchanged = event.kind == EventKind::Modified
-                && meta::field(&previous.value, "ownerReferences") == meta::field(&event.object.value, "ownerReferences");
+                && meta::field(&previous.value, "ownerReferences")
+                    == meta::field(&event.object.value, "ownerReferences");
             if unchanged {
                 return;
             }
@@ -38,14 +36,10 @@ impl OwnerIndex {
 
     fn add(&mut self, resource: &GroupResource, object: &Stored) {
         if let Some(uid) = meta::uid(&object.value) {
-            self.uids
-                .insert(uid.to_owned(), (resource.clone(), object.key.clone()));
+            self.uids.insert(uid.to_owned(), (resource.clone(), object.key.clone()));
         }
         for owner in meta::owner_uids(&object.value) {
-            self.dependents
-                .entry(owner.to_owned())
-                .or_default()
-                .insert((resource.clone(), object.key.clone()));
+            self.dependents.entry(owner.to_owned()).or_default().insert((resource.clone(), object.key.clone()));
         }
     }
 

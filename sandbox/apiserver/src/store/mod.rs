@@ -82,11 +82,7 @@ impl Store {
     /// An empty store that keeps `history` events per resource and reports every change on `changes`.
     pub fn new(history: usize, changes: mpsc::UnboundedSender<Change>) -> Self {
         Self {
-            state: Mutex::new(State {
-                revision: 1,
-                collections: BTreeMap::new(),
-                owners: OwnerIndex::default(),
-            }),
+            state: Mutex::new(State { revision: 1, collections: BTreeMap::new(), owners: OwnerIndex::default() }),
             changes,
             history,
         }
@@ -110,11 +106,7 @@ impl Store {
     /// The current objects of a resource in key order, of one namespace or of all, and the revision.
     pub fn list(&self, resource: &GroupResource, namespace: Option<&str>) -> (Vec<Arc<Stored>>, u64) {
         let state = self.lock();
-        let objects = state
-            .collections
-            .get(resource)
-            .map(|c| c.list(namespace))
-            .unwrap_or_default();
+        let objects = state.collections.get(resource).map(|c| c.list(namespace)).unwrap_or_default();
         (objects, state.revision)
     }
 
@@ -150,11 +142,7 @@ impl Store {
             return Err(WriteError::Exists);
         }
         let stored = Arc::new(Stored::new(key, state.revision + 1, value));
-        self.commit(
-            &mut state,
-            resource,
-            Event::new(EventKind::Added, Arc::clone(&stored), None),
-        );
+        self.commit(&mut state, resource, Event::new(EventKind::Added, Arc::clone(&stored), None));
         Ok(stored)
     }
 
@@ -172,11 +160,7 @@ impl Store {
         let mut state = self.lock();
         let live = Self::expect(&state, resource, key, expected)?;
         let stored = Arc::new(Stored::new(key.clone(), state.revision + 1, value));
-        self.commit(
-            &mut state,
-            resource,
-            Event::new(EventKind::Modified, Arc::clone(&stored), Some(live)),
-        );
+        self.commit(&mut state, resource, Event::new(EventKind::Modified, Arc::clone(&stored), Some(live)));
         Ok(stored)
     }
 
@@ -196,11 +180,7 @@ impl Store {
         let live = Self::expect(&state, resource, key, expected)?;
         let value = last.unwrap_or_else(|| live.value.clone());
         let stored = Arc::new(Stored::new(key.clone(), state.revision + 1, value));
-        self.commit(
-            &mut state,
-            resource,
-            Event::new(EventKind::Deleted, Arc::clone(&stored), Some(live)),
-        );
+        self.commit(&mut state, resource, Event::new(EventKind::Deleted, Arc::clone(&stored), Some(live)));
         Ok(stored)
     }
 
@@ -253,21 +233,13 @@ impl Store {
         let mut state = self.lock();
         let revision = state.revision;
         let history = self.history;
-        let collection = state
-            .collections
-            .entry(resource.clone())
-            .or_insert_with(|| Collection::new(history));
+        let collection = state.collections.entry(resource.clone()).or_insert_with(|| Collection::new(history));
         let (objects, missed) = match start {
             Start::Now => (collection.list(namespace), Vec::new()),
             Start::After(after) => (Vec::new(), collection.since(namespace, name, after)?),
         };
         let events = collection.subscribe(namespace, name);
-        Ok(Subscription {
-            objects,
-            missed,
-            events,
-            revision,
-        })
+        Ok(Subscription { objects, missed, events, revision })
     }
 
     /// The objects that name `uid` as an owner.
@@ -282,25 +254,12 @@ impl Store {
 
     /// Resources that have objects in a namespace.
     pub fn resources_in(&self, namespace: &str) -> Vec<GroupResource> {
-        self.lock()
-            .collections
-            .iter()
-            .filter(|(_, c)| c.any_in(namespace))
-            .map(|(r, _)| r.clone())
-            .collect()
+        self.lock().collections.iter().filter(|(_, c)| c.any_in(namespace)).map(|(r, _)| r.clone()).collect()
     }
 
     fn expect(state: &State, resource: &GroupResource, key: &Key, expected: u64) -> Result<Arc<Stored>, WriteError> {
-        let live = state
-            .collections
-            .get(resource)
-            .and_then(|c| c.get(key))
-            .ok_or(WriteError::NotFound)?;
-        if live.revision == expected {
-            Ok(live)
-        } else {
-            Err(WriteError::Stale)
-        }
+        let live = state.collections.get(resource).and_then(|c| c.get(key)).ok_or(WriteError::NotFound)?;
+        if live.revision == expected { Ok(live) } else { Err(WriteError::Stale) }
     }
 
     fn commit(&self, state: &mut State, resource: &GroupResource, event: Event) {
@@ -314,9 +273,6 @@ impl Store {
             .or_insert_with(|| Collection::new(history))
             .commit(Arc::clone(&event));
         // The receiver is gone only when the server is being dropped: then nobody waits for the controllers.
-        let _ = self.changes.send(Change {
-            resource: resource.clone(),
-            event,
-        });
+        let _ = self.changes.send(Change { resource: resource.clone(), event });
     }
 }

@@ -17,21 +17,14 @@ pub struct GroupResource {
 impl GroupResource {
     /// From group and plural name.
     pub fn new(group: impl Into<String>, resource: impl Into<String>) -> Self {
-        Self {
-            group: group.into(),
-            resource: resource.into(),
-        }
+        Self { group: group.into(), resource: resource.into() }
     }
 }
 
 impl fmt::Display for GroupResource {
     /// `pods`, `deployments.apps`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() {
-            f.write_str(&self.resource)
-        } else {
-            write!(f, "{}.{}", self.resource, self.group)
-        }
+        if self.group.is_empty() { f.write_str(&self.resource) } else { write!(f, "{}.{}", self.resource, self.group) }
     }
 }
 
@@ -47,10 +40,7 @@ pub struct Key {
 impl Key {
     /// From namespace (empty for cluster-scoped objects) and name.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 }
 
@@ -69,22 +59,12 @@ pub struct Stored {
 impl Stored {
     pub(super) fn new(key: Key, revision: u64, mut value: Value) -> Self {
         value["metadata"]["resourceVersion"] = Value::String(revision.to_string());
-        Self {
-            key,
-            revision,
-            value,
-            json: OnceLock::new(),
-        }
+        Self { key, revision, value, json: OnceLock::new() }
     }
 
     /// An object that is not stored: the answer to a dry run.
     pub(crate) fn unsaved(key: Key, revision: u64, value: Value) -> Self {
-        Self {
-            key,
-            revision,
-            value,
-            json: OnceLock::new(),
-        }
+        Self { key, revision, value, json: OnceLock::new() }
     }
 
     /// The object as JSON, serialised once and shared by all who send it.
@@ -129,12 +109,7 @@ pub struct Event {
 
 impl Event {
     pub(super) fn new(kind: EventKind, object: Arc<Stored>, previous: Option<Arc<Stored>>) -> Self {
-        Self {
-            kind,
-            object,
-            previous,
-            frame: OnceLock::new(),
-        }
+        Self { kind, object, previous, frame: OnceLock::new() }
     }
 
     /// The revision of the change.
@@ -144,8 +119,7 @@ impl Event {
 
     /// The line of a watch stream, in the storage version: serialised once for all watches.
     pub fn frame(&self) -> &Bytes {
-        self.frame
-            .get_or_init(|| frame(self.kind.as_str(), self.object.json()))
+        self.frame.get_or_init(|| frame(self.kind.as_str(), self.object.json()))
     }
 }
 

@@ -4,6 +4,7 @@ use super::Op;
 use super::options::{FieldValidation, WriteOptions};
 use super::strict::{self, Parsed};
 use crate::meta;
+use crate::protobuf::{self, DecodeError};
 use crate::registry::Resource;
 use crate::request::Request;
 use crate::status::ApiError;
@@ -22,6 +23,11 @@ fn read(request: &Request) -> Result<Parsed, ApiError> {
     match request.content_type() {
         "" | "application/json" => json(&request.body),
         "application/yaml" => yaml(&request.body),
+        "application/vnd.kubernetes.protobuf" => match protobuf::decode(&request.body) {
+            Ok(value) => Ok(Parsed { value, duplicates: Vec::new() }),
+            Err(DecodeError::UnknownKind(_)) => Err(ApiError::unsupported_media_type(&ACCEPTED)),
+            Err(error @ DecodeError::Malformed) => Err(ApiError::bad_request(error.to_string())),
+        },
         _ => Err(ApiError::unsupported_media_type(&ACCEPTED)),
     }
 }
@@ -44,7 +50,14 @@ pub(super) fn yaml(bytes: &[u8]) -> Result<Parsed, ApiError> {
 pub(crate) fn object(op: &Op<'_>, options: &WriteOptions, warnings: &mut Vec<String>) -> Result<Value, ApiError> {
     let Parsed { value, duplicates } = read(op.request)?;
     let (value, unknown) = decode(&op.resource, value)?;
-    let faults = faults(&duplicates, &unknown);
+    let faults = if op.request.content_type() == "application/yaml" {
+        let lines = yaml_duplicates(&op.request.body, &duplicates);
+        lines.into_iter().chain(faults(&[], &unknown)).collect()
+    } else if op.resource.is_custom() || duplicates.is_empty() {
+        faults(&duplicates, &unknown)
+    } else {
+        faults_in_order(&op.request.body, &duplicates, &unknown)
+    };
     match options.validation {
         FieldValidation::Strict if !faults.is_empty() => {
             return Err(ApiError::bad_request(format!(
@@ -66,6 +79,69 @@ pub(super) fn faults(duplicates: &[String], unknown: &[String]) -> Vec<String> {
     let duplicates = duplicates.iter().map(|path| format!("duplicate field \"{path}\""));
     let unknown = unknown.iter().map(|path| format!("unknown field \"{path}\""));
     duplicates.chain(unknown).collect()
+}
+
+/// The same in the order of the text: built-in kinds are decoded and checked in one pass.
+fn faults_in_order(body: &[u8], duplicates: &[String], unknown: &[String]) -> Vec<String> {
+    let order = strict::order(body);
+    let mut found: Vec<(Option<usize>, String)> = Vec::new();
+    for path in duplicates {
+        // It is the second time that is the fault.
+        found.push((order.iter().rposition(|p| p == path), format!("duplicate field \"{path}\"")));
+    }
+    for path in unknown {
+        found.push((order.iter().position(|p| p == path), format!("unknown field \"{path}\"")));
+    }
+    found.sort_by_key(|(position, _)| *position);
+    found.into_iter().map(|(_, text)| text).collect()
+}
+
+/// Duplicates as the YAML parser of the server reports them: by line.
+pub(super) fn yaml_duplicates(body: &[u8], duplicates: &[String]) -> Vec<String> {
+    if duplicates.is_empty() {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(body);
+    let lines: Vec<String> = duplicates
+        .iter()
+        .map(|path| {
+            let key = path.rsplit('.').next().unwrap_or(path);
+            format!("  line {}: key \"{key}\" already set in map", second_line(&text, key))
+        })
+        .collect();
+    vec![format!("yaml: unmarshal errors:\n{}", lines.join("\n"))]
+}
+
+/// The line at which a key stands again in the same block mapping; the last line that has it when there is no such
+/// (flow style, as JSON is).
+fn second_line(text: &str, key: &str) -> usize {
+    let entry = |line: &str| {
+        let bare = line.trim_start().trim_start_matches("- ").trim_start();
+        let indent = line.len() - bare.len();
+        let starts = bare.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'));
+        (indent, starts, bare.is_empty() || bare.starts_with('#'))
+    };
+    let mut open: Option<usize> = None;
+    let mut last = 1;
+    for (index, line) in text.lines().enumerate() {
+        let (indent, starts, blank) = entry(line);
+        if blank {
+            continue;
+        }
+        if starts && open == Some(indent) {
+            return index + 1;
+        }
+        if open.is_some_and(|column| indent < column) || line.trim_start().starts_with("- ") {
+            open = None;
+        }
+        if starts {
+            open = Some(indent);
+        }
+        if line.contains(key) {
+            last = index + 1;
+        }
+    }
+    last
 }
 
 /// Checks kind and version, drops unknown fields (and returns their paths), fills in defaults.

@@ -22,10 +22,7 @@ pub(crate) fn create(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, 
         "eviction" => return super::delete::evict(op),
         "binding" => return super::update::bind(op, &options),
         other => {
-            return Err(ApiError::not_implemented(format!(
-                "create of the subresource {}/{other}",
-                op.resource.plural
-            )));
+            return Err(ApiError::not_implemented(format!("create of the subresource {}/{other}", op.resource.plural)));
         }
     }
     if !op.name.is_empty() {
@@ -33,23 +30,14 @@ pub(crate) fn create(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, 
     }
     let mut object = body::object(op, &options, warnings)?;
     body::dedup_owners(&mut object, warnings);
-    let write = Write {
-        server: op.server,
-        resource: &op.resource,
-        subresource: "",
-        options,
-    };
+    let write = Write { server: op.server, resource: &op.resource, subresource: "", options };
     create_object(&write, &op.namespace, object).map(|stored| Answer::Object(201, stored))
 }
 
 /// Creates an object that is decoded already. `namespace` is that of the request.
 pub(crate) fn create_object(write: &Write<'_>, namespace: &str, mut object: Value) -> Result<Arc<Stored>, ApiError> {
     if meta::text(&object, "resourceVersion").is_some_and(|rv| rv != "0") {
-        return Err(ApiError::new(
-            500,
-            "",
-            "resourceVersion should not be set on objects to be created",
-        ));
+        return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     metadata::match_namespace(write.resource, namespace, &mut object)?;
     admission::create(write.server, write.resource, namespace, &object)?;

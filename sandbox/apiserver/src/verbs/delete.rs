@@ -65,10 +65,7 @@ pub(crate) fn evict(op: &Op<'_>) -> Result<Answer, ApiError> {
 pub(crate) fn delete_collection(op: &Op<'_>) -> Result<Answer, ApiError> {
     let options = DeleteOptions::parse(op)?;
     let selection = list::Selection::parse(op)?;
-    let (objects, _) = op
-        .server
-        .store
-        .list(&op.resource.storage, selection.namespace(&op.namespace));
+    let (objects, _) = op.server.store.list(&op.resource.storage, selection.namespace(&op.namespace));
     let mut deleted = Vec::new();
     for object in objects {
         if !selection.matches(&op.resource, &object) {
@@ -80,12 +77,7 @@ pub(crate) fn delete_collection(op: &Op<'_>) -> Result<Answer, ApiError> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Answer::List(list::Page {
-        objects: deleted,
-        revision: op.server.store.revision(),
-        next: None,
-        remaining: None,
-    }))
+    Ok(Answer::List(list::Page { objects: deleted, revision: op.server.store.revision(), next: None, remaining: None }))
 }
 
 /// Deletes an object as the options say.
@@ -114,7 +106,9 @@ fn preconditions(resource: &Resource, live: &Stored, options: &DeleteOptions) ->
         Err(ApiError::conflict(
             &crate::store::GroupResource::new(&resource.group, &resource.kind),
             &live.key.name,
-            &format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {more}"),
+            &format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {more}"
+            ),
         ))
     };
     let uid = meta::uid(&live.value).unwrap_or_default();
@@ -173,9 +167,7 @@ fn store_marked(
     if options.dry_run {
         return Ok(Arc::new(Stored::unsaved(live.key.clone(), live.revision, value)));
     }
-    let stored = server
-        .store
-        .update(&resource.storage, &live.key, live.revision, value)?;
+    let stored = server.store.update(&resource.storage, &live.key, live.revision, value)?;
     controllers::written(server, resource, &stored);
     Ok(stored)
 }
@@ -187,9 +179,7 @@ pub(crate) fn remove(
     live: &Arc<Stored>,
     last: Option<Value>,
 ) -> Result<Arc<Stored>, WriteError> {
-    let stored = server
-        .store
-        .delete(&resource.storage, &live.key, live.revision, last)?;
+    let stored = server.store.delete(&resource.storage, &live.key, live.revision, last)?;
     controllers::removed(server, resource, &stored);
     Ok(stored)
 }
@@ -234,30 +224,18 @@ fn grace(server: &Inner, resource: &Resource, value: &mut Value, options: &Delet
             return Grace::Pending;
         };
         let now = server.now();
-        let deadline: jiff::Timestamp = meta::text(value, "deletionTimestamp")
-            .and_then(|t| t.parse().ok())
-            .unwrap_or(now);
-        let moved = deadline
-            .checked_sub((current - seconds).seconds())
-            .unwrap_or(now);
-        let (moved, seconds) = if moved < now {
-            (now, if seconds == 0 { 0 } else { 1 })
-        } else {
-            (moved, seconds)
-        };
+        let deadline: jiff::Timestamp =
+            meta::text(value, "deletionTimestamp").and_then(|t| t.parse().ok()).unwrap_or(now);
+        let moved = deadline.checked_sub((current - seconds).seconds()).unwrap_or(now);
+        let (moved, seconds) = if moved < now { (now, if seconds == 0 { 0 } else { 1 }) } else { (moved, seconds) };
         set_deadline(value, moved, seconds);
         return Grace::Graceful(seconds);
     }
     let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let unscheduled = text("/spec/nodeName").is_empty();
     let finished = matches!(text("/status/phase"), "Succeeded" | "Failed");
-    let wanted = asked
-        .or_else(|| {
-            value
-                .pointer("/spec/terminationGracePeriodSeconds")
-                .and_then(Value::as_i64)
-        })
-        .unwrap_or(30);
+    let wanted =
+        asked.or_else(|| value.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64)).unwrap_or(30);
     let seconds = if unscheduled || finished { 0 } else { wanted };
     let deadline = server.now().checked_add(seconds.seconds()).unwrap_or(server.now());
     let generation = meta::generation(value);
@@ -288,11 +266,8 @@ fn finalizers_for(resource: &Resource, value: &Value, options: &DeleteOptions) -
             None
         }
     });
-    let mut finalizers: Vec<String> = before
-        .into_iter()
-        .filter(|f| !matches!(*f, "orphan" | "foregroundDeletion"))
-        .map(str::to_owned)
-        .collect();
+    let mut finalizers: Vec<String> =
+        before.into_iter().filter(|f| !matches!(*f, "orphan" | "foregroundDeletion")).map(str::to_owned).collect();
     match policy {
         // Events have no garbage collection.
         _ if resource.kind == "Event" && !resource.is_custom() => {}

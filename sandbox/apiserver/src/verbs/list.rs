@@ -37,10 +37,7 @@ impl Selection {
         let query = &op.request.query;
         let labels = LabelSelector::parse(query.get("labelSelector").unwrap_or_default());
         let fields = FieldSelector::parse(query.get("fieldSelector").unwrap_or_default(), &op.resource);
-        Ok(Self {
-            labels: labels.map_err(ApiError::bad_request)?,
-            fields: fields.map_err(ApiError::bad_request)?,
-        })
+        Ok(Self { labels: labels.map_err(ApiError::bad_request)?, fields: fields.map_err(ApiError::bad_request)? })
     }
 
     pub(crate) fn is_everything(&self) -> bool {
@@ -57,11 +54,7 @@ impl Selection {
 
     /// The namespace that is left of the request's (empty: all) after the field selector.
     pub(crate) fn namespace<'a>(&'a self, requested: &'a str) -> Option<&'a str> {
-        if requested.is_empty() {
-            self.fields.namespace()
-        } else {
-            Some(requested)
-        }
+        if requested.is_empty() { self.fields.namespace() } else { Some(requested) }
     }
 }
 
@@ -127,10 +120,7 @@ impl Continue {
         let value: Value = serde_json::from_slice(&bytes).map_err(|_| fail())?;
         let part = |i: usize| value["start"][i].as_str().map(str::to_owned).ok_or_else(fail);
         let revision = value["rv"].as_i64().ok_or_else(fail)?;
-        Ok(Self {
-            revision: u64::try_from(revision).ok(),
-            after: Key::new(part(0)?, part(1)?),
-        })
+        Ok(Self { revision: u64::try_from(revision).ok(), after: Key::new(part(0)?, part(1)?) })
     }
 }
 
@@ -149,9 +139,9 @@ fn validate(query: &Query) -> Result<(), ApiError> {
         errors.push(forbidden("resourceVersionMatch is forbidden when continue is provided"));
     }
     match matching {
-        "Exact" if revision == Some("0") => errors.push(forbidden(
-            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-        )),
+        "Exact" if revision == Some("0") => {
+            errors.push(forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
+        }
         "Exact" | "NotOlderThan" => {}
         other => errors.push(FieldError::not_supported(
             "resourceVersionMatch",
@@ -159,11 +149,7 @@ fn validate(query: &Query) -> Result<(), ApiError> {
             &["Exact", "NotOlderThan", ""],
         )),
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors))
-    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
 
 pub(crate) async fn list(op: &Op<'_>) -> Result<Answer, ApiError> {
@@ -173,10 +159,7 @@ pub(crate) async fn list(op: &Op<'_>) -> Result<Answer, ApiError> {
             "meta.k8s.io",
             "ListOptions",
             "",
-            &[FieldError::forbidden(
-                "sendInitialEvents",
-                "sendInitialEvents is forbidden for list",
-            )],
+            &[FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")],
         ));
     }
     validate(query)?;
@@ -187,19 +170,14 @@ pub(crate) async fn list(op: &Op<'_>) -> Result<Answer, ApiError> {
 pub(crate) async fn page(op: &Op<'_>) -> Result<Page, ApiError> {
     let query = &op.request.query;
     let selection = Selection::parse(op)?;
-    let limit = query
-        .number("limit")?
-        .and_then(|l| usize::try_from(l).ok())
-        .filter(|l| *l > 0);
+    let limit = query.number("limit")?.and_then(|l| usize::try_from(l).ok()).filter(|l| *l > 0);
     let mut asked = revision(op)?;
     // From revision 0 the watch cache answers, whole.
     let limit = limit.filter(|_| asked != Some(0));
     let (objects, revision, after) = match query.text("continue") {
         Some(token) => {
             if asked.take().is_some_and(|r| r != 0) {
-                return Err(ApiError::bad_request(
-                    "specifying resource version is not allowed when using continue",
-                ));
+                return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
             }
             let token = Continue::decode(token)?;
             let (objects, revision) = continued(op, &selection, &token, limit)?;
@@ -217,10 +195,8 @@ pub(crate) async fn page(op: &Op<'_>) -> Result<Page, ApiError> {
             match asked.filter(|r| exact && *r > 0) {
                 Some(revision) => (at(op, &selection, revision)?, revision, None),
                 None => {
-                    let (objects, revision) = op
-                        .server
-                        .store
-                        .list(&op.resource.storage, selection.namespace(&op.namespace));
+                    let (objects, revision) =
+                        op.server.store.list(&op.resource.storage, selection.namespace(&op.namespace));
                     (objects, revision, None)
                 }
             }
@@ -228,22 +204,11 @@ pub(crate) async fn page(op: &Op<'_>) -> Result<Page, ApiError> {
     };
     let objects = objects.into_iter().filter(|o| after.as_ref().is_none_or(|a| o.key > *a));
     let mut objects: Vec<Arc<Stored>> = objects.filter(|o| selection.matches(&op.resource, o)).collect();
-    let mut page = Page {
-        objects: Vec::new(),
-        revision,
-        next: None,
-        remaining: None,
-    };
+    let mut page = Page { objects: Vec::new(), revision, next: None, remaining: None };
     if let Some(limit) = limit.filter(|l| objects.len() > *l) {
         let rest = objects.len() - limit;
         objects.truncate(limit);
-        page.next = objects.last().map(|last| {
-            Continue {
-                revision: Some(revision),
-                after: last.key.clone(),
-            }
-            .encode()
-        });
+        page.next = objects.last().map(|last| Continue { revision: Some(revision), after: last.key.clone() }.encode());
         // With a selector the real server does not know how many of the remaining objects match.
         page.remaining = selection.is_everything().then_some(rest as u64);
     }
@@ -274,10 +239,7 @@ fn continued(
             "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
         )),
         Err(_) => {
-            let token = Continue {
-                revision: None,
-                after: token.after.clone(),
-            };
+            let token = Continue { revision: None, after: token.after.clone() };
             Err(ApiError::expired(
                 "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
             )

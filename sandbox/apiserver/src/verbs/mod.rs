@@ -108,6 +108,13 @@ pub(crate) async fn run(op: &Op<'_>, verb: &'static str) -> Result<Response<Resp
 /// Whether the resource has this verb, on this subresource.
 fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
     let not_allowed = || ApiError::method_not_supported(&op.group_resource(), verb);
+    if op.resource.webhook && op.resource.api_version() != op.resource.storage_api_version {
+        return Err(ApiError::not_implemented(format!(
+            "conversion webhooks are not called by this embedded API server: {} are stored as {}, and served in that version only",
+            op.group_resource(),
+            op.resource.storage_api_version
+        )));
+    }
     if op.subresource.is_empty() {
         let needs_namespace = op.resource.namespaced && op.namespace.is_empty();
         if !op.resource.verbs.contains(&verb) || (needs_namespace && !matches!(verb, "list" | "watch")) {

@@ -146,13 +146,9 @@ impl DeleteOptions {
             options.dry_run = dry_run(list.iter().filter_map(Value::as_str), &mut errors);
         }
         options.propagation = match body.get("propagationPolicy").and_then(Value::as_str) {
-            None => options.orphan_dependents.map(|orphan| {
-                if orphan {
-                    Propagation::Orphan
-                } else {
-                    Propagation::Background
-                }
-            }),
+            None => options
+                .orphan_dependents
+                .map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
             Some("Background") => Some(Propagation::Background),
             Some("Foreground") => Some(Propagation::Foreground),
             Some("Orphan") => Some(Propagation::Orphan),

@@ -52,12 +52,7 @@ pub(crate) fn patch(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, A
     let kind = Kind::parse(op)?;
     let options = options(op, kind)?;
     let document = document(op, kind)?;
-    let write = Write {
-        server: op.server,
-        resource: &op.resource,
-        subresource: &op.subresource,
-        options,
-    };
+    let write = Write { server: op.server, resource: &op.resource, subresource: &op.subresource, options };
     let upsert = kind == Kind::Apply && op.subresource.is_empty();
     let mut notes = Vec::new();
     // A patch that names a resourceVersion means that very one: then a conflict is not retried.
@@ -88,9 +83,8 @@ fn decoded(
     warnings: &mut Vec<String>,
 ) -> Result<Value, ApiError> {
     let text = patched.to_string();
-    let refused = |why: String| {
-        ApiError::invalid("", "", "", &[FieldError::invalid("patch", &Value::from(text.clone()), why)])
-    };
+    let refused =
+        |why: String| ApiError::invalid("", "", "", &[FieldError::invalid("patch", &Value::from(text.clone()), why)]);
     let (object, unknown) = body::decode(&op.resource, patched).map_err(|e| refused(e.message().to_owned()))?;
     let faults = body::faults(&document.duplicates, &unknown);
     match write.options.validation {
@@ -114,11 +108,7 @@ pub(crate) fn options(op: &Op<'_>, kind: Kind) -> Result<WriteOptions, ApiError>
     } else if op.request.query.get("force").is_some() {
         errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
     }
-    if errors.is_empty() {
-        Ok(options)
-    } else {
-        Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &errors))
-    }
+    if errors.is_empty() { Ok(options) } else { Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &errors)) }
 }
 
 /// The patch in the body.
@@ -184,9 +174,12 @@ fn applied(
         meta::set(&mut config, "name", Some(Value::from(op.name.clone())));
     }
     check_name(op, &config)?;
-    // Unknown fields are found before the configuration is merged: what is merged is what the kind knows.
-    let unknown = op.resource.prune(&mut config);
-    let faults = body::faults(&document.duplicates, &unknown);
+    let object = op
+        .resource
+        .apply(live, &config, write.writer(), write.options.force)
+        .map_err(|error: ApplyError| ApiError::from_status(error.status()))?;
+    // Fields that the kind does not have were refused by the merge, whatever the field validation.
+    let faults = body::yaml_duplicates(&op.request.body, &document.duplicates);
     match write.options.validation {
         FieldValidation::Strict if !faults.is_empty() => {
             return Err(ApiError::bad_request(format!("error strict decoding patch: {}", faults.join(", "))));
@@ -194,10 +187,5 @@ fn applied(
         FieldValidation::Warn => warnings.extend(faults),
         FieldValidation::Strict | FieldValidation::Ignore => {}
     }
-    let mut object = op
-        .resource
-        .apply(live, &config, write.writer(), write.options.force)
-        .map_err(|error: ApplyError| ApiError::from_status(error.status()))?;
-    op.resource.default(&mut object);
-    Ok(object)
+    body::decode(&op.resource, object).map(|(object, _)| object)
 }

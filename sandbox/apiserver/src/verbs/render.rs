@@ -57,18 +57,11 @@ fn write(code: u16, value: &Value, negotiated: Negotiated) -> Response<ResponseB
     respond(code, "application/json", ResponseBody::whole(value.to_string()))
 }
 
-fn object(
-    op: &Op<'_>,
-    code: u16,
-    stored: &Stored,
-    negotiated: Negotiated,
-) -> Result<Response<ResponseBody>, ApiError> {
+fn object(op: &Op<'_>, code: u16, stored: &Stored, negotiated: Negotiated) -> Result<Response<ResponseBody>, ApiError> {
     match negotiated.form {
-        Form::Object if !negotiated.yaml && convert::is_stored_version(&op.resource, &stored.value) => Ok(respond(
-            code,
-            "application/json",
-            ResponseBody::whole(stored.json().clone()),
-        )),
+        Form::Object if !negotiated.yaml && convert::is_stored_version(&op.resource, &stored.value) => {
+            Ok(respond(code, "application/json", ResponseBody::whole(stored.json().clone())))
+        }
         Form::Object => Ok(write(code, &convert::from_storage(&op.resource, stored), negotiated)),
         Form::Metadata => {
             let value = partial(&convert::from_storage(&op.resource, stored), true);
@@ -92,17 +85,11 @@ fn list(op: &Op<'_>, page: &Page, negotiated: Negotiated) -> Result<Response<Res
         meta["remainingItemCount"] = Value::from(remaining);
     }
     let resource = &op.resource;
-    let values = || {
-        page.objects
-            .iter()
-            .map(|o| convert::from_storage(resource, o).into_owned())
-    };
+    let values = || page.objects.iter().map(|o| convert::from_storage(resource, o).into_owned());
     match negotiated.form {
-        Form::Object if !negotiated.yaml => Ok(respond(
-            200,
-            "application/json",
-            ResponseBody::whole(joined(resource, page, &meta)),
-        )),
+        Form::Object if !negotiated.yaml => {
+            Ok(respond(200, "application/json", ResponseBody::whole(joined(resource, page, &meta))))
+        }
         Form::Object => {
             let list = json!({
                 "kind": resource.list_kind, "apiVersion": resource.api_version(), "metadata": meta,
@@ -172,32 +159,18 @@ impl Tables {
     fn new(op: &Op<'_>) -> Result<Self, ApiError> {
         let include = op.request.query.get("includeObject");
         let include = IncludeObject::parse(include).ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "unrecognized includeObject value: \"{}\"",
-                include.unwrap_or_default()
-            ))
+            ApiError::bad_request(format!("unrecognized includeObject value: \"{}\"", include.unwrap_or_default()))
         })?;
         let columns = if op.resource.is_custom() {
             Columns::from_crd(op.resource.printer_columns.as_deref())
         } else {
             Columns::builtin(&op.resource.group, &op.resource.kind)
         };
-        Ok(Self {
-            columns,
-            include,
-            server: Arc::clone(op.server),
-        })
+        Ok(Self { columns, include, server: Arc::clone(op.server) })
     }
 
     fn table(&self, objects: &[Value], meta: Value, with_definitions: bool) -> Value {
-        table(
-            &self.columns,
-            objects,
-            meta,
-            self.include,
-            self.server.now(),
-            with_definitions,
-        )
+        table(&self.columns, objects, meta, self.include, self.server.now(), with_definitions)
     }
 }
 

@@ -49,31 +49,24 @@ fn write(
     exact: bool,
     mut make: impl FnMut(&Value) -> Result<Value, ApiError>,
 ) -> Result<Answer, ApiError> {
-    let write = Write {
-        server: op.server,
-        resource: &op.resource,
-        subresource: "scale",
-        options,
-    };
+    let write = Write { server: op.server, resource: &op.resource, subresource: "scale", options };
     let (stored, _) = update::modify(&write, &op.key(), false, !exact, |live| {
         let live = live.ok_or_else(|| ApiError::not_found(&op.group_resource(), &op.name))?;
         let scale = make(&from_value(paths, live))?;
         let replicas = match scale.pointer("/spec/replicas") {
             None | Some(Value::Null) => 0,
-            Some(value) => value
-                .as_i64()
-                .ok_or_else(|| ApiError::bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is not an integer"))?,
+            Some(value) => value.as_i64().ok_or_else(|| {
+                ApiError::bad_request(
+                    "Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is not an integer",
+                )
+            })?,
         };
         if replicas < 0 {
             return Err(ApiError::invalid(
                 "autoscaling",
                 "Scale",
                 &op.name,
-                &[FieldError::invalid(
-                    "spec.replicas",
-                    &json!(replicas),
-                    "must be greater than or equal to 0",
-                )],
+                &[FieldError::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0")],
             ));
         }
         let mut object = live.clone();
@@ -121,11 +114,8 @@ fn selector_text(selector: &Value) -> Option<String> {
     let map = selector.as_object()?;
     let plain = !map.contains_key("matchLabels") && !map.contains_key("matchExpressions");
     let labels = if plain { Some(map) } else { map.get("matchLabels").and_then(Value::as_object) };
-    let mut parts: Vec<String> = labels
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
-        .collect();
+    let mut parts: Vec<String> =
+        labels.into_iter().flatten().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect();
     for expression in map.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
         let key = expression["key"].as_str().unwrap_or_default();
         let values = meta::strings(expression.get("values")).join(",");
@@ -141,9 +131,7 @@ fn selector_text(selector: &Value) -> Option<String> {
 }
 
 fn get<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.trim_start_matches('.')
-        .split('.')
-        .try_fold(object, |value, part| value.get(part))
+    path.trim_start_matches('.').split('.').try_fold(object, |value, part| value.get(part))
 }
 
 fn set(object: &mut Value, path: &str, value: Value) {

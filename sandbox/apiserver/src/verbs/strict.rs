@@ -13,21 +13,48 @@ pub(crate) struct Parsed {
 
 /// Parses with any deserializer.
 pub(super) fn parse<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Parsed, D::Error> {
-    let duplicates = RefCell::new(Vec::new());
-    let value = Node {
-        path: String::new(),
-        duplicates: &duplicates,
+    let log = RefCell::new(Log::default());
+    let value = Node { path: &Path::Root, log: &log }.deserialize(deserializer)?;
+    Ok(Parsed { value, duplicates: log.into_inner().duplicates })
+}
+
+/// The paths of all fields of a JSON text, in the order in which it gives them.
+pub(super) fn order(json: &[u8]) -> Vec<String> {
+    let log = RefCell::new(Log { order: Some(Vec::new()), ..Log::default() });
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    // The text was parsed before: what is wrong with it has been said.
+    let _ = Node { path: &Path::Root, log: &log }.deserialize(&mut deserializer);
+    log.into_inner().order.unwrap_or_default()
+}
+
+/// What is noted on the way.
+#[derive(Default)]
+struct Log {
+    duplicates: Vec<String>,
+    order: Option<Vec<String>>,
+}
+
+/// Where a value is. It becomes text only when there is something to say of it.
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(Self::Root, name) => f.write_str(name),
+            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
     }
-    .deserialize(deserializer)?;
-    Ok(Parsed {
-        value,
-        duplicates: duplicates.into_inner(),
-    })
 }
 
 struct Node<'a> {
-    path: String,
-    duplicates: &'a RefCell<Vec<String>>,
+    path: &'a Path<'a>,
+    log: &'a RefCell<Log>,
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
@@ -58,9 +85,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("a number that JSON has no form for"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that JSON has no form for"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -86,11 +111,8 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            let seed = Node {
-                path: format!("{}[{}]", self.path, list.len()),
-                duplicates: self.duplicates,
-            };
-            match access.next_element_seed(seed)? {
+            let path = Path::Index(self.path, list.len());
+            match access.next_element_seed(Node { path: &path, log: self.log })? {
                 Some(value) => list.push(value),
                 None => return Ok(Value::Array(list)),
             }
@@ -100,19 +122,14 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key_seed(Key)? {
-            let path = if self.path.is_empty() {
-                key.clone()
-            } else {
-                format!("{}.{key}", self.path)
-            };
-            if map.contains_key(&key) {
-                self.duplicates.borrow_mut().push(path.clone());
+            let path = Path::Field(self.path, &key);
+            if let Some(order) = &mut self.log.borrow_mut().order {
+                order.push(path.to_string());
             }
-            let seed = Node {
-                path,
-                duplicates: self.duplicates,
-            };
-            let value = access.next_value_seed(seed)?;
+            if map.contains_key(&key) {
+                self.log.borrow_mut().duplicates.push(path.to_string());
+            }
+            let value = access.next_value_seed(Node { path: &path, log: self.log })?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))

@@ -19,12 +19,7 @@ pub(crate) fn update(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, 
     let mut object = body::object(op, &options, warnings)?;
     body::dedup_owners(&mut object, warnings);
     check_name(op, &object)?;
-    let write = Write {
-        server: op.server,
-        resource: &op.resource,
-        subresource: &op.subresource,
-        options,
-    };
+    let write = Write { server: op.server, resource: &op.resource, subresource: &op.subresource, options };
     let upsert = op.resource.create_on_update && op.subresource.is_empty();
     let (stored, created) = modify(&write, &op.key(), upsert, false, |_| Ok(object.clone()))?;
     Ok(Answer::Object(if created { 201 } else { 200 }, stored))
@@ -37,10 +32,7 @@ pub(crate) fn check_name(op: &Op<'_>, object: &Value) -> Result<(), ApiError> {
         return Err(ApiError::bad_request(if name.is_empty() {
             "name must be provided".to_owned()
         } else {
-            format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                op.name
-            )
+            format!("the name of the object ({name}) does not match the name on the URL ({})", op.name)
         }));
     }
     let namespace = meta::namespace(object);
@@ -57,22 +49,14 @@ pub(crate) fn check_name(op: &Op<'_>, object: &Value) -> Result<(), ApiError> {
 pub(crate) fn bind(op: &Op<'_>, options: &WriteOptions) -> Result<Answer, ApiError> {
     let binding = body::parse(op.request)?;
     let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
-    let write = Write {
-        server: op.server,
-        resource: &op.resource,
-        subresource: "binding",
-        options: options.clone(),
-    };
+    let write = Write { server: op.server, resource: &op.resource, subresource: "binding", options: options.clone() };
     modify(&write, &op.key(), false, true, |live| {
         let mut pod = live.cloned().unwrap_or_default();
         if pod["spec"]["nodeName"].as_str().is_some_and(|n| !n.is_empty()) {
             return Err(ApiError::conflict(
                 &op.group_resource(),
                 &op.name,
-                &format!(
-                    "pod {} is already assigned to node {}",
-                    op.name, pod["spec"]["nodeName"]
-                ),
+                &format!("pod {} is already assigned to node {}", op.name, pod["spec"]["nodeName"]),
             ));
         }
         pod["spec"]["nodeName"] = Value::from(node.clone());
@@ -180,10 +164,7 @@ fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Value, mut new: Value) -
     if write.options.dry_run {
         return Ok(Arc::new(Stored::unsaved(live.key.clone(), live.revision, new)));
     }
-    let stored = server
-        .store
-        .update(&resource.storage, &live.key, live.revision, new)
-        .map_err(Failure::Write)?;
+    let stored = server.store.update(&resource.storage, &live.key, live.revision, new).map_err(Failure::Write)?;
     controllers::written(server, resource, &stored);
     Ok(stored)
 }
@@ -219,11 +200,7 @@ fn preconditions(write: &Write<'_>, live: &Stored, old: &Value, new: &Value) -> 
             &group_resource.group,
             &group_resource.resource,
             &live.key.name,
-            &[FieldError::invalid(
-                "metadata.resourceVersion",
-                &json!(0),
-                "must be specified for an update",
-            )],
+            &[FieldError::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update")],
         )),
     }
 }

@@ -46,12 +46,8 @@ pub(crate) async fn watch(op: &Op<'_>) -> Result<Answer, ApiError> {
         (Some(revision), _) => Start::After(revision),
     };
     let writer = Writer::new(op)?;
-    let began = op.server.store.watch(
-        &op.resource.storage,
-        selection.namespace(&op.namespace),
-        selection.fields.name(),
-        start,
-    );
+    let began =
+        op.server.store.watch(&op.resource.storage, selection.namespace(&op.namespace), selection.fields.name(), start);
     let content_type = "application/json";
     let mut subscription = match began {
         Ok(subscription) => subscription,
@@ -111,21 +107,15 @@ fn initial_events(op: &Op<'_>) -> Result<Option<bool>, ApiError> {
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         )),
         (Some(_), Some("NotOlderThan")) | (None, None) => {}
-        (Some(_), Some(other)) => errors.push(FieldError::not_supported(
-            "resourceVersionMatch",
-            &Value::from(other),
-            &["NotOlderThan"],
-        )),
+        (Some(_), Some(other)) => {
+            errors.push(FieldError::not_supported("resourceVersionMatch", &Value::from(other), &["NotOlderThan"]))
+        }
         (None, Some(_)) => errors.push(FieldError::forbidden(
             "resourceVersionMatch",
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         )),
     }
-    if errors.is_empty() {
-        Ok(initial)
-    } else {
-        Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors))
-    }
+    if errors.is_empty() { Ok(initial) } else { Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
 
 fn next_bookmark(now: Instant, deadline: Instant, interval: Duration) -> Instant {

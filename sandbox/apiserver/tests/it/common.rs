@@ -14,7 +14,14 @@ pub fn server() -> (ApiServer, Client) {
 }
 
 /// A dynamic API by group, version and kind.
-pub fn dynamic(client: &Client, namespace: Option<&str>, group: &str, version: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
+pub fn dynamic(
+    client: &Client,
+    namespace: Option<&str>,
+    group: &str,
+    version: &str,
+    kind: &str,
+    plural: &str,
+) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
@@ -67,14 +74,17 @@ pub fn widget_crd() -> Value {
 
 /// Widgets in a namespace, their definition created before.
 pub async fn widgets(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let definitions = dynamic(client, None, "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
+    let definitions =
+        dynamic(client, None, "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
     definitions.create(&PostParams::default(), &object(widget_crd())).await.unwrap();
     dynamic(client, Some(namespace), "example.com", "v1", "Widget", "widgets")
 }
 
 /// A widget.
 pub fn widget(name: &str, size: i64) -> DynamicObject {
-    object(json!({ "apiVersion": "example.com/v1", "kind": "Widget", "metadata": { "name": name }, "spec": { "size": size } }))
+    object(
+        json!({ "apiVersion": "example.com/v1", "kind": "Widget", "metadata": { "name": name }, "spec": { "size": size } }),
+    )
 }
 
 /// Metadata with a name.
@@ -106,7 +116,13 @@ where
 }
 
 /// A raw request in process: the code, the headers' warnings and the JSON (or text) of the answer.
-pub async fn raw(server: &ApiServer, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> (u16, Vec<String>, Value) {
+pub async fn raw(
+    server: &ApiServer,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Value,
+) -> (u16, Vec<String>, Value) {
     use http_body_util::BodyExt;
     use tower::ServiceExt;
     let body = match body {

@@ -10,9 +10,11 @@ async fn tables_have_rows_and_columns() {
     let api = widgets(&client, "default").await;
     api.create(&kube::api::PostParams::default(), &widget("a", 1)).await.unwrap();
     let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")];
-    let (_, _, table) = raw(&server, "GET", "/apis/example.com/v1/namespaces/default/widgets", &accept, Value::Null).await;
+    let (_, _, table) =
+        raw(&server, "GET", "/apis/example.com/v1/namespaces/default/widgets", &accept, Value::Null).await;
     assert_eq!((&table["kind"], &table["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
-    let columns: Vec<&str> = table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let columns: Vec<&str> =
+        table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!((columns, &table["rows"][0]["cells"]), (vec!["Name", "Color"], &json!(["a", "red"])));
     assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
     let (_, _, one) = raw(&server, "GET", "/api/v1/namespaces/default", &accept, Value::Null).await;
@@ -27,7 +29,8 @@ async fn metadata_can_be_had_alone() {
     let list = api.list_metadata(&kube::api::ListParams::default().labels("x=y")).await.unwrap();
     assert_eq!(list.items[0].metadata.name.as_deref(), Some("a"));
     assert_eq!(api.get_metadata("a").await.unwrap().metadata.labels.unwrap()["x"], "y");
-    let (_, _, yaml) = raw(&server, "GET", &format!("{CONFIG_MAPS}/a"), &[("accept", "application/yaml")], Value::Null).await;
+    let (_, _, yaml) =
+        raw(&server, "GET", &format!("{CONFIG_MAPS}/a"), &[("accept", "application/yaml")], Value::Null).await;
     assert!(yaml.as_str().unwrap().contains("kind: ConfigMap"));
 }
 
@@ -35,7 +38,10 @@ async fn metadata_can_be_had_alone() {
 async fn discovery_tells_what_is_served_in_both_forms() {
     let (server, client) = server();
     let _ = widgets(&client, "default").await;
-    for discovery in [Discovery::new(client.clone()).run().await.unwrap(), Discovery::new(client.clone()).run_aggregated().await.unwrap()] {
+    for discovery in [
+        Discovery::new(client.clone()).run().await.unwrap(),
+        Discovery::new(client.clone()).run_aggregated().await.unwrap(),
+    ] {
         let group = discovery.get("example.com").unwrap();
         let (resource, capabilities) = group.recommended_kind("Widget").unwrap();
         assert_eq!((resource.plural.as_str(), capabilities.subresources.len()), ("widgets", 2));
@@ -54,6 +60,9 @@ async fn discovery_tells_what_is_served_in_both_forms() {
 async fn reviews_allow() {
     let (server, _client) = server();
     let review = json!({"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}});
-    let (code, _, answer) = raw(&server, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &[], review).await;
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    assert_eq!(raw(&server, "POST", path, &table, review.clone()).await.0, 406, "reviews have no table");
+    let (code, _, answer) = raw(&server, "POST", path, &[], review).await;
     assert_eq!((code, &answer["status"]["allowed"]), (201, &json!(true)));
 }

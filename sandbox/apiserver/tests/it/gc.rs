@@ -20,7 +20,8 @@ async fn create(server: &ApiServer, object: Value) -> Value {
 }
 
 async fn delete(server: &ApiServer, name: &str, policy: &str) -> (u16, Value) {
-    let (code, _, value) = raw(server, "DELETE", &format!("{CONFIG_MAPS}/{name}"), &[], json!({"propagationPolicy": policy})).await;
+    let (code, _, value) =
+        raw(server, "DELETE", &format!("{CONFIG_MAPS}/{name}"), &[], json!({"propagationPolicy": policy})).await;
     (code, value)
 }
 
@@ -108,4 +109,18 @@ async fn a_circle_of_owners_does_not_hold_itself() {
     delete(&server, "a", "Foreground").await;
     settle().await;
     assert!(live(&server, "a").await.is_none() && live(&server, "b").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_custom_resources_own_goes_with_their_definition() {
+    let (server, client) = server();
+    let api = widgets(&client, "default").await;
+    let made = api.create(&kube::api::PostParams::default(), &widget("w", 1)).await.unwrap();
+    create(&server, owned("kept", &create(&server, config_map("a", json!({}), json!({}))).await, false)).await;
+    create(&server, owned("b", &serde_json::to_value(made).unwrap(), false)).await;
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com";
+    raw(&server, "DELETE", path, &[], Value::Null).await;
+    settle().await;
+    assert_eq!(raw(&server, "GET", path, &[], Value::Null).await.0, 404);
+    assert!(live(&server, "b").await.is_none() && live(&server, "kept").await.is_some());
 }

@@ -28,18 +28,39 @@ async fn workloads_get_their_defaults_and_generations() {
     let (server, _client) = server();
     let path = "/apis/apps/v1/namespaces/default/deployments";
     let made = create(&server, path, deployment()).await;
-    assert_eq!(made["spec"]["strategy"], json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}));
-    assert_eq!((&made["spec"]["replicas"], &made["spec"]["progressDeadlineSeconds"], &made["metadata"]["generation"]), (&json!(1), &json!(600), &json!(1)));
+    assert_eq!(
+        made["spec"]["strategy"],
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}})
+    );
+    assert_eq!(
+        (&made["spec"]["replicas"], &made["spec"]["progressDeadlineSeconds"], &made["metadata"]["generation"]),
+        (&json!(1), &json!(600), &json!(1))
+    );
     let pod = &made["spec"]["template"]["spec"];
-    assert_eq!((&pod["restartPolicy"], &pod["dnsPolicy"], &pod["containers"][0]["imagePullPolicy"], &pod["containers"][0]["ports"][0]["protocol"]), (&json!("Always"), &json!("ClusterFirst"), &json!("IfNotPresent"), &json!("TCP")));
+    assert_eq!(
+        (
+            &pod["restartPolicy"],
+            &pod["dnsPolicy"],
+            &pod["containers"][0]["imagePullPolicy"],
+            &pod["containers"][0]["ports"][0]["protocol"]
+        ),
+        (&json!("Always"), &json!("ClusterFirst"), &json!("IfNotPresent"), &json!("TCP"))
+    );
     let one = format!("{path}/d");
     let (_, labelled) = merge(&server, &one, json!({"metadata": {"labels": {"a": "b"}}})).await;
     assert_eq!(labelled["metadata"]["generation"], 1, "labels are no new generation");
     let (_, annotated) = merge(&server, &one, json!({"metadata": {"annotations": {"a": "b"}}})).await;
     assert_eq!(annotated["metadata"]["generation"], 2, "annotations of a Deployment are");
-    let (_, status) = merge(&server, &format!("{one}/status"), json!({"status": {"replicas": 1}, "spec": {"replicas": 9}})).await;
-    assert_eq!((&status["spec"]["replicas"], &status["status"]["replicas"], &status["metadata"]["generation"]), (&json!(1), &json!(1), &json!(2)));
-    assert_eq!(refused(&server, &one, json!({"spec": {"selector": {"matchLabels": {"app": "e"}}}})).await, ["spec.selector"]);
+    let (_, status) =
+        merge(&server, &format!("{one}/status"), json!({"status": {"replicas": 1}, "spec": {"replicas": 9}})).await;
+    assert_eq!(
+        (&status["spec"]["replicas"], &status["status"]["replicas"], &status["metadata"]["generation"]),
+        (&json!(1), &json!(1), &json!(2))
+    );
+    assert_eq!(
+        refused(&server, &one, json!({"spec": {"selector": {"matchLabels": {"app": "e"}}}})).await,
+        ["spec.selector"]
+    );
     let mut bad = deployment();
     bad["spec"]["template"]["metadata"]["labels"] = json!({"app": "other"});
     bad["metadata"]["name"] = json!("bad");
@@ -50,7 +71,14 @@ async fn workloads_get_their_defaults_and_generations() {
     let made = create(&server, "/apis/batch/v1/namespaces/default/jobs", job).await;
     let uid = &made["metadata"]["uid"];
     assert_eq!(&made["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"], uid);
-    assert_eq!((&made["spec"]["template"]["metadata"]["labels"]["job-name"], &made["spec"]["backoffLimit"], &made["spec"]["completions"]), (&json!("j"), &json!(6), &json!(1)));
+    assert_eq!(
+        (
+            &made["spec"]["template"]["metadata"]["labels"]["job-name"],
+            &made["spec"]["backoffLimit"],
+            &made["spec"]["completions"]
+        ),
+        (&json!("j"), &json!(6), &json!(1))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,12 +89,21 @@ async fn services_get_addresses_and_keep_them() {
     let made = create(&server, path, service("a")).await;
     let address = made["spec"]["clusterIP"].as_str().unwrap().to_owned();
     assert!(address.starts_with("10.96."));
-    assert_eq!((&made["spec"]["clusterIPs"], &made["spec"]["ports"][0]["targetPort"], &made["spec"]["type"]), (&json!([address]), &json!(80), &json!("ClusterIP")));
+    assert_eq!(
+        (&made["spec"]["clusterIPs"], &made["spec"]["ports"][0]["targetPort"], &made["spec"]["type"]),
+        (&json!([address]), &json!(80), &json!("ClusterIP"))
+    );
     let other = create(&server, path, service("b")).await;
     assert_ne!(other["spec"]["clusterIP"], address.as_str());
     let (code, _, kept) = raw(&server, "PUT", &format!("{path}/a"), &[], service("a")).await;
-    assert_eq!((code, &kept["spec"]["clusterIP"], &kept["metadata"]["resourceVersion"]), (200, &json!(address), &made["metadata"]["resourceVersion"]));
-    assert_eq!(refused(&server, &format!("{path}/a"), json!({"spec": {"clusterIP": "10.96.9.9"}})).await, ["spec.clusterIPs[0]"]);
+    assert_eq!(
+        (code, &kept["spec"]["clusterIP"], &kept["metadata"]["resourceVersion"]),
+        (200, &json!(address), &made["metadata"]["resourceVersion"])
+    );
+    assert_eq!(
+        refused(&server, &format!("{path}/a"), json!({"spec": {"clusterIP": "10.96.9.9"}})).await,
+        ["spec.clusterIPs[0]"]
+    );
     let mut headless = service("h");
     headless["spec"]["clusterIP"] = json!("None");
     assert_eq!(create(&server, path, headless).await["spec"]["clusterIPs"], json!(["None"]));
@@ -81,21 +118,59 @@ async fn claims_and_volumes_are_fixed_but_for_what_the_binder_changes() {
     assert_eq!((&made["spec"]["volumeMode"], &made["status"]["phase"]), (&json!("Filesystem"), &json!("Pending")));
     let one = format!("{path}/c");
     assert_eq!(refused(&server, &one, json!({"spec": {"accessModes": ["ReadWriteMany"]}})).await, ["spec"]);
-    assert_eq!(refused(&server, &one, json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}})).await, ["spec"]);
+    assert_eq!(
+        refused(&server, &one, json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}})).await,
+        ["spec"]
+    );
     assert_eq!(merge(&server, &one, json!({"spec": {"volumeName": "v"}})).await.0, 200, "the binder sets the volume");
     assert_eq!(refused(&server, &one, json!({"spec": {"volumeName": "w"}})).await, ["spec"]);
-    merge(&server, &format!("{one}/status"), json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}})).await;
-    assert_eq!(merge(&server, &one, json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}})).await.0, 200, "a bound claim grows");
-    assert_eq!(refused(&server, &one, json!({"spec": {"resources": {"requests": {"storage": "500Mi"}}}})).await, ["spec.resources.requests.storage"]);
-    let (code, _, bad) = raw(&server, "POST", path, &[], json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "e"}, "spec": {}})).await;
+    merge(&server, &format!("{one}/status"), json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}))
+        .await;
+    assert_eq!(
+        merge(&server, &one, json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}})).await.0,
+        200,
+        "a bound claim grows"
+    );
+    assert_eq!(
+        refused(&server, &one, json!({"spec": {"resources": {"requests": {"storage": "500Mi"}}}})).await,
+        ["spec.resources.requests.storage"]
+    );
+    let (code, _, bad) = raw(
+        &server,
+        "POST",
+        path,
+        &[],
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "e"}, "spec": {}}),
+    )
+    .await;
     assert_eq!((code, bad["details"]["causes"].as_array().unwrap().len()), (422, 2));
+
+    let mut class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "usual"}, "provisioner": "p"});
+    class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] = json!("true");
+    create(&server, "/apis/storage.k8s.io/v1/storageclasses", class).await;
+    let mut claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "d"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    assert_eq!(create(&server, path, claim.clone()).await["spec"]["storageClassName"], "usual");
+    claim["metadata"]["name"] = json!("none");
+    claim["spec"]["storageClassName"] = json!("");
+    assert_eq!(create(&server, path, claim).await["spec"]["storageClassName"], "");
 
     let volumes = "/api/v1/persistentvolumes";
     let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "csi": {"driver": "d", "volumeHandle": "h"}}});
     let made = create(&server, volumes, volume).await;
-    assert_eq!((&made["spec"]["persistentVolumeReclaimPolicy"], &made["status"]["phase"]), (&json!("Retain"), &json!("Pending")));
-    assert_eq!(refused(&server, "/api/v1/persistentvolumes/v", json!({"spec": {"csi": {"volumeHandle": "other"}}})).await, ["spec.persistentvolumesource"]);
-    let (code, _) = merge(&server, "/api/v1/persistentvolumes/v", json!({"spec": {"persistentVolumeReclaimPolicy": "Delete", "claimRef": {"namespace": "default", "name": "c"}}})).await;
+    assert_eq!(
+        (&made["spec"]["persistentVolumeReclaimPolicy"], &made["status"]["phase"]),
+        (&json!("Retain"), &json!("Pending"))
+    );
+    assert_eq!(
+        refused(&server, "/api/v1/persistentvolumes/v", json!({"spec": {"csi": {"volumeHandle": "other"}}})).await,
+        ["spec.persistentvolumesource"]
+    );
+    let (code, _) = merge(
+        &server,
+        "/api/v1/persistentvolumes/v",
+        json!({"spec": {"persistentVolumeReclaimPolicy": "Delete", "claimRef": {"namespace": "default", "name": "c"}}}),
+    )
+    .await;
     assert_eq!(code, 200);
 }
 
@@ -108,20 +183,40 @@ async fn what_is_immutable_stays() {
     let path = format!("{CONFIG_MAPS}/f");
     assert_eq!(refused(&server, &path, json!({"data": {"k": "w"}})).await, ["data"]);
     assert_eq!(refused(&server, &path, json!({"immutable": null})).await, ["immutable"]);
-    create(&server, "/api/v1/namespaces/default/secrets", json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "type": "a/b"})).await;
+    create(
+        &server,
+        "/api/v1/namespaces/default/secrets",
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "type": "a/b"}),
+    )
+    .await;
     assert_eq!(refused(&server, "/api/v1/namespaces/default/secrets/s", json!({"type": "a/c"})).await, ["type"]);
     create(&server, "/apis/storage.k8s.io/v1/storageclasses", json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "c"}, "provisioner": "p"})).await;
-    assert_eq!(refused(&server, "/apis/storage.k8s.io/v1/storageclasses/c", json!({"provisioner": "q"})).await, ["provisioner"]);
+    assert_eq!(
+        refused(&server, "/apis/storage.k8s.io/v1/storageclasses/c", json!({"provisioner": "q"})).await,
+        ["provisioner"]
+    );
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     create(&server, "/api/v1/namespaces/default/pods", pod).await;
     let patch = json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "j"}]);
-    let (code, _, changed) = raw(&server, "PATCH", "/api/v1/namespaces/default/pods/p", &[("content-type", "application/json-patch+json")], patch).await;
+    let (code, _, changed) = raw(
+        &server,
+        "PATCH",
+        "/api/v1/namespaces/default/pods/p",
+        &[("content-type", "application/json-patch+json")],
+        patch,
+    )
+    .await;
     assert_eq!((code, &changed["metadata"]["generation"]), (200, &json!(2)));
-    assert_eq!(refused(&server, "/api/v1/namespaces/default/pods/p", json!({"spec": {"nodeName": "n"}})).await, ["spec"]);
+    assert_eq!(
+        refused(&server, "/api/v1/namespaces/default/pods/p", json!({"spec": {"nodeName": "n"}})).await,
+        ["spec"]
+    );
     let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}});
     assert_eq!(raw(&server, "POST", "/api/v1/namespaces/default/pods/p/binding", &[], binding.clone()).await.0, 201);
     assert_eq!(raw(&server, "POST", "/api/v1/namespaces/default/pods/p/binding", &[], binding).await.0, 409);
-    let (_, _, bound) = raw(&server, "GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn,status.phase%3DPending", &[], Value::Null).await;
+    let (_, _, bound) =
+        raw(&server, "GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn,status.phase%3DPending", &[], Value::Null)
+            .await;
     assert_eq!(bound["items"].as_array().unwrap().len(), 1);
 }
 
@@ -140,5 +235,8 @@ async fn the_finalizers_of_a_namespace_go_through_finalize() {
     assert_eq!(raw(&server, "PUT", "/api/v1/namespaces/n/finalize", &[], last).await.0, 200);
     assert_eq!(raw(&server, "GET", "/api/v1/namespaces/n", &[], Value::Null).await.0, 404);
     let (code, _, kept) = raw(&server, "DELETE", "/api/v1/namespaces/kube-system", &[], Value::Null).await;
-    assert_eq!((code, kept["message"].as_str().unwrap()), (403, "namespaces \"kube-system\" is forbidden: this namespace may not be deleted"));
+    assert_eq!(
+        (code, kept["message"].as_str().unwrap()),
+        (403, "namespaces \"kube-system\" is forbidden: this namespace may not be deleted")
+    );
 }

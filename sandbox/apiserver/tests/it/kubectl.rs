@@ -16,7 +16,12 @@ struct Cluster {
 impl Cluster {
     /// Nothing, loudly, when there is no kubectl on this machine.
     async fn start(name: &str) -> Option<Self> {
-        let found = Command::new("kubectl").args(["version", "--client"]).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        let found = Command::new("kubectl")
+            .args(["version", "--client"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .await;
         if !found.is_ok_and(|s| s.success()) {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "kubectl is needed on CI");
             eprintln!("SKIPPED: no kubectl on PATH, {name} was not run");
@@ -100,10 +105,27 @@ async fn server_side_apply_conflicts_and_forces() {
     assert_eq!(c.ok(&["get", "cm", "c", "-o", "jsonpath={.data.a}"], "").await, "b3");
     c.ok(&["apply", "-f", "-"], DEPLOYMENT).await;
     c.ok(&["apply", "--server-side", "--force-conflicts", "-f", "-"], DEPLOYMENT).await;
-    c.ok(&["patch", "deploy", "d", "-p", r#"{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"two"}]}}}}"#], "").await;
-    assert_eq!(c.ok(&["get", "deploy", "d", "-o", "jsonpath={.spec.template.spec.containers[*].image}"], "").await, "two", "merged by name");
+    c.ok(
+        &[
+            "patch",
+            "deploy",
+            "d",
+            "-p",
+            r#"{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"two"}]}}}}"#,
+        ],
+        "",
+    )
+    .await;
+    assert_eq!(
+        c.ok(&["get", "deploy", "d", "-o", "jsonpath={.spec.template.spec.containers[*].image}"], "").await,
+        "two",
+        "merged by name"
+    );
     c.ok(&["scale", "deploy", "d", "--replicas=3"], "").await;
-    assert_eq!(c.ok(&["get", "deploy", "d", "-o", "jsonpath={.spec.replicas}/{.metadata.generation}"], "").await, "3/3");
+    assert_eq!(
+        c.ok(&["get", "deploy", "d", "-o", "jsonpath={.spec.replicas}/{.metadata.generation}"], "").await,
+        "3/3"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,18 +133,27 @@ async fn definitions_wait_explain_describe_and_get() {
     let Some(c) = Cluster::start("crd").await else { return };
     c.ok(&["apply", "-f", "-"], &widget_crd().to_string()).await;
     c.ok(&["wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=10s"], "").await;
-    c.ok(&["apply", "-f", "-"], "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 2}\n").await;
+    c.ok(&["apply", "-f", "-"], "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 2}\n")
+        .await;
     let table = c.ok(&["get", "wd"], "").await;
     assert_eq!(table.split_whitespace().collect::<Vec<_>>(), ["NAME", "COLOR", "w", "red"]);
     assert!(c.ok(&["get", "all"], "").await.contains("widget.example.com/w"));
     assert!(c.ok(&["explain", "widget.spec.size"], "").await.contains("FIELD: size <integer>"));
     assert!(c.ok(&["explain", "pod.spec.containers"], "").await.contains("List of containers belonging to the pod."));
     assert!(c.ok(&["describe", "wd", "w"], "").await.contains("Size:   2"));
-    let (code, _, err) = c.run(&["apply", "-f", "-"], "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: v}\nspec: {size: 2, siz: 3}\n").await;
+    let (code, _, err) = c
+        .run(
+            &["apply", "-f", "-"],
+            "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: v}\nspec: {size: 2, siz: 3}\n",
+        )
+        .await;
     assert!(code == 1 && err.contains("unknown field \"spec.siz\""), "{err}");
-    let (code, _, err) = c.run(&["apply", "-f", "-"], "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: v}\nspec: {size: 0}\n").await;
+    let (code, _, err) = c
+        .run(&["apply", "-f", "-"], "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: v}\nspec: {size: 0}\n")
+        .await;
     assert!(code == 1 && err.contains("spec.size: Invalid value: 0"), "{err}");
-    c.ok(&["patch", "wd", "w", "--subresource=status", "--type=merge", "-p", r#"{"status":{"phase":"Ready"}}"#], "").await;
+    c.ok(&["patch", "wd", "w", "--subresource=status", "--type=merge", "-p", r#"{"status":{"phase":"Ready"}}"#], "")
+        .await;
     c.ok(&["wait", "wd/w", "--for=jsonpath={.status.phase}=Ready", "--timeout=10s"], "").await;
     c.ok(&["delete", "crd", "widgets.example.com"], "").await;
     assert_eq!(c.run(&["get", "wd"], "").await.0, 1);
@@ -131,7 +162,11 @@ async fn definitions_wait_explain_describe_and_get() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn namespaces_come_and_go() {
     let Some(c) = Cluster::start("ns").await else { return };
-    c.ok(&["create", "-f", "-"], "apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n").await;
+    c.ok(&["create", "ns", "x"], "").await;
+    c.ok(&["create", "cm", "-n", "x", "literal", "--from-literal=a=b"], "").await;
+    c.ok(&["create", "secret", "generic", "-n", "x", "s", "--from-literal=a=b"], "").await;
+    assert_eq!(c.ok(&["get", "secret", "-n", "x", "s", "-o", "jsonpath={.data.a}"], "").await, "Yg==");
+    assert_eq!(c.ok(&["auth", "can-i", "create", "pods"], "").await, "yes\n");
     c.ok(&["apply", "-n", "x", "-f", "-"], CONFIG).await;
     c.ok(&["delete", "ns", "x", "--timeout=20s"], "").await;
     assert_eq!(c.run(&["get", "ns", "x"], "").await.0, 1);

@@ -60,7 +60,11 @@ async fn revisions_are_matched_as_asked() {
     let (code, future) = get(&server, "resourceVersion=9999").await;
     assert_eq!((code, &future["reason"]), (504, &json!("Timeout")));
     assert_eq!(future["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
-    for query in ["resourceVersionMatch=Exact", "resourceVersion=0&resourceVersionMatch=Exact", "resourceVersion=1&resourceVersionMatch=Sometimes"] {
+    for query in [
+        "resourceVersionMatch=Exact",
+        "resourceVersion=0&resourceVersionMatch=Exact",
+        "resourceVersion=1&resourceVersionMatch=Sometimes",
+    ] {
         let (code, refused) = get(&server, query).await;
         assert_eq!((code, &refused["reason"]), (422, &json!("Invalid")), "{query}");
     }
@@ -86,10 +90,15 @@ async fn selectors_select() {
         assert_eq!(names(&get(&server, query).await.1), expected, "{query}");
     }
     let (code, refused) = get(&server, "fieldSelector=data.x%3Db").await;
-    assert_eq!((code, refused["message"].as_str().unwrap()), (400, "\"data.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""));
+    assert_eq!(
+        (code, refused["message"].as_str().unwrap()),
+        (400, "\"data.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    );
     let (code, _) = get(&server, "labelSelector=a+in+b").await;
     assert_eq!(code, 400);
-    let (_, _, all) = raw(&server, "GET", "/api/v1/configmaps?fieldSelector=metadata.namespace%3Dkube-system", &[], Value::Null).await;
+    let (_, _, all) =
+        raw(&server, "GET", "/api/v1/configmaps?fieldSelector=metadata.namespace%3Dkube-system", &[], Value::Null)
+            .await;
     assert_eq!(names(&all), ["kube-root-ca.crt"]);
 }
 
@@ -105,7 +114,12 @@ async fn events_are_the_same_in_both_of_their_groups() {
     assert_eq!((code, &made["note"]), (201, &json!("done")));
     let path = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3Da,reason%3DBecause,type%3DNormal";
     let (_, _, list) = raw(&server, "GET", path, &[], Value::Null).await;
-    assert_eq!((names(&list), &list["items"][0]["message"], &list["items"][0]["involvedObject"]["kind"]), (vec!["e"], &json!("done"), &json!("ConfigMap")));
+    assert_eq!(
+        (names(&list), &list["items"][0]["message"], &list["items"][0]["involvedObject"]["kind"]),
+        (vec!["e"], &json!("done"), &json!("ConfigMap"))
+    );
+    let path = "/apis/events.k8s.io/v1/namespaces/default/events?fieldSelector=regarding.name%3Da";
+    assert_eq!(names(&raw(&server, "GET", path, &[], Value::Null).await.2), ["e"]);
     let path = "/apis/events.k8s.io/v1/namespaces/default/events?fieldSelector=regarding.name%3Dz";
     assert!(names(&raw(&server, "GET", path, &[], Value::Null).await.2).is_empty());
 }
@@ -116,7 +130,37 @@ async fn a_collection_is_deleted_by_selector() {
     settle().await;
     put_config(&server, "a", json!({"app": "x"})).await;
     put_config(&server, "b", json!({"app": "y"})).await;
-    let (code, _, deleted) = raw(&server, "DELETE", &format!("{CONFIG_MAPS}?labelSelector=app%3Dx"), &[], Value::Null).await;
+    let (code, _, deleted) =
+        raw(&server, "DELETE", &format!("{CONFIG_MAPS}?labelSelector=app%3Dx"), &[], Value::Null).await;
     assert_eq!((code, names(&deleted)), (200, vec!["a"]));
     assert_eq!(names(&get(&server, "labelSelector=app").await.1), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_expire_after_an_hour() {
+    let (server, _client) = server();
+    let path = "/api/v1/namespaces/default/events";
+    let post = async |name: &str| {
+        let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"}});
+        assert_eq!(raw(&server, "POST", path, &[], event).await.0, 201);
+    };
+    post("first").await;
+    post("kept").await;
+    tokio::time::sleep(std::time::Duration::from_secs(3000)).await;
+    merge(&server, &format!("{path}/kept"), json!({"count": 2})).await;
+    tokio::time::sleep(std::time::Duration::from_secs(900)).await;
+    post("second").await;
+    let list = raw(&server, "GET", path, &[], Value::Null).await.2;
+    assert_eq!(names(&list), ["kept", "second"], "a write begins the hour anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_revision_zero_a_list_is_whole() {
+    let (server, _client) = server();
+    settle().await;
+    put_config(&server, "a", json!({})).await;
+    let (_, list) = get(&server, "resourceVersion=0&limit=1").await;
+    assert_eq!((names(&list).len(), list["metadata"].get("continue")), (2, None));
+    let (code, refused) = get(&server, "resourceVersion=abc").await;
+    assert_eq!((code, &refused["details"]["causes"][0]["field"]), (422, &json!("resourceVersion")));
 }

@@ -31,7 +31,8 @@ async fn thousands_of_objects_are_paged_through_without_loss() {
     }
     let (mut seen, mut token) = (0, String::new());
     loop {
-        let (code, _, page) = raw(&server, "GET", &format!("{CONFIG_MAPS}?limit=500&continue={token}"), &[], Value::Null).await;
+        let (code, _, page) =
+            raw(&server, "GET", &format!("{CONFIG_MAPS}?limit=500&continue={token}"), &[], Value::Null).await;
         assert_eq!(code, 200);
         seen += page["items"].as_array().unwrap().len();
         match page["metadata"]["continue"].as_str() {

@@ -11,5 +11,6 @@ mod kinds;
 mod kubectl;
 mod lists;
 mod load;
+mod transport;
 mod watches;
 mod writes;

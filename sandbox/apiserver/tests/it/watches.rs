@@ -69,7 +69,10 @@ async fn a_revision_that_is_compacted_is_told_in_the_stream() {
     server.compact();
     let events = raw_watch(&server, &format!("{CONFIG_MAPS}?watch=1&resourceVersion=2"), 2).await;
     assert_eq!(events.len(), 1, "the stream ends after the error");
-    assert_eq!((&events[0]["type"], &events[0]["object"]["code"], &events[0]["object"]["reason"]), (&json!("ERROR"), &json!(410), &json!("Expired")));
+    assert_eq!(
+        (&events[0]["type"], &events[0]["object"]["code"], &events[0]["object"]["reason"]),
+        (&json!("ERROR"), &json!(410), &json!("Expired"))
+    );
     assert!(events[0]["object"]["message"].as_str().unwrap().starts_with("too old resource version: 2 ("));
 }
 
@@ -82,7 +85,8 @@ async fn history_is_bounded() {
     }
     settle().await;
     let newest = server.revision();
-    let recent = raw_watch(&server, &format!("{CONFIG_MAPS}?watch=1&resourceVersion={newest}&timeoutSeconds=1"), 1).await;
+    let recent =
+        raw_watch(&server, &format!("{CONFIG_MAPS}?watch=1&resourceVersion={newest}&timeoutSeconds=1"), 1).await;
     assert!(recent.is_empty());
     let old = raw_watch(&server, &format!("{CONFIG_MAPS}?watch=1&resourceVersion=1"), 1).await;
     assert_eq!(old[0]["object"]["code"], 410);
@@ -90,12 +94,19 @@ async fn history_is_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn bookmarks_come_regularly_and_before_the_end() {
-    let server = ApiServer::builder("marks").options(Options { bookmark_interval: Duration::from_secs(10), ..Options::default() }).build();
+    let server = ApiServer::builder("marks")
+        .options(Options { bookmark_interval: Duration::from_secs(10), ..Options::default() })
+        .build();
     put_config(&server, "a", json!({})).await;
     settle().await;
     let revision = server.revision();
     let begun = tokio::time::Instant::now();
-    let events = raw_watch(&server, &format!("{CONFIG_MAPS}?watch=1&resourceVersion={revision}&allowWatchBookmarks=true&timeoutSeconds=25"), 100).await;
+    let events = raw_watch(
+        &server,
+        &format!("{CONFIG_MAPS}?watch=1&resourceVersion={revision}&allowWatchBookmarks=true&timeoutSeconds=25"),
+        100,
+    )
+    .await;
     assert_eq!(begun.elapsed().as_secs(), 25, "the watch ends with its time-out");
     assert_eq!(events.len(), 3, "after 10 and 20 seconds and before the end: {events:?}");
     for event in events {
@@ -119,13 +130,20 @@ async fn initial_events_end_with_an_annotated_bookmark() {
     put_config(&server, "b", json!({})).await;
     assert_eq!(watch.line().await, "ADDED b");
 
-    let (code, _, refused) = raw(&server, "GET", &format!("{CONFIG_MAPS}?watch=1&sendInitialEvents=true"), &[], json!(null)).await;
+    let (code, _, refused) =
+        raw(&server, "GET", &format!("{CONFIG_MAPS}?watch=1&sendInitialEvents=true"), &[], json!(null)).await;
     assert_eq!((code, &refused["reason"]), (422, &json!("Invalid")));
 
     // kube-runtime reads the same in both of its ways.
     for config in [watcher::Config::default(), watcher::Config::default().streaming_lists()] {
         let api: Api<ConfigMap> = Api::default_namespaced(client.clone());
-        let names: Vec<String> = watcher(api, config).applied_objects().map_ok(|c| c.metadata.name.unwrap()).take(3).try_collect().await.unwrap();
+        let names: Vec<String> = watcher(api, config)
+            .applied_objects()
+            .map_ok(|c| c.metadata.name.unwrap())
+            .take(3)
+            .try_collect()
+            .await
+            .unwrap();
         assert_eq!(names, ["a", "b", "kube-root-ca.crt"]);
     }
 }
@@ -134,7 +152,10 @@ async fn initial_events_end_with_an_annotated_bookmark() {
 async fn a_watch_of_one_name_sees_only_it() {
     let (server, _client) = server();
     settle().await;
-    for path in [format!("{CONFIG_MAPS}?watch=1&fieldSelector=metadata.name%3Db"), "/api/v1/watch/namespaces/default/configmaps/b".to_owned()] {
+    for path in [
+        format!("{CONFIG_MAPS}?watch=1&fieldSelector=metadata.name%3Db"),
+        "/api/v1/watch/namespaces/default/configmaps/b".to_owned(),
+    ] {
         let mut watch = open_watch(&server, &path).await;
         put_config(&server, "a", json!({})).await;
         put_config(&server, "b", json!({})).await;

@@ -28,6 +28,11 @@ pub(super) fn managed_cluster_add_on() -> Value {
         short: &["mca", "mcas"],
         namespaced: true,
         has_status: true,
+        columns: &[
+            ("Available", "string", ".status.conditions[?(@.type==\"Available\")].status"),
+            ("Degraded", "string", ".status.conditions[?(@.type==\"Degraded\")].status"),
+            ("Progressing", "string", ".status.conditions[?(@.type==\"Progressing\")].status"),
+        ],
     };
     let namespace = json!({"type": "string", "maxLength": 63, "default": "open-cluster-management-agent-addon"});
     let spec = object(json!({"installNamespace": namespace, "configs": list(config())}), &[]);
@@ -44,6 +49,7 @@ pub(super) fn cluster_management_add_on() -> Value {
         short: &["cma", "cmas"],
         namespaced: false,
         has_status: true,
+        columns: &[("DISPLAY NAME", "string", ".spec.addOnMeta.displayName")],
     };
     let default_config = object(json!({"namespace": string(), "name": {"type": "string", "minLength": 1}}), &["name"]);
     let supported = object(

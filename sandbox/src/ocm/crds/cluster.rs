@@ -16,6 +16,13 @@ pub(super) fn managed_cluster() -> Value {
         short: &["mcl", "mcls"],
         namespaced: false,
         has_status: true,
+        columns: &[
+            ("Hub Accepted", "boolean", ".spec.hubAcceptsClient"),
+            ("Managed Cluster URLs", "string", ".spec.managedClusterClientConfigs[*].url"),
+            ("Joined", "string", ".status.conditions[?(@.type==\"ManagedClusterJoined\")].status"),
+            ("Available", "string", ".status.conditions[?(@.type==\"ManagedClusterConditionAvailable\")].status"),
+            ("Age", "date", ".metadata.creationTimestamp"),
+        ],
     };
     let taint = object(
         json!({
@@ -63,6 +70,10 @@ pub(super) fn managed_cluster_set() -> Value {
         short: &["mclset", "mclsets"],
         namespaced: false,
         has_status: true,
+        columns: &[
+            ("Empty", "string", ".status.conditions[?(@.type==\"ClusterSetEmpty\")].status"),
+            ("Age", "date", ".metadata.creationTimestamp"),
+        ],
     };
     let types = choice(&["ExclusiveClusterSetLabel", "LabelSelector"], Some("ExclusiveClusterSetLabel"));
     let mut selector = object(json!({"selectorType": types, "labelSelector": label_selector()}), &["selectorType"]);
@@ -81,6 +92,7 @@ pub(super) fn managed_cluster_set_binding() -> Value {
         short: &["mclsetbinding", "mclsetbindings"],
         namespaced: true,
         has_status: true,
+        columns: &[],
     };
     let spec = object(json!({"clusterSet": {"type": "string", "minLength": 1}}), &[]);
     kind.definition(&[], json!({"spec": spec, "status": object(json!({"conditions": conditions(false)}), &[])}))
@@ -95,6 +107,7 @@ pub(super) fn cluster_claim() -> Value {
         short: &[],
         namespaced: false,
         has_status: false,
+        columns: &[],
     };
     let spec = object(json!({"value": {"type": "string", "minLength": 1, "maxLength": 1024}}), &[]);
     kind.definition(&[], json!({"spec": spec}))

@@ -52,7 +52,11 @@ struct Kind {
     short: &'static [&'static str],
     namespaced: bool,
     has_status: bool,
+    columns: &'static [Column],
 }
+
+/// A column of `kubectl get`: name, type, JSONPath.
+type Column = (&'static str, &'static str, &'static str);
 
 impl Kind {
     /// The definition, with the schema of `spec` and `status` as members of the object.
@@ -73,6 +77,10 @@ impl Kind {
         });
         if self.has_status {
             version["subresources"] = json!({"status": {}});
+        }
+        if !self.columns.is_empty() {
+            let column = |(name, kind, path): &Column| json!({"name": name, "type": kind, "jsonPath": path});
+            version["additionalPrinterColumns"] = self.columns.iter().map(column).collect();
         }
         let mut names = json!({
             "kind": self.kind,

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Kind;
-use super::schema::{
-    choice, conditions, int32, int64, label_selector, list, object, requirements, string,
-};
+use super::schema::{choice, conditions, int32, int64, label_selector, list, object, requirements, string};
 
 const CLUSTER: &str = "cluster.open-cluster-management.io";
 
@@ -18,6 +16,11 @@ pub(super) fn placement() -> Value {
         short: &[],
         namespaced: true,
         has_status: true,
+        columns: &[
+            ("Succeeded", "string", ".status.conditions[?(@.type==\"PlacementSatisfied\")].status"),
+            ("Reason", "string", ".status.conditions[?(@.type==\"PlacementSatisfied\")].reason"),
+            ("SelectedClusters", "integer", ".status.numberOfSelectedClusters"),
+        ],
     };
     let required = object(
         json!({
@@ -102,11 +105,10 @@ pub(super) fn placement_decision() -> Value {
         short: &[],
         namespaced: true,
         has_status: true,
+        columns: &[],
     };
-    let decision = object(
-        json!({"clusterName": string(), "reason": string(), "score": int64()}),
-        &["clusterName", "reason"],
-    );
+    let decision =
+        object(json!({"clusterName": string(), "reason": string(), "score": int64()}), &["clusterName", "reason"]);
     kind.definition(&[], json!({"status": object(json!({"decisions": list(decision)}), &["decisions"])}))
 }
 
@@ -119,6 +121,7 @@ pub(super) fn placement_rule() -> Value {
         short: &[],
         namespaced: true,
         has_status: true,
+        columns: &[("Age", "date", ".metadata.creationTimestamp"), ("Replicas", "integer", ".spec.clusterReplicas")],
     };
     let state = object(json!({"type": string(), "status": string()}), &[]);
     let spec = object(

@@ -78,10 +78,7 @@ pub(super) fn conditions(keyed: bool) -> Value {
 
 /// Requirements of a selector.
 pub(super) fn requirements() -> Value {
-    list(object(
-        json!({"key": string(), "operator": string(), "values": list(string())}),
-        &["key", "operator"],
-    ))
+    list(object(json!({"key": string(), "operator": string(), "values": list(string())}), &["key", "operator"]))
 }
 
 /// A label selector.

@@ -76,7 +76,9 @@ fn compare(path: &str, ours: &Value, theirs: &Value, problems: &mut Vec<String>)
         match (ours.get(inner), theirs.get(inner)) {
             (Some(ours), Some(theirs)) => compare(&format!("{path}[]"), ours, theirs, problems),
             (None, None) => {}
-            (ours, _) => problems.push(format!("{path}: {inner} only {}", if ours.is_some() { "here" } else { "there" })),
+            (ours, _) => {
+                problems.push(format!("{path}: {inner} only {}", if ours.is_some() { "here" } else { "there" }))
+            }
         }
     }
 }
@@ -104,7 +106,11 @@ fn the_definitions_agree_with_the_peers() {
         let theirs = &theirs[&name];
         for aspect in ["/spec/group", "/spec/names", "/spec/scope"] {
             if ours.pointer(aspect) != theirs.pointer(aspect) {
-                problems.push(format!("{name}: {aspect} differs: {:?} {:?}", ours.pointer(aspect), theirs.pointer(aspect)));
+                problems.push(format!(
+                    "{name}: {aspect} differs: {:?} {:?}",
+                    ours.pointer(aspect),
+                    theirs.pointer(aspect)
+                ));
             }
         }
         let version = &ours["spec"]["versions"][0];
@@ -112,6 +118,11 @@ fn the_definitions_agree_with_the_peers() {
         let theirs = versions.iter().find(|theirs| theirs["name"] == version["name"]).unwrap();
         if version.get("subresources") != theirs.get("subresources") || theirs["storage"] != true {
             problems.push(format!("{name}: subresources or storage differ"));
+        }
+        for column in version["additionalPrinterColumns"].as_array().into_iter().flatten() {
+            if !theirs["additionalPrinterColumns"].as_array().unwrap().contains(column) {
+                problems.push(format!("{name}: the peer has no column {column}"));
+            }
         }
         compare(&name, &version["schema"]["openAPIV3Schema"], &theirs["schema"]["openAPIV3Schema"], &mut problems);
     }

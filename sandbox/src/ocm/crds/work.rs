@@ -16,6 +16,7 @@ pub(super) fn manifest_work() -> Value {
         short: &[],
         namespaced: true,
         has_status: true,
+        columns: &[],
     };
     let spec = object(
         json!({
@@ -151,6 +152,7 @@ pub(super) fn applied_manifest_work() -> Value {
         short: &[],
         namespaced: false,
         has_status: true,
+        columns: &[],
     };
     let resource = object(
         json!({
@@ -176,6 +178,7 @@ pub(super) fn managed_cluster_view() -> Value {
         short: &[],
         namespaced: true,
         has_status: true,
+        columns: &[],
     };
     let scope = object(
         json!({

@@ -10,6 +10,7 @@ mod select;
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kaedama_shared::api::condition::{Condition, ConditionStatus, set};
 use kaedama_shared::api::ocm::placement::{
     Decision, DecisionGroup, GROUP_INDEX_LABEL, GROUP_NAME_LABEL, MISCONFIGURED, PLACEMENT_LABEL, PlacementStatus,
@@ -19,7 +20,6 @@ use kaedama_shared::api::ocm::{
     ManagedCluster, ManagedClusterSet, ManagedClusterSetBinding, Placement, PlacementDecision,
 };
 use kaedama_shared::clock::Clock;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::watcher::Config;
 use kube::{Api, Client, ResourceExt};
@@ -171,7 +171,9 @@ impl Controller {
         for extra in own.iter().map(|decision| decision.name_any()).filter(|name| !names.contains(name)) {
             match api.delete(&extra, &DeleteParams::default()).await {
                 Err(error) if is_not_found(&error) => {}
-                deleted => deleted.map(|_| ()).attempt(|| format!("deleting PlacementDecision {}/{extra}", key.namespace))?,
+                deleted => {
+                    deleted.map(|_| ()).attempt(|| format!("deleting PlacementDecision {}/{extra}", key.namespace))?
+                }
             }
         }
         Ok(names)
@@ -215,14 +217,25 @@ fn decision(placement: &Placement, key: &ObjectKey, name: &str) -> PlacementDeci
     decision
 }
 
-fn fill(status: &mut PlacementStatus, selection: &Selection, names: Vec<String>, generation: i64, now: jiff::Timestamp) {
+fn fill(
+    status: &mut PlacementStatus,
+    selection: &Selection,
+    names: Vec<String>,
+    generation: i64,
+    now: jiff::Timestamp,
+) {
     let count = i32::try_from(selection.clusters.len()).unwrap_or(i32::MAX);
     status.number_of_selected_clusters = count;
-    status.decision_groups =
-        vec![DecisionGroup { decisions: names, cluster_count: count, ..DecisionGroup::default() }];
+    status.decision_groups = vec![DecisionGroup { decisions: names, cluster_count: count, ..DecisionGroup::default() }];
     let (reason, message) = selection.outcome;
     let satisfied = if selection.satisfied() { ConditionStatus::True } else { ConditionStatus::False };
     set(&mut status.conditions, Condition::new(SATISFIED, satisfied, reason, message, generation), now);
-    let fine = Condition::new(MISCONFIGURED, ConditionStatus::False, "Succeedconfigured", "the placement can be used", generation);
+    let fine = Condition::new(
+        MISCONFIGURED,
+        ConditionStatus::False,
+        "Succeedconfigured",
+        "the placement can be used",
+        generation,
+    );
     set(&mut status.conditions, fine, now);
 }

@@ -105,7 +105,9 @@ pub(super) fn select(placement: &Placement, world: &World) -> Result<Selection, 
 fn refuse_unsupported(spec: &PlacementSpec) -> Result<(), String> {
     let uses = |member: Option<&serde_json::Value>, lists: &[&str]| {
         member.is_some_and(|member| {
-            lists.iter().any(|list| member.pointer(list).is_some_and(|list| list.as_array().is_some_and(|list| !list.is_empty())))
+            lists.iter().any(|list| {
+                member.pointer(list).is_some_and(|list| list.as_array().is_some_and(|list| !list.is_empty()))
+            })
         })
     };
     if uses(spec.prioritizer_policy.as_ref(), &["/configurations"]) {
@@ -196,13 +198,17 @@ mod tests {
 
     fn world(clusters: &[(&str, Value)]) -> World {
         let cluster = |(name, spec): &(&str, Value)| {
-            read(json!({"metadata": {"name": name, "labels": {"name": name, CLUSTER_SET_LABEL: "default"}}, "spec": spec,
-                "status": {"clusterClaims": [{"name": "region", "value": name}]}}))
+            read(
+                json!({"metadata": {"name": name, "labels": {"name": name, CLUSTER_SET_LABEL: "default"}}, "spec": spec,
+                "status": {"clusterClaims": [{"name": "region", "value": name}]}}),
+            )
         };
         World {
             clusters: clusters.iter().map(cluster).collect(),
             sets: vec![read(json!({"metadata": {"name": "default"}})), read(json!({"metadata": {"name": "empty"}}))],
-            bindings: vec![read(json!({"metadata": {"name": "default", "namespace": "n"}, "spec": {"clusterSet": "default"}}))],
+            bindings: vec![read(
+                json!({"metadata": {"name": "default", "namespace": "n"}, "spec": {"clusterSet": "default"}}),
+            )],
             decided: BTreeSet::new(),
             load: BTreeMap::new(),
         }
@@ -247,13 +253,17 @@ mod tests {
         assert_eq!(chosen(json!({"numberOfClusters": 1}), &world).unwrap().0, names(&["b"]));
         world.decided.insert("a".into());
         assert_eq!(chosen(json!({"numberOfClusters": 1}), &world).unwrap().0, names(&["a"]));
-        assert_eq!(chosen(json!({"numberOfClusters": 4}), &world), Ok((names(&["a", "b", "c"]), "NotAllDecisionsScheduled")));
+        assert_eq!(
+            chosen(json!({"numberOfClusters": 4}), &world),
+            Ok((names(&["a", "b", "c"]), "NotAllDecisionsScheduled"))
+        );
     }
 
     #[test]
     fn taints_keep_clusters_out_unless_tolerated() {
         let taint = |effect: &str| json!({"taints": [{"key": "k", "effect": effect}]});
-        let mut world = world(&[("a", taint("NoSelect")), ("b", taint("NoSelectIfNew")), ("c", taint("PreferNoSelect"))]);
+        let mut world =
+            world(&[("a", taint("NoSelect")), ("b", taint("NoSelectIfNew")), ("c", taint("PreferNoSelect"))]);
         assert_eq!(chosen(json!({}), &world).unwrap().0, names(&["c"]));
         world.decided.extend(names(&["a", "b"]));
         assert_eq!(chosen(json!({}), &world).unwrap().0, names(&["b", "c"]));

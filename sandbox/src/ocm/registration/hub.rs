@@ -26,7 +26,8 @@ use super::{age, renewed, write_conditions};
 
 /// Accepts and judges clusters until the future is dropped. Runs on the hub.
 pub async fn run(hub: Client, clock: Clock) {
-    let controller = Controller { clusters: Store::new(), leases: Store::new(), queue: Queue::new(), hub: hub.clone(), clock };
+    let controller =
+        Controller { clusters: Store::new(), leases: Store::new(), queue: Queue::new(), hub: hub.clone(), clock };
     let clusters: Api<Guarded<ManagedCluster>> = Api::all(hub.clone());
     let leases: Api<Guarded<Lease>> = Api::all(hub);
     let named = Config::default().fields(&format!("metadata.name={CLUSTER_LEASE}"));
@@ -115,8 +116,13 @@ impl Controller {
         let now = self.clock.now_seconds();
         let mut conditions = cluster.conditions().to_vec();
         if !cluster.spec.hub_accepts_client {
-            let denied =
-                Condition::new(HUB_ACCEPTED, ConditionStatus::False, "HubClusterAdminDenied", "the cluster is not accepted", 0);
+            let denied = Condition::new(
+                HUB_ACCEPTED,
+                ConditionStatus::False,
+                "HubClusterAdminDenied",
+                "the cluster is not accepted",
+                0,
+            );
             // Only a cluster that was accepted before is told that it is not any more.
             if find(&conditions, HUB_ACCEPTED).is_some() && set(&mut conditions, denied, now) {
                 write_conditions(&self.hub, cluster, &conditions).await?;
@@ -128,8 +134,13 @@ impl Controller {
         }
         self.make_namespace(name).await?;
         let lease = self.lease(cluster, name).await?;
-        let accepted =
-            Condition::new(HUB_ACCEPTED, ConditionStatus::True, "HubClusterAdminAccepted", "the cluster is accepted", 0);
+        let accepted = Condition::new(
+            HUB_ACCEPTED,
+            ConditionStatus::True,
+            "HubClusterAdminAccepted",
+            "the cluster is accepted",
+            0,
+        );
         let mut changed = set(&mut conditions, accepted, now);
         let grace = u64::from(cluster.lease_seconds().unsigned_abs()) * u64::from(LEASE_GRACE_FACTOR.unsigned_abs());
         let grace = Duration::from_secs(grace);
@@ -137,8 +148,13 @@ impl Controller {
         let joined = find(&conditions, JOINED).is_some();
         if joined && old >= grace {
             let message = "the cluster's agent has stopped renewing its lease";
-            let unknown =
-                Condition::new(CLUSTER_AVAILABLE, ConditionStatus::Unknown, "ManagedClusterLeaseUpdateStopped", message, 0);
+            let unknown = Condition::new(
+                CLUSTER_AVAILABLE,
+                ConditionStatus::Unknown,
+                "ManagedClusterLeaseUpdateStopped",
+                message,
+                0,
+            );
             if set(&mut conditions, unknown, now) {
                 tracing::info!(cluster = name, "cluster is not heard of any more");
                 changed = true;
@@ -215,8 +231,13 @@ impl Controller {
             _ => Some(TAINT_UNREACHABLE),
         };
         let ours = |taint: &Taint| taint.key == TAINT_UNAVAILABLE || taint.key == TAINT_UNREACHABLE;
-        let mut taints: Vec<Taint> =
-            cluster.spec.taints.iter().filter(|taint| !ours(taint) || Some(taint.key.as_str()) == key).cloned().collect();
+        let mut taints: Vec<Taint> = cluster
+            .spec
+            .taints
+            .iter()
+            .filter(|taint| !ours(taint) || Some(taint.key.as_str()) == key)
+            .cloned()
+            .collect();
         if let Some(key) = key
             && !taints.iter().any(|taint| taint.key == key)
         {

@@ -102,7 +102,7 @@ pub(in crate::ocm) async fn follow<K>(
             Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(guarded)) => {
                 // An object that cannot be read stays as it was known before.
-                if let Some(object) = readable(guarded).or_else(|key| store.get(&key).ok_or(key)).ok() {
+                if let Ok(object) = readable(guarded).or_else(|key| store.get(&key).ok_or(key)) {
                     listed.insert(ObjectKey::of(object.as_ref()), object);
                 }
             }

@@ -53,7 +53,10 @@ pub(super) async fn apply(client: &Client, manifest: &Manifest, ours: &OwnerRefe
     };
     let meta = &manifest.meta;
     if served.namespaced && meta.namespace.is_empty() {
-        return Ok(Outcome::failed(format!("{} {} is namespaced, and the manifest has no namespace", meta.kind, meta.name), true));
+        return Ok(Outcome::failed(
+            format!("{} {} is namespaced, and the manifest has no namespace", meta.kind, meta.name),
+            true,
+        ));
     }
     let one = One { client, manifest, served, ours, own: !manifest.options.orphan };
     let answer = match manifest.options.update.type_.as_str() {
@@ -148,8 +151,11 @@ impl One<'_> {
             });
         }
         let manager = if options.field_manager.is_empty() { "work-agent" } else { &options.field_manager };
-        let parameters =
-            PatchParams { field_manager: Some(manager.to_owned()), force: options.force == Some(true), ..Default::default() };
+        let parameters = PatchParams {
+            field_manager: Some(manager.to_owned()),
+            force: options.force == Some(true),
+            ..Default::default()
+        };
         let object = merge::for_creation(&self.manifest.object);
         let applied = self.api().patch(&self.meta().name, &parameters, &Patch::Apply(&object)).await;
         match applied {

@@ -93,10 +93,9 @@ fn well_known(object: &Value, limits: Limits) -> Answers {
             ("JobComplete", r#".status.conditions[?(@.type=="Complete")].status"#),
             ("JobSucceeded", ".status.succeeded"),
         ],
-        (Some("v1"), Some("Pod")) => &[
-            ("PodReady", r#".status.conditions[?(@.type=="Ready")].status"#),
-            ("PodPhase", ".status.phase"),
-        ],
+        (Some("v1"), Some("Pod")) => {
+            &[("PodReady", r#".status.conditions[?(@.type=="Ready")].status"#), ("PodPhase", ".status.phase")]
+        }
         (version, kind) => {
             let (version, kind) = (version.unwrap_or_default(), kind.unwrap_or_default());
             return vec![Err(format!("there is no well-known status for {version} {kind}"))];
@@ -116,7 +115,8 @@ mod tests {
     const RAW: Limits = Limits { raw_json: true, raw_json_length: 1024 };
 
     fn rule(paths: &[(&str, &str)]) -> Vec<FeedbackRule> {
-        let json_paths = paths.iter().map(|(name, path)| Rule { name: (*name).into(), path: (*path).into(), ..Rule::default() });
+        let json_paths =
+            paths.iter().map(|(name, path)| Rule { name: (*name).into(), path: (*path).into(), ..Rule::default() });
         vec![FeedbackRule { type_: feedback::JSON_PATHS.into(), json_paths: json_paths.collect() }]
     }
 
@@ -127,7 +127,13 @@ mod tests {
     #[test]
     fn scalars_need_no_gate_and_what_is_missing_is_no_error() {
         let object = json!({"status": {"s": "x", "i": 3, "b": true, "null": null}});
-        let rules = rule(&[("s", ".status.s"), ("i", ".status.i"), ("b", ".status.b"), ("n", ".status.null"), ("m", ".status.m")]);
+        let rules = rule(&[
+            ("s", ".status.s"),
+            ("i", ".status.i"),
+            ("b", ".status.b"),
+            ("n", ".status.null"),
+            ("m", ".status.m"),
+        ]);
         let (values, errors) = values(&rules, &object, PLAIN);
         assert_eq!(field(&values, "s"), Some(FieldValue::of_string("x")));
         assert_eq!(field(&values, "i"), Some(FieldValue::of_integer(3)));

@@ -182,14 +182,26 @@ mod tests {
 
     fn identifier(resource: &str, namespace: &str, name: &str) -> ResourceIdentifier {
         let text = str::to_owned;
-        ResourceIdentifier { resource: text(resource), namespace: text(namespace), name: text(name), ..Default::default() }
+        ResourceIdentifier {
+            resource: text(resource),
+            namespace: text(namespace),
+            name: text(name),
+            ..Default::default()
+        }
     }
 
     #[test]
     fn wildcards_stand_for_anything() {
         for (pattern, text, fits) in [
-            ("a", "a", true), ("a", "ab", false), ("*", "", true), ("a*", "ab", true), ("*b", "ab", true),
-            ("a*c*e", "abcde", true), ("a*c*e", "abde", false), ("*a*", "bab", true), ("ab*ba", "aba", false),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*", "", true),
+            ("a*", "ab", true),
+            ("*b", "ab", true),
+            ("a*c*e", "abcde", true),
+            ("a*c*e", "abde", false),
+            ("*a*", "bab", true),
+            ("ab*ba", "aba", false),
         ] {
             assert_eq!(wildcard(pattern, text), fits, "{pattern} {text}");
         }

@@ -26,7 +26,8 @@ pub(super) fn for_creation(manifest: &Value) -> Value {
 /// fields that the cluster wrote into its spec are wiped. Kinds that the agent knows by type are merged field by
 /// field, because the API server has filled in defaults that the manifest does not name.
 pub(super) fn update(existing: &Value, manifest: &Value) -> Value {
-    let group = manifest["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
+    let group =
+        manifest["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
     let mut merged = if is_built_in(group) {
         let mut merged = existing.clone();
         let mut wanted = manifest.clone();
@@ -149,14 +150,16 @@ mod tests {
             "spec": {"resources": {"requests": {"storage": "2Gi"}}}});
         let merged = update(&existing, &manifest);
         assert_eq!(merged["spec"], json!({"volumeName": "pv", "resources": {"requests": {"storage": "2Gi"}}}));
-        let existing = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "1", "b": "2"}});
+        let existing =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "1", "b": "2"}});
         let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "3"}});
         assert_eq!(update(&existing, &manifest)["data"], json!({"a": "3"}));
     }
 
     #[test]
     fn nothing_is_changed_where_nothing_differs() {
-        let object = json!({"apiVersion": "g.dev/v1", "kind": "X", "metadata": {"name": "x", "uid": "u"}, "spec": {"a": 1}});
+        let object =
+            json!({"apiVersion": "g.dev/v1", "kind": "X", "metadata": {"name": "x", "uid": "u"}, "spec": {"a": 1}});
         let manifest = json!({"apiVersion": "g.dev/v1", "kind": "X", "metadata": {"name": "x"}, "spec": {"a": 1}});
         assert_eq!(update(&object, &manifest), object);
     }

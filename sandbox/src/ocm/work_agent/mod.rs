@@ -9,6 +9,7 @@
 //! | [`informers`] | watches on the applied objects |
 //! | [`feedback`], [`jsonpath`] | the values that are reported back (pure) |
 //! | [`status`] | the status of a work (pure) |
+//! | [`record`] | the AppliedManifestWork: what was applied, and letting go of what is not named any more |
 //! | [`removal`] | the end of a work: deletion, and eviction of what the hub does not know |
 //!
 //! What differs from OCM's agent: executors, condition rules and `ignoreFields` are refused, each in the condition of
@@ -22,19 +23,17 @@ mod jsonpath;
 mod manifest;
 mod merge;
 mod owner;
+mod record;
 mod removal;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kaedama_shared::api::ocm::work::{
-    APPLIED_WORK_FINALIZER, AppliedManifestWork, AppliedManifestWorkSpec, AppliedResource, ManifestWork,
-    ManifestWorkStatus, WORK_FINALIZER,
-};
+use kaedama_shared::api::ocm::work::{AppliedManifestWork, ManifestWork, ManifestWorkStatus, WORK_FINALIZER};
 use kaedama_shared::clock::Clock;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::Config;
 use kube::{Api, Client};
 use serde_json::json;
@@ -104,6 +103,7 @@ pub async fn run(hub: Client, spoke: Client, cluster: &str, options: Options) {
         queue: Queue::new(),
         progress: Mutex::default(),
         refresh: Mutex::default(),
+        disowned: Mutex::default(),
         hub_hash: hub_hash(&options.hub_url),
         cluster: cluster.to_owned(),
         options,
@@ -145,6 +145,9 @@ struct Agent {
     progress: Mutex<BTreeMap<String, Progress>>,
     /// When the status of each work is to be made again.
     refresh: Mutex<BTreeMap<String, Instant>>,
+    /// Works whose AppliedManifestWork went away under them. Apart from the progress, which a pass under way will
+    /// write when it ends.
+    disowned: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Clone)]
@@ -194,7 +197,7 @@ impl Agent {
         }
         if matches!(change, Change::Gone(_)) {
             // The owner of the work's objects is gone: it has to be made again.
-            lock(&self.progress).remove(&spec.manifest_work_name);
+            lock(&self.disowned).insert(spec.manifest_work_name.clone());
         }
         self.queue.add(spec.manifest_work_name.clone());
     }
@@ -244,10 +247,15 @@ impl Agent {
             labels: work.metadata.labels.clone(),
         };
         let known = lock(&self.progress).get(name).filter(|progress| progress.of.uid == version.uid).cloned();
+        let disowned = lock(&self.disowned).remove(name);
         let mut progress = match known {
-            Some(known) if known.of == version && known.apply_at > Instant::now() => known,
+            Some(known) if known.of == version && known.apply_at > Instant::now() && !disowned => known,
             before => {
-                let progress = self.apply(work, name, version, before).await?;
+                let applied = self.apply(work, name, version, before).await;
+                if disowned && applied.is_err() {
+                    lock(&self.disowned).insert(name.to_owned());
+                }
+                let progress = applied?;
                 self.refresh_at(name, Instant::now());
                 lock(&self.progress).insert(name.to_owned(), progress.clone());
                 progress
@@ -299,76 +307,6 @@ impl Agent {
             reported: reported.or_else(|| work.status.clone()).unwrap_or_default(),
             refreshed_at: Instant::now(),
         })
-    }
-
-    /// The AppliedManifestWork of a work, made where it is missing, with an eviction called off.
-    async fn applied_work(&self, work: &str) -> Result<AppliedManifestWork, Error> {
-        let api = self.applied_api();
-        let name = self.applied_name(work);
-        let doing = || format!("making AppliedManifestWork {name}");
-        let Some(found) = api.get_opt(&name).await.attempt(doing)? else {
-            let mut new = AppliedManifestWork::new(
-                &name,
-                AppliedManifestWorkSpec {
-                    hub_hash: self.hub_hash.clone(),
-                    agent_id: self.options.agent_id.clone(),
-                    manifest_work_name: work.to_owned(),
-                },
-            );
-            new.metadata.finalizers = Some(vec![APPLIED_WORK_FINALIZER.into()]);
-            return api.create(&PostParams::default(), &new).await.attempt(doing);
-        };
-        if found.metadata.deletion_timestamp.is_some() {
-            return Err(Error::Object { doing: doing(), why: "an earlier one is still being removed".into() });
-        }
-        if found.status.as_ref().is_some_and(|status| status.eviction_start_time.is_some()) {
-            let change = json!({"status": {"evictionStartTime": null}});
-            let written = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&change)).await;
-            return written.attempt(|| format!("calling off the eviction of {name}"));
-        }
-        Ok(found)
-    }
-
-    /// Records what was applied, and lets go of what was applied before and is not named any more. Tells whether
-    /// nothing is left to let go of.
-    async fn record_and_prune(
-        &self,
-        applied: &AppliedManifestWork,
-        outcomes: &[(Manifest, Outcome)],
-    ) -> Result<bool, Error> {
-        let before = applied.status.as_ref().map_or(&[][..], |status| &status.applied_resources);
-        let mut record = Vec::new();
-        for (manifest, outcome) in outcomes.iter().filter(|(manifest, _)| !manifest.options.read_only()) {
-            let meta = &manifest.meta;
-            let known = before.iter().find(|known| is(known, manifest));
-            match outcome {
-                Outcome::Applied { uid } => record.push(AppliedResource {
-                    group: meta.group.clone(),
-                    resource: meta.resource.clone(),
-                    version: meta.version.clone(),
-                    namespace: meta.namespace.clone(),
-                    name: meta.name.clone(),
-                    uid: uid.clone(),
-                }),
-                Outcome::Failed { .. } => record.extend(known.cloned()),
-            }
-        }
-        let ours = owner::reference(applied);
-        let mut settled = true;
-        for gone in before.iter().filter(|known| !outcomes.iter().any(|(manifest, _)| is(known, manifest))) {
-            if !owner::release(&self.spoke, gone, &ours, false).await? {
-                settled = false;
-                record.push(gone.clone());
-            }
-        }
-        record.sort();
-        if record != before {
-            let name = applied.metadata.name.clone().unwrap_or_default();
-            let change = json!({"status": {"appliedResources": record}});
-            let written = self.applied_api().patch_status(&name, &PatchParams::default(), &Patch::Merge(&change)).await;
-            written.attempt(|| format!("recording what {name} applied"))?;
-        }
-        Ok(settled)
     }
 
     /// Reports the status of a work where that is due.
@@ -429,22 +367,10 @@ impl Agent {
     }
 
     async fn set_work_finalizers(&self, work: &ManifestWork, name: &str, finalizers: &[String]) -> Result<(), Error> {
-        let change =
-            json!({"metadata": {"resourceVersion": work.metadata.resource_version, "finalizers": finalizers}});
+        let change = json!({"metadata": {"resourceVersion": work.metadata.resource_version, "finalizers": finalizers}});
         match self.works_api().patch(name, &PatchParams::default(), &Patch::Merge(&change)).await {
             Err(error) if is_not_found(&error) => Ok(()),
             written => written.map(|_| ()).attempt(|| format!("changing the finalizers of work {name}")),
         }
     }
-}
-
-/// A recorded resource is the object of a manifest.
-fn is(resource: &AppliedResource, manifest: &Manifest) -> bool {
-    let meta = &manifest.meta;
-    // The kind of a manifest may be unknown at the moment; then its plural is, too, and group and name have to do:
-    // an object must not be deleted because its CRD is missing for a while.
-    resource.group == meta.group
-        && (resource.resource == meta.resource || meta.resource.is_empty())
-        && resource.namespace == meta.namespace
-        && resource.name == meta.name
 }

@@ -22,7 +22,8 @@ impl Agent {
         self.forget(name);
         let mut status = work.status.clone().unwrap_or_default();
         let generation = work.metadata.generation.unwrap_or_default();
-        let deleting = Condition::new(DELETING, ConditionStatus::True, "WorkDeleting", "the work is being removed", generation);
+        let deleting =
+            Condition::new(DELETING, ConditionStatus::True, "WorkDeleting", "the work is being removed", generation);
         if set(&mut status.conditions, deleting, self.options.clock.now_seconds()) {
             self.write_status(name, &status).await?;
         }
@@ -65,6 +66,7 @@ impl Agent {
     fn forget(&self, name: &str) {
         lock(&self.progress).remove(name);
         lock(&self.refresh).remove(name);
+        lock(&self.disowned).remove(name);
         self.informers.set(name, &[]);
     }
 

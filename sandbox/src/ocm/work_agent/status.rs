@@ -2,9 +2,7 @@
 
 use jiff::Timestamp;
 use kaedama_shared::api::condition::{Condition, ConditionStatus, set};
-use kaedama_shared::api::ocm::work::{
-    APPLIED, AVAILABLE, ManifestStatus, ManifestWorkStatus, STATUS_FEEDBACK_SYNCED,
-};
+use kaedama_shared::api::ocm::work::{APPLIED, AVAILABLE, ManifestStatus, ManifestWorkStatus, STATUS_FEEDBACK_SYNCED};
 
 use super::apply::{Look, Outcome};
 use super::feedback::{Limits, values};
@@ -76,7 +74,11 @@ fn manifest_status(
     // Conditions of rules are not computed here; saying so is better than leaving them out in silence.
     for rule in &seen.manifest.options.conditions {
         let why = "condition rules are not evaluated by this agent";
-        set(&mut status.conditions, condition(&rule.condition, ConditionStatus::Unknown, "ConditionRuleInvalid", why), now);
+        set(
+            &mut status.conditions,
+            condition(&rule.condition, ConditionStatus::Unknown, "ConditionRuleInvalid", why),
+            now,
+        );
     }
     status
 }
@@ -91,7 +93,8 @@ fn feedback(
     let rules = &seen.manifest.options.feedback;
     if rules.is_empty() {
         status.status_feedback.values.clear();
-        let none = condition(STATUS_FEEDBACK_SYNCED, ConditionStatus::True, "NoStatusFeedbackSynced", "nothing to report");
+        let none =
+            condition(STATUS_FEEDBACK_SYNCED, ConditionStatus::True, "NoStatusFeedbackSynced", "nothing to report");
         set(&mut status.conditions, none, now);
         return;
     }

@@ -1,6 +1,6 @@
-//! The verbs of csi-addons: enable, promote, demote, resync, information, disable, and groups.
+//! The verbs of csi-addons: enable, promote, demote, resync, information, disable.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ use super::{
 
 type Result<T> = std::result::Result<T, StorageError>;
 
-fn refused(message: String) -> StorageError {
+pub(super) fn refused(message: String) -> StorageError {
     StorageError::new(Code::FailedPrecondition, message)
 }
 
@@ -25,7 +25,7 @@ impl Arrays {
         (relation.removed_by != Some(side)).then_some((relation, side))
     }
 
-    fn replicated(&self, unit: &UnitId, array: &ArrayId) -> Result<(&Relation, usize)> {
+    pub(super) fn replicated(&self, unit: &UnitId, array: &ArrayId) -> Result<(&Relation, usize)> {
         self.relation_side(unit, array)
             .ok_or_else(|| refused(format!("replication of {unit} is not enabled on array {array}")))
     }
@@ -160,7 +160,7 @@ impl Arrays {
     }
 
     /// Takes volumes of `array` into a unit: all of them or, when one cannot be taken, none.
-    fn adopt(&mut self, array: &ArrayId, unit: &UnitId, members: &[VolumeHandle]) -> Result<()> {
+    pub(super) fn adopt(&mut self, array: &ArrayId, unit: &UnitId, members: &[VolumeHandle]) -> Result<()> {
         for handle in members {
             let image = self.image(array, handle)?;
             if let Some(other) = image.unit.as_ref().filter(|other| *other != unit) {
@@ -175,7 +175,12 @@ impl Arrays {
     }
 
     /// For each volume how many blocks two arrays have in common.
-    fn commons(&self, one: &ArrayId, other: &ArrayId, members: &[VolumeHandle]) -> BTreeMap<VolumeHandle, usize> {
+    pub(super) fn commons(
+        &self,
+        one: &ArrayId,
+        other: &ArrayId,
+        members: &[VolumeHandle],
+    ) -> BTreeMap<VolumeHandle, usize> {
         let log = |array, handle| {
             let images = self.arrays.get(array).map(|a| &a.images);
             images.and_then(|images| images.get(handle)).map_or(&[][..], |image| &image.log)
@@ -201,7 +206,8 @@ impl Arrays {
         let seen_by = self.connected(array, &peer.array).then(|| peer.array.clone());
         let clean = own.promotable && !(peer.role == Role::Primary && seen_by.is_some());
         if !clean && !force {
-            let message = format!("{unit} on array {array}: the peer has not been demoted, or its demotion is not here");
+            let message =
+                format!("{unit} on array {array}: the peer has not been demoted, or its demotion is not here");
             return Err(refused(message));
         }
         for handle in relation.members.keys() {
@@ -236,8 +242,7 @@ impl Arrays {
             return Ok(());
         }
         let relation = self.known(unit)?;
-        relation.sides[side] =
-            Side { promotable: true, unsent: true, ..Side::new(array.clone(), Role::Secondary) };
+        relation.sides[side] = Side { promotable: true, unsent: true, ..Side::new(array.clone(), Role::Secondary) };
         // The demotion snapshot replaces a scheduled one that is still on its way.
         relation.transfer = None;
         self.emit(now, array, unit.clone(), What::Demoted);
@@ -351,61 +356,6 @@ impl Arrays {
         self.emit(now, array, unit.clone(), What::Disabled);
         self.kick(unit, now);
         Ok(())
-    }
-
-    /// Sets the complete list of a replicated group's members.
-    ///
-    /// # Errors
-    /// `FailedPrecondition` (not enabled or not primary), `NotFound`, `AlreadyExists`, `Unavailable`.
-    pub fn set_members(
-        &mut self,
-        array: &ArrayId,
-        unit: &UnitId,
-        members: &[VolumeHandle],
-        now: Timestamp,
-    ) -> Result<()> {
-        self.advance(now);
-        self.array(array)?;
-        let (relation, side) = self.replicated(unit, array)?;
-        let wanted: BTreeSet<&VolumeHandle> = members.iter().collect();
-        if relation.members.keys().collect::<BTreeSet<_>>() == wanted {
-            return Ok(());
-        }
-        if relation.sides[side].role != Role::Primary {
-            return Err(refused(format!("{unit} on array {array} is not primary: its members cannot change")));
-        }
-        let peer = relation.sides[peer_of(side)].array.clone();
-        self.adopt(array, unit, members)?;
-        let common = self.commons(array, &peer, members);
-        let gone: Vec<VolumeHandle> =
-            self.known(unit)?.members.keys().filter(|handle| !wanted.contains(handle)).cloned().collect();
-        for handle in gone {
-            self.forget_member(array, unit, &handle);
-        }
-        let relation = self.known(unit)?;
-        for (handle, shared) in common {
-            relation.members.entry(handle).or_insert(shared);
-        }
-        relation.transfer = None;
-        self.emit(now, array, unit.clone(), What::Members);
-        self.kick(unit, now);
-        Ok(())
-    }
-
-    /// Takes a volume out of its unit on the primary; its replica goes on the next contact.
-    pub(super) fn forget_member(&mut self, array: &ArrayId, unit: &UnitId, handle: &VolumeHandle) {
-        if let Some(image) = self.arrays.get_mut(array).and_then(|a| a.images.get_mut(handle)) {
-            image.unit = None;
-        }
-        let Some(relation) = self.relations.get_mut(unit) else { return };
-        let Some(side) = relation.side_of(array) else { return };
-        relation.members.remove(handle);
-        relation.transfer = None;
-        relation.orphans.push((peer_of(side), handle.clone()));
-        // A unit without members is nothing to replicate any more, unless it is a group that may fill again.
-        if relation.members.is_empty() && unit.as_str() == handle.as_str() {
-            relation.removed_by = Some(side);
-        }
     }
 
     pub(super) fn known(&mut self, unit: &UnitId) -> Result<&mut Relation> {

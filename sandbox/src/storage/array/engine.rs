@@ -67,7 +67,8 @@ impl Arrays {
             upto.insert(handle.clone(), log.len());
             bytes += size_of_blocks(log.get(*common..).unwrap_or_default());
         }
-        let settings = self.links.get(&link_key(&own.array, &peer.array)).map_or(LinkSettings::default(), |l| l.settings);
+        let settings =
+            self.links.get(&link_key(&own.array, &peer.array)).map_or(LinkSettings::default(), |l| l.settings);
         let demotion = own.role == Role::Secondary;
         let transfer =
             Transfer { from, upto, demotion, taken_at: now, done_at: later(now, settings.duration(bytes)), bytes };

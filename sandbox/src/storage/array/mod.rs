@@ -6,7 +6,8 @@
 //! | `image.rs` | one volume's content: an append-only log of blocks, and its snapshots |
 //! | `relation.rs` | what two arrays know about a replicated unit (a volume, or a group of volumes) |
 //! | `world.rs` | [`Arrays`]: all arrays and links, volumes, reading and writing, fencing |
-//! | `control.rs` | the verbs of csi-addons: enable, promote, demote, resync, disable, and groups |
+//! | `control.rs` | the verbs of csi-addons: enable, promote, demote, resync, disable |
+//! | `members.rs` | the members of a replicated group |
 //! | `engine.rs` | the passing of time: schedules, transfers, contact after a cut |
 //!
 //! Nothing here reads a clock or does I/O: every call is handed the present time. [`super::fabric::StorageFabric`]
@@ -20,6 +21,7 @@
 mod control;
 mod engine;
 mod image;
+mod members;
 mod relation;
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    ArrayId, Code, Content, DeleteOutcome, Event, LinkSettings, Mode, SideState, StorageError, SyncPolicy, UnitId, VolumeHandle,
-    What,
+    ArrayId, Code, Content, DeleteOutcome, Event, LinkSettings, Mode, SideState, StorageError, SyncPolicy, UnitId,
+    VolumeHandle, What,
     image::Image,
     relation::{Relation, Role, peer_of},
 };

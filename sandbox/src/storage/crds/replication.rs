@@ -63,7 +63,7 @@ pub(super) fn volume_replication() -> Value {
     .build()
 }
 
-fn class(kind: &str, plural: &str, short_name: &str) -> Value {
+fn class(kind: &str, plural: &str, short_name: &str, required: &[&str]) -> Value {
     Definition {
         group: GROUP,
         version: VERSION,
@@ -73,17 +73,17 @@ fn class(kind: &str, plural: &str, short_name: &str) -> Value {
         namespaced: false,
         status: true,
         columns: &[("provisioner", ".spec.provisioner", "string"), AGE],
-        schema: root(class_spec(), Some(object(&[], &[])), &["spec"]),
+        schema: root(class_spec(), Some(object(&[], &[])), required),
     }
     .build()
 }
 
 pub(super) fn volume_replication_class() -> Value {
-    class("VolumeReplicationClass", "volumereplicationclasses", "vrc")
+    class("VolumeReplicationClass", "volumereplicationclasses", "vrc", &["spec"])
 }
 
 pub(super) fn volume_group_replication_class() -> Value {
-    class("VolumeGroupReplicationClass", "volumegroupreplicationclasses", "vgrc")
+    class("VolumeGroupReplicationClass", "volumegroupreplicationclasses", "vgrc", &[])
 }
 
 pub(super) fn volume_group_replication() -> Value {

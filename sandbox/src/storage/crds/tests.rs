@@ -74,7 +74,8 @@ fn every_definition_agrees_with_the_peers_own() {
         assert_eq!(ours["spec"]["names"], theirs["spec"]["names"], "names of {name}");
         for version in ours["spec"]["versions"].as_array().unwrap() {
             let there = theirs["spec"]["versions"].as_array().unwrap();
-            let there = there.iter().find(|v| v["name"] == version["name"]).unwrap_or_else(|| panic!("version of {name}"));
+            let there =
+                there.iter().find(|v| v["name"] == version["name"]).unwrap_or_else(|| panic!("version of {name}"));
             assert_eq!(version["served"], there["served"], "{name} is served");
             assert_eq!(version["subresources"], there["subresources"], "subresources of {name}");
             let columns = |version: &Value| -> Vec<(Value, Value, Value)> {
@@ -108,7 +109,9 @@ fn what_our_types_write_the_definitions_know() {
         .into_iter()
         .map(|crd| (crd.spec.names.kind, crd.spec.names.plural, crd.spec.scope == "Namespaced"))
         .collect();
-    let typed: Vec<(String, String, bool)> =
-        kinds.into_iter().map(|(kind, plural, namespaced)| (kind.into_owned(), plural.into_owned(), namespaced)).collect();
+    let typed: Vec<(String, String, bool)> = kinds
+        .into_iter()
+        .map(|(kind, plural, namespaced)| (kind.into_owned(), plural.into_owned(), namespaced))
+        .collect();
     assert_eq!(defined, typed);
 }

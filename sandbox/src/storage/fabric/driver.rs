@@ -281,9 +281,7 @@ impl Driver {
 fn check_members(state: &State, array: &ArrayId, members: &[VolumeHandle]) -> Result<()> {
     let known = state.arrays.volumes(array);
     match members.iter().find(|handle| !known.contains(handle)) {
-        Some(missing) => {
-            Err(StorageError::new(Code::InvalidArgument, format!("no volume {missing} on array {array}")))
-        }
+        Some(missing) => Err(StorageError::new(Code::InvalidArgument, format!("no volume {missing} on array {array}"))),
         None => Ok(()),
     }
 }

@@ -223,9 +223,8 @@ impl StorageFabric {
     /// its right time, but nobody hears of it before somebody else touches the storage.
     pub async fn run(&self) {
         loop {
-            let due = self.with_state(|state, now| {
-                state.arrays.next_due().map(|(at, _)| at.duration_since(now).unsigned_abs())
-            });
+            let due = self
+                .with_state(|state, now| state.arrays.next_due().map(|(at, _)| at.duration_since(now).unsigned_abs()));
             let rearm = self.inner.rearm.notified();
             match due {
                 Some(wait) => {

@@ -30,7 +30,9 @@ use std::{
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kaedama_shared::{
-    api::csiaddons::{VolumeGroupReplication, VolumeGroupReplicationContent, VolumeReplication, VolumeReplicationClass},
+    api::csiaddons::{
+        VolumeGroupReplication, VolumeGroupReplicationContent, VolumeReplication, VolumeReplicationClass,
+    },
     harness::{
         ObjectKey,
         cache::{Cache, Change},
@@ -43,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     array::{Event, UnitId, What},
     fabric::Driver,
-    kit::{Cluster, News, news, settings},
+    kit::{Cluster, News, annotation, is_deleting, news, settings},
 };
 
 /// How long the controller waits before it looks again at what the storage refused.
@@ -130,14 +132,39 @@ async fn volumes(cluster: Cluster, driver: Driver, timing: Timing, stop: Cancell
     };
     Controller::new(name)
         .settings(settings())
-        .primary(&vrs)
+        .watches(&vrs, |change| concerns_us(change).then(|| change.key.clone()))
         .watches(&classes, using(&vrs, |vr, class| vr.spec.volume_replication_class == class.name))
-        .watches(&claims, using(&vrs, |vr, claim| names(vr, claim, "PersistentVolumeClaim")))
+        .watches(&claims, {
+            let of_claim = using(&vrs, |vr, claim| names(vr, claim, "PersistentVolumeClaim"));
+            move |change| if binding_changed(change) { of_claim(change) } else { Vec::new() }
+        })
         .watches(&groups, using(&vrs, |vr, group| names(vr, group, VolumeGroupReplication::KIND)))
         .watches(&contents, of_content(&vrs))
         .keys(told)
         .run(stop, move |key| reconcile::pass(context.clone(), key))
         .await;
+}
+
+/// Creation, deletion, a new spec, and consent to a forced promotion. What passes themselves write (status, marks) is
+/// no reason for another pass: a refusal would be repeated at once.
+fn concerns_us(change: &Change<VolumeReplication>) -> bool {
+    let (Some(before), Some(after)) = (&change.before, change.after.present()) else { return true };
+    let seen = |vr: &VolumeReplication| {
+        let consent = annotation(vr, states::ALLOW_FORCE).map(str::to_owned);
+        (vr.metadata.uid.clone(), vr.metadata.generation, is_deleting(vr), consent)
+    };
+    seen(before) != seen(after)
+}
+
+/// Whether a claim came, went, or was bound: its marks are what passes write.
+fn binding_changed(change: &Change<PersistentVolumeClaim>) -> bool {
+    let (Some(before), Some(after)) = (&change.before, change.after.present()) else { return true };
+    let seen = |claim: &PersistentVolumeClaim| {
+        let phase = claim.status.as_ref().and_then(|status| status.phase.clone());
+        let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+        (claim.metadata.uid.clone(), phase, volume, is_deleting(claim))
+    };
+    seen(before) != seen(after)
 }
 
 /// Maps a change of some object to the VolumeReplications that use it.
@@ -156,7 +183,9 @@ fn of_content(
     let vrs = vrs.clone();
     move |change| {
         let reference = change.latest().and_then(|content| content.spec.volume_group_replication_ref.clone());
-        let Some(group) = reference.map(|r| ObjectKey::namespaced(r.namespace.unwrap_or_default(), r.name.unwrap_or_default())) else {
+        let Some(group) =
+            reference.map(|r| ObjectKey::namespaced(r.namespace.unwrap_or_default(), r.name.unwrap_or_default()))
+        else {
             return Vec::new();
         };
         let of_group = |vr: &VolumeReplication| names(vr, &group, VolumeGroupReplication::KIND);

@@ -26,7 +26,8 @@ fn promoted() {
     let mut report = report(None);
     report.validated();
     report.promoted(true);
-    let last = SyncReport { at: "2030-01-01T00:00:05.7Z".parse().unwrap(), duration: Duration::from_secs(63), bytes: 0 };
+    let last =
+        SyncReport { at: "2030-01-01T00:00:05.7Z".parse().unwrap(), duration: Duration::from_secs(63), bytes: 0 };
     report.replicating(&Info { last, health: Health::Healthy });
     assert_eq!(
         row(&report),

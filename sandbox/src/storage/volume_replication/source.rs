@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kaedama_shared::api::csiaddons::{
-    DataSource, REPLICATION_GROUP, VR_NAME_ANNOTATION, VGR_NAME_ANNOTATION, VolumeGroupReplication,
+    DataSource, REPLICATION_GROUP, VGR_NAME_ANNOTATION, VR_NAME_ANNOTATION, VolumeGroupReplication,
     VolumeGroupReplicationContent, VolumeReplication, VolumeReplicationClass,
 };
 
@@ -98,12 +98,14 @@ async fn claim(context: &Context, vr: &VolumeReplication) -> Found<Target> {
         return failed("has no claim", format!("PersistentVolumeClaim {namespace}/{name} is being deleted"));
     }
     if let Some(group) = annotation(&claim, VGR_NAME_ANNOTATION) {
-        return Ok(Err(Obstacle::Held(format!("PersistentVolumeClaim {name} belongs to VolumeGroupReplication {group}"))));
+        return Ok(Err(Obstacle::Held(format!(
+            "PersistentVolumeClaim {name} belongs to VolumeGroupReplication {group}"
+        ))));
     }
-    if let Some(other) = owner.filter(|owner| Some(*owner) != own) {
-        if fetch(&context.cluster.within::<VolumeReplication>(namespace), other).await?.is_some() {
-            return Ok(Err(Obstacle::Held(format!("PersistentVolumeClaim {name} belongs to VolumeReplication {other}"))));
-        }
+    if let Some(other) = owner.filter(|owner| Some(*owner) != own)
+        && fetch(&context.cluster.within::<VolumeReplication>(namespace), other).await?.is_some()
+    {
+        return Ok(Err(Obstacle::Held(format!("PersistentVolumeClaim {name} belongs to VolumeReplication {other}"))));
     }
     match handle(context, &claim).await? {
         Ok(unit) => Ok(Ok(Target { unit, owned: Owned::Claim(Box::new(claim)) })),

@@ -15,7 +15,7 @@ use crate::storage::{
 };
 
 /// Consent to a forced promotion: the generation for which it is given.
-const ALLOW_FORCE: &str = "replication.unified.io/allow-force";
+pub(super) const ALLOW_FORCE: &str = "replication.unified.io/allow-force";
 
 /// The storage, and what it is to be told about which unit.
 pub(super) struct Work<'a> {

@@ -1,4 +1,5 @@
-//! What every kind of this folder has in common: its `kube::Resource`, and a wire form that takes `null` for empty and names its kind.
+//! What every kind of this folder has in common: its `kube::Resource`, and a wire form that takes `null` for empty and
+//! names its kind.
 
 /// Defines one kind: the struct, its `kube::Resource` and its `Serialize` with `apiVersion` and `kind`.
 ///

@@ -131,6 +131,9 @@ fn an_applied_of_another_generation_is_not_an_answer() {
 
 #[test]
 fn resources_are_addressed_as_ocm_serves_them() {
-    assert_eq!(ManifestWork::url_path(&(), Some("dr1")), "/apis/work.open-cluster-management.io/v1/namespaces/dr1/manifestworks");
+    assert_eq!(
+        ManifestWork::url_path(&(), Some("dr1")),
+        "/apis/work.open-cluster-management.io/v1/namespaces/dr1/manifestworks"
+    );
     assert_eq!(ManagedCluster::url_path(&(), None), "/apis/cluster.open-cluster-management.io/v1/managedclusters");
 }

@@ -3,9 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
+use super::work::{APPLIED, AVAILABLE, DEGRADED, ManifestWork};
 use crate::api::condition::{Condition, find, is_true};
 use crate::api::tolerant::nullable;
-use super::work::{APPLIED, AVAILABLE, DEGRADED, ManifestWork};
 
 /// What the agent reported of a work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -270,3 +270,37 @@ async fn put_conditionally(
 fn corrupt(store: &S3Store, key: &str, error: CodecError) -> S3Error {
     store.error(Operation::Get, key, S3ErrorKind::Corrupt, &error.to_string()).caused_by(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s3::StoreSet;
+
+    fn task<F: Future + Send + 'static>(_: F) {}
+
+    /// Fails to compile where it does not hold.
+    #[test]
+    fn every_operation_can_be_a_task_of_its_own() {
+        let (stores, app) = (StoreSet::default(), AppId::new("ns", "vrg"));
+        let writer = EpochRecord { epoch: 1, cluster: "dr1".into(), action_id: "a".into() };
+        let set = CaptureSet::new(writer.clone(), "uid", Timestamp::UNIX_EPOCH);
+        task(async move {
+            let _ = write_capture(&stores, &app, &set).await;
+            let _ = read_newest_capture(&stores, &app).await;
+            let _ = raise_epoch(&stores, &app, &writer).await;
+            let _ = read_epoch(&stores, &app).await;
+            let _ = delete_application(&stores, &app, &writer).await;
+            for store in stores.stores() {
+                let _ = store.head_bucket().await;
+                let _ = store.list("p").await;
+                let _ = store.get("k").await;
+                let _ = store.put("k", Vec::new()).await;
+                let _ = store.put_if_absent("k", Vec::new()).await;
+                let _ = store.put_if_match("k", Vec::new(), "e").await;
+                let _ = store.delete("k").await;
+                let _ = store.delete_many(&[]).await;
+                let _ = store.delete_prefix("p").await;
+            }
+        });
+    }
+}

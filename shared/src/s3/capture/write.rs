@@ -1,6 +1,6 @@
 //! Writing a capture set, and deleting all of an application.
 
-use futures::future::join;
+use futures::future::{join, join_all};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::manifest::Manifest;
@@ -56,21 +56,26 @@ pub async fn write_capture(
         };
         return committed.into_iter().map(refuse).collect();
     }
-    let mut results = stream::iter(stores.members().zip(committed))
-        .map(|(member, committed)| async move {
-            let result = match (&member.result, committed.result) {
-                (Ok(store), Ok(commit)) => write_layout(store, app, set, commit).await.map_err(CaptureError::from),
-                (_, Err(error)) => Err(error),
-                (Err(error), Ok(_)) => Err(error.clone().into()),
-            };
-            PerStore { profile: committed.profile, result }
-        })
-        .buffered(stores.len().max(1));
-    let mut written = Vec::with_capacity(stores.len());
-    while let Some(result) = results.next().await {
-        written.push(result);
+    let mut layouts = Vec::with_capacity(stores.len());
+    for (member, committed) in stores.members().zip(committed) {
+        layouts.push(finish(member, committed, app, set));
     }
-    written
+    join_all(layouts).await
+}
+
+/// The second half of a write, in one store.
+async fn finish(
+    member: &PerStore<Result<S3Store, S3Error>>,
+    committed: PerStore<Result<Commit, CaptureError>>,
+    app: &AppId,
+    set: &CaptureSet,
+) -> PerStore<Result<Written, CaptureError>> {
+    let result = match (&member.result, committed.result) {
+        (Ok(store), Ok(commit)) => write_layout(store, app, set, commit).await.map_err(CaptureError::from),
+        (_, Err(error)) => Err(error),
+        (Err(error), Ok(_)) => Err(error.clone().into()),
+    };
+    PerStore { profile: committed.profile, result }
 }
 
 /// What the first half of a write leaves for the second.

@@ -56,7 +56,7 @@ pub fn volume(
     }
     let remembers = live.spec.iter().filter_map(|spec| spec.claim_ref.as_ref()).any(|claim| claim.uid.is_some());
     // A new claim of the same name cannot bind while the old one's uid is remembered.
-    let bound_to_other = remembers && !claim.is_some_and(|claim| claim.metadata.uid == uid_of_claim(live));
+    let bound_to_other = remembers && claim.is_none_or(|claim| claim.metadata.uid != uid_of_claim(live));
     match bound_to_other || !ours {
         true => Ok(Live::MadeToWait),
         false => Ok(Live::AsItIs),

@@ -97,18 +97,17 @@ fn driver_says(replication: &Replication, found: Option<&Condition>, otherwise: 
     }
 }
 
-/// What every role demands first: that the storage has looked at this generation. `Err` is the verdict of one that has
-/// not.
-fn completed(replication: &Replication, role: &str) -> Result<(), Judgement> {
+/// What every role demands first: that the storage has completed this generation. The judgement of one that has not.
+fn not_completed(replication: &Replication, role: &str) -> Option<Judgement> {
     match read(replication, "Completed") {
-        Reading::Known(true, _) => Ok(()),
-        Reading::Known(false, found) => Err(Judgement::error(&driver_says(
+        Reading::Known(true, _) => None,
+        Reading::Known(false, found) => Some(Judgement::error(&driver_says(
             replication,
             Some(found),
             &format!("the storage did not make it {role}"),
         ))),
         Reading::Missing | Reading::Stale | Reading::Unknown(_) => {
-            Err(Judgement::progressing(format!("waiting for the storage to make it {role}")))
+            Some(Judgement::progressing(format!("waiting for the storage to make it {role}")))
         }
     }
 }
@@ -141,7 +140,7 @@ pub fn as_primary(replication: &Replication, leaving: bool) -> Judgement {
         }
         Reading::Stale => return Judgement::progressing("waiting for the storage to validate the volume"),
     }
-    if let Err(judgement) = completed(replication, "primary") {
+    if let Some(judgement) = not_completed(replication, "primary") {
         return judgement;
     }
     Judgement {
@@ -161,7 +160,7 @@ pub fn as_secondary(replication: &Replication, intent: Intent) -> Judgement {
     if !settled(replication) {
         return Judgement::progressing("waiting for the storage to look at the VolumeReplication");
     }
-    if let Err(judgement) = completed(replication, "secondary") {
+    if let Some(judgement) = not_completed(replication, "secondary") {
         return judgement;
     }
     let (resyncing, degraded) = (holds(replication, "Resyncing"), holds(replication, "Degraded"));

@@ -127,20 +127,20 @@ pub fn replicated(name: &str, replication: Replication) -> Volume {
 }
 
 impl Volume {
-    pub fn letting(self, with: Value) -> Self {
+    pub(super) fn letting(self, with: Value) -> Self {
         let mut value = serde_json::to_value(&*self.claim).unwrap();
         overlay(&mut value, with);
         let claim: PersistentVolumeClaim = from(value);
         Self { owner: owner::of(&key("web"), &claim.metadata), claim: Arc::new(claim), ..self }
     }
 
-    pub fn proven_unused(self) -> Self {
+    pub(super) fn proven_unused(self) -> Self {
         let unused = evidence::not_in_use(&self.claim, &Seen::Present(Vec::new()), &Seen::Present(Vec::new()));
         assert!(matches!(unused, Proven::Yes(_)));
         Self { unused, ..self }
     }
 
-    pub fn proven_gone(self) -> Self {
+    pub(super) fn proven_gone(self) -> Self {
         let let_go = evidence::replication_gone(self.key(), &Seen::<()>::Absent);
         Self { let_go, replication: None, ..self }
     }

@@ -135,10 +135,7 @@ pub(crate) fn default(resource: &Resource, object: &mut Value) {
         ),
         "StatefulSet" if is(object, "/spec/updateStrategy/type", "RollingUpdate") => fill_all(
             object,
-            &[
-                ("spec.updateStrategy.rollingUpdate", "{}"),
-                ("spec.updateStrategy.rollingUpdate.partition", "0"),
-            ],
+            &[("spec.updateStrategy.rollingUpdate", "{}"), ("spec.updateStrategy.rollingUpdate.partition", "0")],
         ),
         "DaemonSet" if is(object, "/spec/updateStrategy/type", "RollingUpdate") => fill_all(
             object,
@@ -189,11 +186,7 @@ fn service(object: &mut Value) {
         fill(object, "spec.allocateLoadBalancerNodePorts", "true");
     }
     if is(object, "/spec/sessionAffinity", "ClientIP") {
-        fill(
-            object,
-            "spec.sessionAffinityConfig",
-            "{\"clientIP\":{\"timeoutSeconds\":10800}}",
-        );
+        fill(object, "spec.sessionAffinityConfig", "{\"clientIP\":{\"timeoutSeconds\":10800}}");
     }
 }
 
@@ -244,7 +237,17 @@ mod tests {
 
     #[test]
     fn the_table_holds_json() {
-        for kind in ["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Service", "CSIDriver", "NetworkPolicy", "PersistentVolume"] {
+        for kind in [
+            "Deployment",
+            "StatefulSet",
+            "DaemonSet",
+            "Job",
+            "CronJob",
+            "Service",
+            "CSIDriver",
+            "NetworkPolicy",
+            "PersistentVolume",
+        ] {
             for (path, text) in table(kind) {
                 assert!(serde_json::from_str::<Value>(text).is_ok(), "{kind} {path}");
             }

@@ -98,11 +98,14 @@ async fn handle(context: &Context, claim: &PersistentVolumeClaim) -> Result<Resu
 }
 
 /// Marks the members before the storage is told of them.
-pub(super) async fn mark(context: &Context, group: &VolumeGroupReplication, members: &Members) -> Result<(), PassError> {
+pub(super) async fn mark(
+    context: &Context,
+    group: &VolumeGroupReplication,
+    members: &Members,
+) -> Result<(), PassError> {
     let namespace = group.metadata.namespace.as_deref().unwrap_or_default();
     let owner = [(VGR_NAME_ANNOTATION, group.metadata.name.as_deref())];
-    let marks =
-        Marks { add_finalizers: &[VGR_PROTECTION_FINALIZER], annotations: &owner, ..Marks::default() };
+    let marks = Marks { add_finalizers: &[VGR_PROTECTION_FINALIZER], annotations: &owner, ..Marks::default() };
     for (claim, _) in members.bound.values().filter(|(claim, _)| !is_deleting(claim)) {
         marks.set(&context.cluster.within(namespace), claim.clone()).await?;
     }
@@ -112,8 +115,7 @@ pub(super) async fn mark(context: &Context, group: &VolumeGroupReplication, memb
 /// Takes the marks off a claim. One that is gone is fine.
 pub(super) async fn release(context: &Context, namespace: &str, claim: PersistentVolumeClaim) -> Result<(), PassError> {
     let no_owner = [(VGR_NAME_ANNOTATION, None)];
-    let marks =
-        Marks { drop_finalizers: &[VGR_PROTECTION_FINALIZER], annotations: &no_owner, ..Marks::default() };
+    let marks = Marks { drop_finalizers: &[VGR_PROTECTION_FINALIZER], annotations: &no_owner, ..Marks::default() };
     marks.set(&context.cluster.within(namespace), claim).await?;
     Ok(())
 }

@@ -83,7 +83,8 @@ pub(super) async fn run(cluster: Cluster, driver: Driver, timing: Timing, stop: 
             let groups = groups.clone();
             // A claim that is bound gives its volume a place in the content's lists.
             move |change| {
-                let owner = change.latest().and_then(|claim| annotation(&**claim, VGR_NAME_ANNOTATION).map(str::to_owned));
+                let owner =
+                    change.latest().and_then(|claim| annotation(&**claim, VGR_NAME_ANNOTATION).map(str::to_owned));
                 let key = owner.map(|owner| ObjectKey::namespaced(change.key.namespace(), owner));
                 let group = key.and_then(|key| groups.get(&key));
                 let content = group.map(|group| group.spec.volume_group_replication_content_name.clone());

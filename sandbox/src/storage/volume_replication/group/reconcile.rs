@@ -269,8 +269,8 @@ async fn delete(context: &Context, group: VolumeGroupReplication) -> Result<Next
     let vrs = context.cluster.within::<VolumeReplication>(key.namespace());
     let contents = context.cluster.all::<VolumeGroupReplicationContent>();
     let (vr, content) = (&group.spec.volume_replication_name, &group.spec.volume_group_replication_content_name);
-    let mut left = annotation(&group, VR_NAME_ANNOTATION).is_some()
-        || annotation(&group, VGR_CONTENT_NAME_ANNOTATION).is_some();
+    let mut left =
+        annotation(&group, VR_NAME_ANNOTATION).is_some() || annotation(&group, VGR_CONTENT_NAME_ANNOTATION).is_some();
     if let Some(found) = fetch(&vrs, vr).await? {
         left = true;
         if !is_deleting(&found) {

@@ -1,7 +1,16 @@
 //! The S3 stores of the groups: reading for a restore, claiming, clearing, and keeping them up to date.
 //!
+//! | module | what lives there |
+//! |---|---|
+//! | [`Stores`] | the stores of all groups |
+//! | `memory` | what is known of one store of one group, and when it is tried again |
+//! | `content` | between what the stores hold and what decisions know |
+//!
 //! Writing goes on beside the passes: a store that does not answer holds no pass up. What was written is remembered
 //! per group and store; a store that fails is tried again with growing delays, apart from the healthy ones.
+
+mod content;
+mod memory;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,33 +23,23 @@ use kaedama_shared::clock::Clock;
 use kaedama_shared::config::{ProfileChoice, RamenConfig, S3StoreProfile};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Cache;
-use kaedama_shared::s3::capture::{
-    self, CaptureError, CaptureSet, EpochRecord, Source, StoreReading, delete_application, raise_epoch,
-    read_newest_capture, write_capture,
-};
-use kaedama_shared::s3::layout::ObjectRef;
+use kaedama_shared::s3::capture::{delete_application, raise_epoch, read_newest_capture, write_capture};
 use kaedama_shared::s3::{
-    AppId, Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet,
+    Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet,
 };
 use kaedama_shared::seen::Seen;
 use kube::{Api, Client};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::vrg::order::{Intent, Order, Writer};
-use crate::vrg::owner::hex;
-use crate::vrg::recovery::{Capture, PartKey};
-use crate::vrg::snapshot::{EpochClaim, Holdings, StoreFailure, StoreRead, StoreView, StoredSet};
+use crate::vrg::order::{Intent, Order, Role, Writer};
+use crate::vrg::recovery::{self, Capture, PartKey};
+use crate::vrg::snapshot::{EpochClaim, Holdings, StoreRead, StoreView};
+use content::{Job, app, fingerprint, judged, record, unwritable};
+use memory::{Memory, satisfies};
 
 /// In a failover, how long a silent store is waited for once another has given a complete set.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// A store that failed is tried again after this long, doubled each time.
-const RETRY: Duration = Duration::from_millis(500);
-/// The longest delay while a store has been failing for a short time, and later.
-const RETRY_CAPS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
-/// Attempts after which a store counts as failing for long.
-const RETRY_LONG: u32 = 15;
-
 /// The stores of all groups of this cluster.
 pub struct Stores {
     pool: StorePool,
@@ -53,17 +52,6 @@ pub struct Stores {
     /// Told when something of a group's stores has changed.
     wake: UnboundedSender<ObjectKey>,
     tasks: TaskTracker,
-}
-
-/// What is known of one store of one group.
-#[derive(Default)]
-struct Memory {
-    fingerprint: String,
-    holds: Option<Holdings>,
-    failure: Option<StoreFailure>,
-    attempts: u32,
-    retry_at: Option<Instant>,
-    busy: bool,
 }
 
 impl Stores {
@@ -101,19 +89,28 @@ impl Stores {
         self.tasks.wait().await;
     }
 
-    /// What is known of a group's stores.
+    /// What is known of a group's stores. Of what this cluster knew as another writer, or before it was a secondary,
+    /// nothing is believed: others have written since.
     #[must_use]
-    pub fn views(&self, group: &ObjectKey, profiles: &[String]) -> Vec<StoreView> {
+    pub fn views(&self, group: &ObjectKey, order: &Order) -> Vec<StoreView> {
         let mut memory = self.lock();
+        if order.role == Role::Secondary {
+            memory.remove(group);
+        }
         let of_group = memory.entry(group.clone()).or_default();
-        profiles
+        order
+            .profiles
             .iter()
             .map(|profile| {
                 let fingerprint = self.profile(profile).map(|profile| fingerprint(&profile)).unwrap_or_default();
                 let known = of_group.entry(profile.clone()).or_default();
-                // Another bucket or address: nothing is known of it.
-                if known.fingerprint != fingerprint {
-                    *known = Memory { fingerprint: fingerprint.clone(), ..Memory::default() };
+                if known.fingerprint != fingerprint || known.epoch != order.writer.epoch {
+                    *known = Memory {
+                        fingerprint: fingerprint.clone(),
+                        epoch: order.writer.epoch,
+                        busy: known.busy,
+                        ..Memory::default()
+                    };
                 }
                 StoreView {
                     profile: profile.clone(),
@@ -158,8 +155,31 @@ impl Stores {
             }
             answers.insert(profile, read);
         }
+        self.learn(group, &answers);
         let silent = || StoreRead::Unreadable(format!("no answer within {PATIENCE:?} after another store answered"));
         order.profiles.iter().map(|profile| (profile.clone(), answers.remove(profile).unwrap_or_else(silent))).collect()
+    }
+
+    /// What was read from a store need not be written to it again.
+    fn learn(&self, group: &ObjectKey, answers: &BTreeMap<String, StoreRead>) {
+        let mut memory = self.lock();
+        let of_group = memory.entry(group.clone()).or_default();
+        for (profile, read) in answers {
+            let StoreRead::Set(set) = read else { continue };
+            if set.capture.is_none() {
+                continue;
+            }
+            let volumes = set.volumes.iter().map(|volume| {
+                let name = volume.metadata.name.clone().unwrap_or_default();
+                (PartKey::Volume(name), recovery::store_volume(volume).digest)
+            });
+            let claims = set
+                .claims
+                .iter()
+                .map(|claim| (PartKey::Claim(ObjectKey::of(claim)), recovery::store_claim(claim).digest));
+            let holds = Holdings { parts: volumes.chain(claims).collect(), group: String::new() };
+            of_group.entry(profile.clone()).or_default().holds = Some(holds);
+        }
     }
 
     /// Tells the stores that this cluster is the writer. `silent` says which are known not to answer.
@@ -249,10 +269,7 @@ impl Stores {
                 capture: capture.clone(),
             };
             let stores = self.clone();
-            // The future of `write_capture` is not `Send` (a closure in it is not general in its lifetimes), so it cannot
-            // be a task of its own and is driven by a thread of the blocking pool.
-            let runtime = tokio::runtime::Handle::current();
-            self.tasks.spawn_blocking(move || runtime.block_on(stores.write(job)));
+            self.tasks.spawn(async move { stores.write(job).await });
         }
         next.map(|at| at.saturating_duration_since(now))
     }
@@ -281,6 +298,10 @@ impl Stores {
             for (profile, result) in results {
                 let known = of_group.entry(profile.clone()).or_default();
                 known.busy = false;
+                if known.epoch != job.writer.epoch {
+                    // Written as the writer of another action: what was learnt is out of date.
+                    continue;
+                }
                 match result {
                     Ok(()) => known.done(&job.capture),
                     Err(error) => known.failed(&error, now),
@@ -324,113 +345,5 @@ impl Stores {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, HashMap<String, Memory>>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Memory {
-    fn done(&mut self, capture: &Capture) {
-        let parts = capture.parts.iter().map(|(key, stored)| (key.clone(), stored.digest.clone())).collect();
-        let before = self.holds.take().unwrap_or_default();
-        let group = capture.group.as_ref().map_or(before.group, |group| group.digest.clone());
-        *self = Self {
-            fingerprint: std::mem::take(&mut self.fingerprint),
-            holds: Some(Holdings { parts, group }),
-            ..Self::default()
-        };
-    }
-
-    fn failed(&mut self, error: &CaptureError, now: jiff::Timestamp) {
-        let since = self.failure.as_ref().map_or(now, |failure| failure.since);
-        self.attempts = self.attempts.saturating_add(1);
-        let cap = if self.attempts > RETRY_LONG { RETRY_CAPS.1 } else { RETRY_CAPS.0 };
-        let delay = RETRY.saturating_mul(1_u32.checked_shl(self.attempts - 1).unwrap_or(u32::MAX)).min(cap);
-        // A writer that was superseded stays so until the hub gives it a new order.
-        let delay = if error.is_superseded() { RETRY_CAPS.1 } else { delay };
-        self.retry_at = Some(Instant::now() + delay);
-        self.failure = Some(StoreFailure { message: error.to_string(), since, stale: error.is_superseded() });
-    }
-}
-
-/// One write of a group's set.
-struct Job {
-    group: ObjectKey,
-    uid: String,
-    writer: Writer,
-    profiles: Vec<String>,
-    capture: Capture,
-}
-
-impl Job {
-    fn set(&self, clock: &Clock) -> Result<CaptureSet, serde_json::Error> {
-        let mut set = CaptureSet::new(record(&self.writer), self.uid.clone(), clock.now());
-        for (key, stored) in &self.capture.parts {
-            set.insert(place(key), &stored.object)?;
-        }
-        for key in &self.capture.forget {
-            set.release(place(key));
-        }
-        if let Some(stored) = &self.capture.group {
-            set.insert(ObjectRef::Vrg, &stored.object)?;
-        }
-        Ok(set)
-    }
-}
-
-fn unwritable(profile: &str, error: &serde_json::Error) -> CaptureError {
-    S3Error::new(profile, Operation::Put, "", S3ErrorKind::Other, format!("an object has no JSON form: {error}")).into()
-}
-
-/// Whether a store holds all of `capture` and nothing of what is to be forgotten.
-fn satisfies(holds: &Holdings, capture: &Capture) -> bool {
-    let same = capture.parts.len() == holds.parts.len()
-        && capture.parts.iter().all(|(key, stored)| holds.parts.get(key) == Some(&stored.digest));
-    same && capture.group.as_ref().is_none_or(|group| group.digest == holds.group)
-}
-
-fn place(key: &PartKey) -> ObjectRef {
-    match key {
-        PartKey::Volume(name) => ObjectRef::Pv(name.clone()),
-        PartKey::Claim(key) => ObjectRef::pvc(key.namespace(), key.name.clone()),
-    }
-}
-
-fn app(group: &ObjectKey) -> AppId {
-    AppId::new(group.namespace(), group.name.clone())
-}
-
-fn record(writer: &Writer) -> EpochRecord {
-    EpochRecord { epoch: writer.epoch, cluster: writer.cluster.clone(), action_id: writer.action.clone() }
-}
-
-fn fingerprint(profile: &S3StoreProfile) -> String {
-    use sha2::{Digest as _, Sha256};
-    let text = format!("{}\n{}\n{}", profile.s3_compatible_endpoint, profile.s3_bucket, profile.s3_region);
-    hex(&Sha256::digest(text.as_bytes())[..8])
-}
-
-/// One store's answer.
-fn judged(reading: capture::Reading) -> StoreRead {
-    let mut reading = reading;
-    let unreadable = reading.stores.iter().find_map(|store| match &store.result {
-        StoreReading::Unknown(error) | StoreReading::Unusable(error) => Some(error.to_string()),
-        StoreReading::Set { .. } | StoreReading::Empty => None,
-    });
-    if let Some(why) = unreadable {
-        return StoreRead::Unreadable(why);
-    }
-    let Some(set) = reading.newest.take() else { return StoreRead::Empty };
-    let read = || -> Result<StoredSet, kaedama_shared::s3::codec::CodecError> {
-        let (capture, time, cluster) = match &set.source {
-            Source::Capture { epoch, sequence, cluster, time } => {
-                (Some((*epoch, *sequence)), Some(*time), cluster.clone())
-            }
-            Source::RamenLayout { updated } => (None, *updated, String::new()),
-        };
-        let (volumes, claims) = (set.persistent_volumes()?, set.persistent_volume_claims()?);
-        Ok(StoredSet { capture, time, cluster, gaps: set.gaps.clone(), volumes, claims })
-    };
-    match read() {
-        Ok(set) => StoreRead::Set(Box::new(set)),
-        Err(error) => StoreRead::Unreadable(error.to_string()),
     }
 }

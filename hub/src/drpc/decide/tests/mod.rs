@@ -1,0 +1,19 @@
+//! Tests of the decision.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`site`] | a managed cluster of the model: work agent, spoke, storage, application |
+//! | [`world`] | the hub of the model: objects with versions, a pass that may crash between any two writes, the invariants |
+//! | [`actions`] | tables: what each kind of action does step by step |
+//! | [`refusals`] | tables: what is refused, and what holds a gate shut |
+//! | [`recovery`] | tables: what a hub without memory makes of what it finds |
+//! | [`deletion`] | tables: protection ends |
+//! | [`properties`] | random histories |
+
+mod actions;
+mod deletion;
+mod properties;
+mod recovery;
+mod refusals;
+mod site;
+mod world;

@@ -1,0 +1,173 @@
+//! Random histories: clusters that die, return and lag, agents and spokes in any order, edits at any time, a hub that
+//! crashes between any two writes or decides on what it saw a while ago. The invariants are checked by the world at every
+//! write and step; here is what has to hold in the end.
+
+use kaedama_shared::api::{DRAction, DRState};
+use kaedama_shared::record::ActionKind;
+use proptest::prelude::*;
+
+use super::world::{CLUSTERS, Crash, World};
+use crate::drpc::snapshot::Snapshot;
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// The hub looks; what it decides on may be what an earlier look saw.
+    Look,
+    /// A pass on the present, or on the last look, which may crash after some writes.
+    Pass { stale: bool, crash: Option<usize> },
+    Agent(usize),
+    Spoke(usize),
+    Gitops(usize),
+    Write(usize),
+    /// The cluster dies; Open Cluster Management notices at once or later.
+    Die(usize, bool),
+    Notice(usize),
+    Return(usize),
+    Disconnect(usize),
+    Edit(Edit),
+    Forget,
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Failover(usize),
+    Relocate(usize),
+    None(usize),
+}
+
+fn cluster() -> impl Strategy<Value = usize> {
+    0..CLUSTERS.len()
+}
+
+fn events(failover: bool, forget: bool) -> impl Strategy<Value = Vec<Event>> {
+    let edit = move |edit: Edit| match edit {
+        Edit::Failover(to) if !failover => Event::Edit(Edit::Relocate(to)),
+        edit => Event::Edit(edit),
+    };
+    let event = prop_oneof![
+        2 => Just(Event::Look),
+        8 => Just(Event::Pass { stale: false, crash: None }),
+        2 => (any::<bool>(), 0_usize..5).prop_map(|(stale, crash)| Event::Pass { stale, crash: Some(crash) }),
+        2 => Just(Event::Pass { stale: true, crash: None }),
+        8 => cluster().prop_map(Event::Agent),
+        10 => cluster().prop_map(Event::Spoke),
+        5 => cluster().prop_map(Event::Gitops),
+        3 => cluster().prop_map(Event::Write),
+        1 => (cluster(), any::<bool>()).prop_map(|(cluster, noticed)| Event::Die(cluster, noticed)),
+        1 => cluster().prop_map(Event::Notice),
+        2 => cluster().prop_map(Event::Return),
+        1 => cluster().prop_map(Event::Disconnect),
+        2 => prop_oneof![
+            cluster().prop_map(Edit::Failover), cluster().prop_map(Edit::Relocate), cluster().prop_map(Edit::None)
+        ].prop_map(edit),
+    ];
+    let forget = if forget { 1 } else { 0 };
+    let event = prop_oneof![200 => event, forget => Just(Event::Forget)];
+    proptest::collection::vec(event, 1..250)
+}
+
+fn play(world: &mut World, events: &[Event]) {
+    let mut last: Option<Snapshot> = None;
+    for event in events {
+        match event {
+            Event::Look => last = Some(world.snapshot()),
+            Event::Pass { stale, crash } => {
+                let present = world.snapshot();
+                let snapshot = last.clone().filter(|_| *stale).unwrap_or(present);
+                world.pass_on(&snapshot, crash.map_or(Crash::Never, Crash::After));
+            }
+            Event::Agent(at) => world.agent(CLUSTERS[*at]),
+            Event::Spoke(at) => world.spoke(CLUSTERS[*at]),
+            Event::Gitops(at) => world.gitops(CLUSTERS[*at]),
+            Event::Write(at) => world.write(CLUSTERS[*at]),
+            Event::Die(at, noticed) => {
+                world.cluster(CLUSTERS[*at]).alive = false;
+                if *noticed {
+                    world.lose(CLUSTERS[*at]);
+                }
+            }
+            Event::Notice(at) => {
+                let silent = !world.clusters[CLUSTERS[*at]].alive || !world.clusters[CLUSTERS[*at]].connected;
+                if silent {
+                    world.lost.push(CLUSTERS[*at].to_owned());
+                }
+            }
+            Event::Return(at) => world.restore(CLUSTERS[*at]),
+            Event::Disconnect(at) => world.cluster(CLUSTERS[*at]).connected = false,
+            Event::Edit(Edit::Failover(to)) => world.fail_over(CLUSTERS[*to]),
+            Event::Edit(Edit::Relocate(to)) => world.relocate(CLUSTERS[*to]),
+            Event::Edit(Edit::None(to)) => world.order(None, CLUSTERS[*to], ""),
+            Event::Forget => {
+                last = None;
+                world.forget();
+            }
+        }
+    }
+}
+
+/// Faults stop. Everything that was ordered comes to its end, and nothing is done or waited for any more.
+fn comes_to_rest(world: &mut World) {
+    for cluster in CLUSTERS {
+        world.restore(cluster);
+    }
+    world.settle();
+    if world.phase() == DRState::WaitForUser {
+        // The user says what they want, as the message asks them to.
+        world.order(None, "dr1", "");
+        world.settle();
+    }
+    let record = world.record().unwrap();
+    let home = record.to.clone();
+    let asked = world.drpc().spec.clone();
+    let wanted = match asked.action {
+        Some(DRAction::Failover) => asked.failover_cluster,
+        Some(_) => asked.preferred_cluster,
+        None => home.clone(),
+    };
+    assert_eq!(home, wanted, "{:?} {:?} {:?}", world.record(), world.available(), world.writes);
+    let refused = world.available().reason == "ValidationFailed";
+    if refused {
+        world.order(None, &home, "");
+        world.settle();
+    }
+    let phase = match record.kind {
+        _ if world.drpc().spec.action.is_none() && world.drpc().spec.preferred_cluster == home => DRState::Deployed,
+        ActionKind::Deploy => DRState::Deployed,
+        ActionKind::Failover => DRState::FailedOver,
+        ActionKind::Relocate => DRState::Relocated,
+    };
+    world.assert_at_rest(&home, phase);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn planned_moves_never_make_two_primaries_and_lose_nothing(events in events(false, false)) {
+        let mut world = World::deployed();
+        play(&mut world, &events);
+        comes_to_rest(&mut world);
+        prop_assert!(world.clusters.values().any(|cluster| cluster.data >= world.acknowledged));
+    }
+
+    #[test]
+    fn failovers_and_relocates_in_any_order_come_to_rest(events in events(true, false)) {
+        let mut world = World::deployed();
+        play(&mut world, &events);
+        comes_to_rest(&mut world);
+    }
+
+    #[test]
+    fn a_first_placement_comes_to_rest_whatever_happens_on_the_way(events in events(true, false)) {
+        let mut world = World::new();
+        play(&mut world, &events);
+        comes_to_rest(&mut world);
+    }
+
+    #[test]
+    fn a_hub_that_forgets_finds_its_way(events in events(true, true)) {
+        let mut world = World::deployed();
+        play(&mut world, &events);
+        comes_to_rest(&mut world);
+    }
+}

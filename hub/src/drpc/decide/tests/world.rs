@@ -1,0 +1,546 @@
+//! The hub of the model: its objects, its passes, and what must never happen.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kaedama_shared::api::conditions::{drpc as drpc_types, drpolicy};
+use kaedama_shared::api::{
+    Condition, ConditionStatus, DRAction, DRCluster, DRPlacementControl, DRPolicy, DRPolicyStatus, DRState, Progression,
+    Time, condition,
+};
+use kaedama_shared::names;
+use kaedama_shared::record::{ActionKind, ActionRecord};
+use kaedama_shared::seen::Seen;
+use serde_json::json;
+
+use super::site::{Cluster, Work};
+use crate::drpc::decide::decide;
+use crate::drpc::facts;
+use crate::drpc::plan::{Action, Permit, Plan};
+use crate::drpc::snapshot::{Decision, Decisions, ObjectId, PlacementSite, Settings, Site, Snapshot, VrgWork};
+use crate::drpc::status::status;
+
+pub(super) const CLUSTERS: [&str; 2] = ["dr1", "dr2"];
+
+/// Hub and clusters.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) drpc: Option<DRPlacementControl>,
+    pub(super) placement: PlacementSite,
+    pub(super) policy: DRPolicy,
+    pub(super) drclusters: BTreeMap<String, DRCluster>,
+    pub(super) works: BTreeMap<String, Work>,
+    pub(super) namespaces: BTreeMap<String, ObjectId>,
+    pub(super) clusters: BTreeMap<String, Cluster>,
+    /// Clusters that Open Cluster Management takes for lost.
+    pub(super) lost: Vec<String>,
+    pub(super) stored: Seen<kaedama_shared::api::VolumeReplicationGroup>,
+    /// Writes to the hub, in order.
+    pub(super) writes: Vec<String>,
+    /// A failover was ordered at some time: then, and only then, two primaries may exist for a while.
+    pub(super) failover_ordered: bool,
+    /// The last write that an application has acknowledged.
+    pub(super) acknowledged: u64,
+    version: u64,
+}
+
+/// How far a pass gets.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Crash {
+    Never,
+    /// After so many writes.
+    After(usize),
+}
+
+fn id(name: &str, uid: u64, version: u64) -> ObjectId {
+    ObjectId { name: name.to_owned(), uid: format!("uid-{uid}"), resource_version: version.to_string() }
+}
+
+impl World {
+    /// Two clusters that work, a policy, a Placement and a new DRPC that prefers dr1.
+    pub(super) fn new() -> Self {
+        let mut drpc: DRPlacementControl = serde_json::from_value(json!({
+            "apiVersion": "ramendr.openshift.io/v1alpha1", "kind": "DRPlacementControl",
+            "metadata": { "name": "web", "namespace": "shop", "uid": "drpc-uid", "generation": 1, "resourceVersion": "1" },
+            "spec": {
+                "drPolicyRef": { "name": "gold" }, "placementRef": { "name": "place" },
+                "preferredCluster": "dr1", "pvcSelector": {},
+            },
+        }))
+        .unwrap();
+        drpc.metadata.annotations = Some(BTreeMap::new());
+        let mut policy: DRPolicy = serde_json::from_value(json!({
+            "apiVersion": "ramendr.openshift.io/v1alpha1", "kind": "DRPolicy", "metadata": { "name": "gold" },
+            "spec": { "drClusters": CLUSTERS, "schedulingInterval": "5m" },
+        }))
+        .unwrap();
+        let valid = Condition { status: ConditionStatus::True, type_: drpolicy::VALIDATED.to_owned(), ..Default::default() };
+        let mut policy_status = DRPolicyStatus { conditions: vec![valid], ..Default::default() };
+        policy_status.async_.peer_classes =
+            serde_json::from_value(json!([{ "storageClassName": "fast", "replicationID": "r" }])).unwrap();
+        policy.status = Some(policy_status);
+        let drcluster = |name: &str| {
+            serde_json::from_value::<DRCluster>(json!({
+                "apiVersion": "ramendr.openshift.io/v1alpha1", "kind": "DRCluster",
+                "metadata": { "name": name, "generation": 1 }, "spec": { "s3ProfileName": format!("s3-{name}") },
+            }))
+            .unwrap()
+        };
+        let cluster =
+            |name: &str| Cluster { name: name.to_owned(), alive: true, connected: true, ..Default::default() };
+        World {
+            now: "2026-03-01T03:00:00Z".parse().unwrap(),
+            drpc: Some(drpc),
+            placement: PlacementSite {
+                id: id("place", 9, 1),
+                annotations: [(names::SCHEDULING_DISABLE.to_owned(), "true".to_owned())].into(),
+                finalizers: vec![],
+                deleting: false,
+                decisions: Decisions::None,
+            },
+            policy,
+            drclusters: CLUSTERS.map(|name| (name.to_owned(), drcluster(name))).into(),
+            works: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            clusters: CLUSTERS.map(|name| (name.to_owned(), cluster(name))).into(),
+            lost: vec![],
+            stored: Seen::Absent,
+            writes: vec![],
+            failover_ordered: false,
+            acknowledged: 0,
+            version: 100,
+        }
+    }
+
+    /// A world whose application runs on dr1 and is protected.
+    pub(super) fn deployed() -> Self {
+        let mut world = World::new();
+        world.settle();
+        assert_eq!(world.phase(), DRState::Deployed);
+        assert_eq!(world.progression(), Progression::Completed);
+        world.writes.clear();
+        world
+    }
+
+    pub(super) fn drpc(&self) -> &DRPlacementControl {
+        self.drpc.as_ref().unwrap()
+    }
+
+    pub(super) fn phase(&self) -> DRState {
+        self.drpc().status.clone().unwrap_or_default().phase
+    }
+
+    pub(super) fn progression(&self) -> Progression {
+        self.drpc().status.clone().unwrap_or_default().progression
+    }
+
+    pub(super) fn condition(&self, type_: &str) -> Condition {
+        let status = self.drpc().status.clone().unwrap_or_default();
+        condition::find(&status.conditions, type_).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn available(&self) -> Condition {
+        self.condition(drpc_types::AVAILABLE)
+    }
+
+    pub(super) fn peer_ready(&self) -> Condition {
+        self.condition(drpc_types::PEER_READY)
+    }
+
+    pub(super) fn record(&self) -> Option<ActionRecord> {
+        ActionRecord::from_annotations(self.drpc().metadata.annotations.as_ref().unwrap()).unwrap()
+    }
+
+    /// The clusters of the decisions; retained ones in brackets.
+    pub(super) fn decided(&self) -> Vec<String> {
+        let entries = self.placement.decisions.entries().iter();
+        let mut all: Vec<String> = entries
+            .map(|entry| if entry.is_retained() { format!("({})", entry.cluster) } else { entry.cluster.clone() })
+            .collect();
+        all.sort();
+        all
+    }
+
+    pub(super) fn cluster(&mut self, name: &str) -> &mut Cluster {
+        self.clusters.get_mut(name).unwrap()
+    }
+
+    /// The state that the VRG in a cluster's work asks for.
+    pub(super) fn asked(&self, cluster: &str) -> String {
+        let vrg = self.works.get(cluster).and_then(|work| work.vrg.as_ref());
+        vrg.map(|vrg| vrg.spec.replication_state.to_string()).unwrap_or_default()
+    }
+
+    /// An edit of the spec.
+    pub(super) fn order(&mut self, action: Option<DRAction>, preferred: &str, failover: &str) {
+        self.failover_ordered |= action == Some(DRAction::Failover);
+        let version = self.next_version();
+        let Some(drpc) = &mut self.drpc else { return };
+        let before = drpc.spec.clone();
+        drpc.spec.action = action;
+        drpc.spec.preferred_cluster = preferred.to_owned();
+        drpc.spec.failover_cluster = failover.to_owned();
+        if drpc.spec != before {
+            drpc.metadata.generation = drpc.metadata.generation.map(|generation| generation + 1);
+            drpc.metadata.resource_version = Some(version.to_string());
+        }
+    }
+
+    pub(super) fn fail_over(&mut self, to: &str) {
+        let preferred = self.drpc().spec.preferred_cluster.clone();
+        self.order(Some(DRAction::Failover), &preferred, to);
+    }
+
+    pub(super) fn relocate(&mut self, to: &str) {
+        self.order(Some(DRAction::Relocate), to, "");
+    }
+
+    /// The cluster burns down, and everybody knows.
+    pub(super) fn lose(&mut self, cluster: &str) {
+        self.cluster(cluster).alive = false;
+        self.lost.push(cluster.to_owned());
+    }
+
+    pub(super) fn restore(&mut self, cluster: &str) {
+        self.cluster(cluster).alive = true;
+        self.cluster(cluster).connected = true;
+        self.lost.retain(|lost| lost != cluster);
+    }
+
+    fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+
+    /// What the hub sees at this moment.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            now: self.now,
+            drpc: self.drpc().clone(),
+            config: Ok(Settings { ops_namespace: "ramen-ops".into(), volsync_disabled: false }),
+            placement: Seen::Present(self.placement.clone()),
+            policy: Seen::Present(self.policy.clone()),
+            conflict: None,
+            vrg_namespace: "shop".to_owned(),
+            sites: CLUSTERS.iter().map(|cluster| self.site(cluster)).collect(),
+            doubt: None,
+            stored: self.stored.clone(),
+        }
+    }
+
+    fn site(&self, cluster: &str) -> Site {
+        let lost = self.lost.iter().any(|lost| lost == cluster);
+        let reachable = if lost { Err("the cluster is not heard from".to_owned()) } else { Ok(()) };
+        let found = self.works.get(cluster);
+        let vrg = match (&reachable, found) {
+            (Err(why), _) => Seen::Unknown(why.clone()),
+            (Ok(()), None) => Seen::Unknown(format!("{cluster} has not been asked yet")),
+            (Ok(()), Some(Work { vrg: None, missing: true, .. })) => Seen::Absent,
+            (Ok(()), Some(Work { report: Some(report), missing: false, .. })) => Seen::Present(report.clone()),
+            (Ok(()), Some(_)) => Seen::Unknown("its VolumeReplicationGroup is not there yet".to_owned()),
+        };
+        let work = match found {
+            Some(Work { vrg: Some(vrg), id, deleting, report, .. }) => Seen::Present(VrgWork {
+                id: id.clone(),
+                vrg: vrg.clone(),
+                last_report: report.clone(),
+                reported: report.is_some(),
+                deleting: *deleting,
+            }),
+            Some(Work { vrg: None, .. }) | None => Seen::Absent,
+        };
+        Site {
+            cluster: cluster.to_owned(),
+            drcluster: self.drclusters.get(cluster).cloned().map_or(Seen::Absent, Seen::Present),
+            reachable,
+            namespace_work: self.namespaces.get(cluster).cloned().map_or(Seen::Absent, Seen::Present),
+            work,
+            question: found.filter(|work| work.vrg.is_none()).map(|work| work.id.clone()),
+            vrg,
+            view: None,
+            mute: false,
+        }
+    }
+
+    /// One pass of the controller on what is there now.
+    pub(super) fn pass(&mut self) -> Option<Plan> {
+        self.drpc.as_ref()?;
+        let snapshot = self.snapshot();
+        Some(self.pass_on(&snapshot, Crash::Never))
+    }
+
+    /// One pass on a snapshot that may be out of date by now: every write is made on the version that was seen.
+    pub(super) fn pass_on(&mut self, snapshot: &Snapshot, crash: Crash) -> Plan {
+        let plan = decide(snapshot);
+        assert_eq!(plan, decide(snapshot), "the same input gives the same plan");
+        for (done, action) in plan.actions.iter().enumerate() {
+            if matches!(crash, Crash::After(writes) if done >= writes) || self.apply(snapshot, action).is_none() {
+                return plan;
+            }
+            if *action == Action::ReleaseDrpc {
+                return plan;
+            }
+        }
+        if matches!(crash, Crash::After(writes) if plan.actions.len() >= writes) {
+            return plan;
+        }
+        let after = status(snapshot, &plan);
+        let version = self.next_version();
+        let Some(drpc) = &mut self.drpc else { return plan };
+        if Some(&after) != snapshot.drpc.status.as_ref() {
+            drpc.status = Some(after.clone());
+            drpc.metadata.resource_version = Some(version.to_string());
+            self.writes.push(format!("status {}/{}", after.phase, after.progression));
+        }
+        plan
+    }
+
+    /// Carries one write out, as the API server would: none where the version is another.
+    fn apply(&mut self, s: &Snapshot, action: &Action) -> Option<()> {
+        self.check(s, action);
+        let version = self.next_version();
+        match action {
+            Action::MarkDrpc(marks) => {
+                let drpc = self.drpc.as_mut()?;
+                (drpc.metadata.resource_version == s.drpc.metadata.resource_version).then_some(())?;
+                let annotations = drpc.metadata.annotations.get_or_insert_default();
+                if let Some(record) = &marks.record {
+                    annotations.insert(names::ACTION_RECORD.to_owned(), record.to_annotation());
+                }
+                if let Some((cluster, action)) = &marks.last {
+                    annotations.insert(names::LAST_APP_DEPLOYMENT_CLUSTER.to_owned(), cluster.clone());
+                    annotations.insert(names::LAST_ACTION.to_owned(), action.clone());
+                }
+                if let Some(namespace) = &marks.app_namespace {
+                    annotations.insert(names::APP_NAMESPACE.to_owned(), namespace.clone());
+                }
+                if let Some(ownership) = &marks.ownership {
+                    drpc.metadata.finalizers = Some(vec![names::DRPC_FINALIZER.to_owned()]);
+                    drpc.metadata.labels = Some([(names::BACKUP.to_owned(), names::BACKUP_VALUE.to_owned())].into());
+                    let owner = serde_json::from_value(json!({
+                        "apiVersion": "v1", "kind": "Placement", "name": ownership.placement, "uid": ownership.uid,
+                    }));
+                    drpc.metadata.owner_references = Some(vec![owner.unwrap()]);
+                }
+                drpc.metadata.resource_version = Some(version.to_string());
+                let step = marks.record.as_ref().map(|record| format!(" {:?}", record.step)).unwrap_or_default();
+                self.writes.push(format!("mark{step}"));
+            }
+            Action::ClaimPlacement(_) => {
+                self.placement.finalizers.push(names::DRPC_FINALIZER.to_owned());
+                self.placement.annotations.insert(names::DRPC_NAME.to_owned(), "web".to_owned());
+                self.placement.annotations.insert(names::DRPC_NAMESPACE.to_owned(), "shop".to_owned());
+                self.writes.push("claim".to_owned());
+            }
+            Action::EnsureNamespace { cluster, .. } => {
+                self.namespaces.insert(cluster.clone(), id("ns", version, version));
+                self.writes.push(format!("namespace {cluster}"));
+            }
+            Action::Ask { cluster } => {
+                self.works.contains_key(cluster).then_some(()).map_or(Some(()), |()| None)?;
+                let work = Work { id: id("vrg", version, version), vrg: None, deleting: false, report: None, missing: false };
+                self.works.insert(cluster.clone(), work);
+                self.writes.push(format!("ask {cluster}"));
+            }
+            Action::CreateVrgWork { cluster, question, vrg, .. } => {
+                let have = self.works.get(cluster).map(|work| work.id.clone());
+                (have == *question).then_some(())?;
+                let uid = have.map_or(format!("uid-{version}"), |id| id.uid);
+                let id = ObjectId { uid, ..id("vrg", version, version) };
+                let report = self.works.get(cluster).and_then(|work| work.report.clone());
+                let missing = report.is_none();
+                let work = Work { id, vrg: Some((**vrg).clone()), deleting: false, report, missing };
+                self.works.insert(cluster.clone(), work);
+                self.writes.push(format!("create {cluster} {}", vrg.spec.replication_state));
+            }
+            Action::UpdateVrgWork { cluster, work, vrg, .. } => {
+                let have = self.works.get_mut(cluster).filter(|have| have.id == *work && !have.deleting)?;
+                have.vrg = Some((**vrg).clone());
+                have.id.resource_version = version.to_string();
+                let flags = match (vrg.spec.prepare_for_final_sync, vrg.spec.run_final_sync) {
+                    (true, _) => " prepare",
+                    (_, true) => " final-sync",
+                    (false, false) => "",
+                };
+                self.writes.push(format!("update {cluster} {}{flags}", vrg.spec.replication_state));
+            }
+            Action::Decide { decision, entries, .. } => {
+                let id = match (decision, &self.placement.decisions) {
+                    (Some(decided_on), Decisions::One { id, .. }) if id == decided_on => {
+                        ObjectId { resource_version: version.to_string(), ..id.clone() }
+                    }
+                    (None, Decisions::None) => id("place-decision-1", version, version),
+                    _ => return None,
+                };
+                self.placement.decisions = Decisions::One { id, entries: entries.clone() };
+                self.writes.push(format!("decide {}", self.decided().join(" ")));
+            }
+            Action::DeleteVrgWork { cluster, work } => {
+                let have = self.works.get_mut(cluster).filter(|have| have.id == *work)?;
+                have.deleting = true;
+                self.writes.push(format!("delete {cluster}"));
+                if have.vrg.is_none() {
+                    self.works.remove(cluster);
+                }
+            }
+            Action::DeleteNamespaceWork { cluster, .. } => {
+                self.namespaces.remove(cluster);
+            }
+            Action::EnsureView { .. } | Action::DeleteView { .. } => {}
+            Action::ReleasePlacement(_) => self.placement.finalizers.clear(),
+            Action::ReleaseDrpc => self.drpc = None,
+        }
+        Some(())
+    }
+
+    /// What must not happen, whatever came before.
+    fn check(&self, s: &Snapshot, action: &Action) {
+        match action {
+            Action::UpdateVrgWork { cluster, vrg, permit, .. } => {
+                let before = s.site(cluster).and_then(Site::asked).map(|work| facts::is_primary(&work.vrg));
+                match (before, facts::is_primary(vrg), permit) {
+                    (Some(false), true, permit) => assert!(matches!(permit, Permit::Promote(_)), "{action:?}"),
+                    (Some(true), false, permit) => assert!(matches!(permit, Permit::Demote(_)), "{action:?}"),
+                    _ => {}
+                }
+            }
+            Action::Decide { entries, .. } => self.check_decision(s, entries),
+            _ => {}
+        }
+    }
+
+    fn check_decision(&self, s: &Snapshot, entries: &[Decision]) {
+        let live: Vec<&Decision> = entries.iter().filter(|entry| !entry.is_retained()).collect();
+        assert!(live.len() <= 1, "two live decisions: {entries:?}");
+        let had = |cluster: &str| s.placement.present().unwrap().decisions.entries().iter().any(|entry| entry.cluster == cluster);
+        let record = self.record().unwrap();
+        for entry in entries.iter().filter(|entry| !had(&entry.cluster)) {
+            let truth = self.clusters.get(&entry.cluster).unwrap();
+            let first = record.kind == ActionKind::Deploy;
+            assert!(first || truth.is_ready(), "{} is decided for and not ready: {:?}", entry.cluster, truth.vrg);
+        }
+        // Whoever loses its decision loses the application, and with it the claims.
+        for gone in s.placement.present().unwrap().decisions.entries() {
+            if entries.iter().any(|entry| entry.cluster == gone.cluster) {
+                continue;
+            }
+            let truth = self.clusters.get(&gone.cluster).unwrap();
+            let vrg = truth.vrg.as_ref();
+            let at_rest = vrg.is_none_or(|vrg| facts::is_secondary(vrg) && facts::is_observed(vrg));
+            let leaving = vrg.is_some_and(|vrg| {
+                vrg.spec.prepare_for_final_sync && vrg.status.as_ref().unwrap().prepare_for_final_sync_complete
+                    || vrg.spec.run_final_sync
+            });
+            assert!(at_rest || leaving, "{} loses its decision while it is a plain primary", gone.cluster);
+        }
+    }
+
+    /// One step of each part, in a fixed order.
+    pub(super) fn tick(&mut self) {
+        self.now = self.now.checked_add(SignedDuration::from_secs(1)).unwrap();
+        self.pass();
+        for cluster in CLUSTERS {
+            self.agent(cluster);
+            self.spoke(cluster);
+            self.agent(cluster);
+            self.gitops(cluster);
+            self.write(cluster);
+        }
+    }
+
+    /// Ticks until nothing moves any more.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..60 {
+            self.tick();
+        }
+        let writes = self.writes.len();
+        for _ in 0..5 {
+            self.tick();
+        }
+        assert_eq!(self.writes.len(), writes, "it does not come to rest: {:?}", &self.writes[writes..]);
+    }
+
+    pub(super) fn agent(&mut self, name: &str) {
+        let cluster = self.clusters.get_mut(name).unwrap();
+        cluster.agent(self.works.get_mut(name));
+        if self.works.get(name).is_some_and(|work| cluster.finishes(work)) {
+            self.works.remove(name);
+        }
+        self.check_primaries();
+    }
+
+    pub(super) fn spoke(&mut self, name: &str) {
+        let peer = self.clusters.values().find(|peer| peer.name != name).unwrap().clone();
+        let handed_over = self.clusters.get_mut(name).unwrap().spoke(peer.alive);
+        if let Some(all) = handed_over {
+            self.clusters.get_mut(&peer.name).unwrap().data = all;
+        }
+    }
+
+    pub(super) fn gitops(&mut self, name: &str) {
+        let decided = self.placement.decisions.entries().iter().any(|entry| entry.cluster == name);
+        let cluster = self.clusters.get_mut(name).unwrap();
+        let starts = decided && !cluster.app && cluster.alive;
+        cluster.gitops(decided);
+        let relocated = self.drpc.is_some() && self.record().is_some_and(|record| record.kind == ActionKind::Relocate);
+        if starts && relocated && !self.failover_ordered {
+            assert_eq!(self.clusters[name].data, self.acknowledged, "a relocate lost acknowledged writes");
+        }
+    }
+
+    /// The application writes a record.
+    pub(super) fn write(&mut self, name: &str) {
+        let next = self.acknowledged + 1;
+        let cluster = self.clusters.get_mut(name).unwrap();
+        if cluster.app && cluster.alive && cluster.writable {
+            cluster.data = next;
+            self.acknowledged = next;
+        }
+    }
+
+    fn check_primaries(&self) {
+        let primaries: Vec<&Cluster> = self.clusters.values().filter(|cluster| cluster.is_primary()).collect();
+        assert!(primaries.len() < 2 || self.failover_ordered, "two primaries, and no failover was ordered");
+    }
+
+    /// The application is on its home, its peer stands by, nothing is left to do.
+    pub(super) fn assert_at_rest(&mut self, home: &str, phase: DRState) {
+        let peer = CLUSTERS.into_iter().find(|cluster| *cluster != home).unwrap();
+        assert_eq!(self.phase(), phase, "{:?} {:?}", self.available(), self.writes);
+        assert_eq!(self.progression(), Progression::Completed);
+        assert!(self.available().is_true());
+        assert_eq!((self.peer_ready().is_true(), self.peer_ready().reason.as_str()), (true, "Success"));
+        assert_eq!(self.decided(), [home]);
+        assert_eq!((self.asked(home).as_str(), self.asked(peer).as_str()), ("primary", "secondary"));
+        assert!(self.clusters[home].is_ready() && self.clusters[home].app);
+        assert!(!self.clusters[peer].is_primary() && !self.clusters[peer].app);
+        let snapshot = self.snapshot();
+        let plan = decide(&snapshot);
+        assert!(plan.actions.is_empty(), "at rest nothing is planned: {:?}", plan.actions);
+        assert!(plan.outlook.waiting.is_none(), "at rest nothing is waited for: {:?}", plan.outlook.waiting);
+        let later = Snapshot { now: self.now.checked_add(SignedDuration::from_hours(5)).unwrap(), ..snapshot };
+        assert_eq!(Some(status(&later, &decide(&later))), later.drpc.status, "at rest no status is written");
+    }
+
+    /// The user deletes the DRPC.
+    pub(super) fn delete(&mut self) {
+        let now = self.now;
+        let version = self.next_version();
+        let drpc = self.drpc.as_mut().unwrap();
+        drpc.metadata.deletion_timestamp = Some(Time(now));
+        drpc.metadata.resource_version = Some(version.to_string());
+    }
+
+    /// The hub is restored from a backup: without status, works and decisions.
+    pub(super) fn forget(&mut self) {
+        let version = self.next_version();
+        if let Some(drpc) = &mut self.drpc {
+            drpc.status = None;
+            drpc.metadata.resource_version = Some(version.to_string());
+        }
+        self.works.clear();
+        self.namespaces.clear();
+        self.placement.decisions = Decisions::None;
+    }
+}

@@ -1,0 +1,95 @@
+//! Between what the stores hold and what decisions know.
+
+use kaedama_shared::clock::Clock;
+use kaedama_shared::config::S3StoreProfile;
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::s3::capture::{self, CaptureError, CaptureSet, EpochRecord, Source, StoreReading};
+use kaedama_shared::s3::layout::ObjectRef;
+use kaedama_shared::s3::{AppId, Operation, S3Error, S3ErrorKind};
+
+use crate::vrg::order::Writer;
+use crate::vrg::owner::hex;
+use crate::vrg::recovery::{Capture, PartKey};
+use crate::vrg::snapshot::{StoreRead, StoredSet};
+
+/// One write of a group's set.
+pub(super) struct Job {
+    pub(super) group: ObjectKey,
+    pub(super) uid: String,
+    pub(super) writer: Writer,
+    pub(super) profiles: Vec<String>,
+    pub(super) capture: Capture,
+}
+
+impl Job {
+    /// The set as the store module wants it.
+    pub(super) fn set(&self, clock: &Clock) -> Result<CaptureSet, serde_json::Error> {
+        let mut set = CaptureSet::new(record(&self.writer), self.uid.clone(), clock.now());
+        for (key, stored) in &self.capture.parts {
+            set.insert(place(key), &stored.object)?;
+        }
+        for key in &self.capture.forget {
+            set.release(place(key));
+        }
+        if let Some(stored) = &self.capture.group {
+            set.insert(ObjectRef::Vrg, &stored.object)?;
+        }
+        Ok(set)
+    }
+}
+
+/// An object that cannot be written.
+pub(super) fn unwritable(profile: &str, error: &serde_json::Error) -> CaptureError {
+    S3Error::new(profile, Operation::Put, "", S3ErrorKind::Other, format!("an object has no JSON form: {error}")).into()
+}
+
+fn place(key: &PartKey) -> ObjectRef {
+    match key {
+        PartKey::Volume(name) => ObjectRef::Pv(name.clone()),
+        PartKey::Claim(key) => ObjectRef::pvc(key.namespace(), key.name.clone()),
+    }
+}
+
+/// The application of a group.
+pub(super) fn app(group: &ObjectKey) -> AppId {
+    AppId::new(group.namespace(), group.name.clone())
+}
+
+/// The writer as the stores know it.
+pub(super) fn record(writer: &Writer) -> EpochRecord {
+    EpochRecord { epoch: writer.epoch, cluster: writer.cluster.clone(), action_id: writer.action.clone() }
+}
+
+/// Which bucket behind which address.
+pub(super) fn fingerprint(profile: &S3StoreProfile) -> String {
+    use sha2::{Digest as _, Sha256};
+    let text = format!("{}\n{}\n{}", profile.s3_compatible_endpoint, profile.s3_bucket, profile.s3_region);
+    hex(&Sha256::digest(text.as_bytes())[..8])
+}
+
+/// One store's answer.
+pub(super) fn judged(reading: capture::Reading) -> StoreRead {
+    let mut reading = reading;
+    let unreadable = reading.stores.iter().find_map(|store| match &store.result {
+        StoreReading::Unknown(error) | StoreReading::Unusable(error) => Some(error.to_string()),
+        StoreReading::Set { .. } | StoreReading::Empty => None,
+    });
+    if let Some(why) = unreadable {
+        return StoreRead::Unreadable(why);
+    }
+    let Some(set) = reading.newest.take() else { return StoreRead::Empty };
+    let read = || -> Result<StoredSet, kaedama_shared::s3::codec::CodecError> {
+        let (capture, time, cluster) = match &set.source {
+            Source::Capture { epoch, sequence, cluster, time } => {
+                (Some((*epoch, *sequence)), Some(*time), cluster.clone())
+            }
+            Source::RamenLayout { updated } => (None, *updated, String::new()),
+        };
+        let (volumes, claims) = (set.persistent_volumes()?, set.persistent_volume_claims()?);
+        Ok(StoredSet { capture, time, cluster, gaps: set.gaps.clone(), volumes, claims })
+    };
+    match read() {
+        Ok(set) => StoreRead::Set(Box::new(set)),
+        Err(error) => StoreRead::Unreadable(error.to_string()),
+    }
+}

@@ -1,0 +1,63 @@
+//! What is known of one store of one group, and when one that failed is tried again.
+
+use std::time::Duration;
+
+use kaedama_shared::s3::capture::CaptureError;
+use tokio::time::Instant;
+
+use crate::vrg::recovery::Capture;
+use crate::vrg::snapshot::{Holdings, StoreFailure};
+
+/// A store that failed is tried again after this long, doubled each time.
+const RETRY: Duration = Duration::from_millis(500);
+/// The longest delay while a store has been failing for a short time, and later.
+const RETRY_CAPS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
+/// Attempts after which a store counts as failing for long.
+const RETRY_LONG: u32 = 15;
+
+/// What is known of one store of one group.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub(super) fingerprint: String,
+    /// The writer's epoch that this was learnt under.
+    pub(super) epoch: u64,
+    pub(super) holds: Option<Holdings>,
+    pub(super) failure: Option<StoreFailure>,
+    pub(super) attempts: u32,
+    pub(super) retry_at: Option<Instant>,
+    pub(super) busy: bool,
+}
+
+impl Memory {
+    /// `capture` was written.
+    pub(super) fn done(&mut self, capture: &Capture) {
+        let parts = capture.parts.iter().map(|(key, stored)| (key.clone(), stored.digest.clone())).collect();
+        let before = self.holds.take().unwrap_or_default();
+        let group = capture.group.as_ref().map_or(before.group, |group| group.digest.clone());
+        *self = Self {
+            fingerprint: std::mem::take(&mut self.fingerprint),
+            epoch: self.epoch,
+            holds: Some(Holdings { parts, group }),
+            ..Self::default()
+        };
+    }
+
+    /// Writing failed.
+    pub(super) fn failed(&mut self, error: &CaptureError, now: jiff::Timestamp) {
+        let since = self.failure.as_ref().map_or(now, |failure| failure.since);
+        self.attempts = self.attempts.saturating_add(1);
+        let cap = if self.attempts > RETRY_LONG { RETRY_CAPS.1 } else { RETRY_CAPS.0 };
+        let delay = RETRY.saturating_mul(1_u32.checked_shl(self.attempts - 1).unwrap_or(u32::MAX)).min(cap);
+        // A writer that was superseded stays so until the hub gives it a new order.
+        let delay = if error.is_superseded() { RETRY_CAPS.1 } else { delay };
+        self.retry_at = Some(Instant::now() + delay);
+        self.failure = Some(StoreFailure { message: error.to_string(), since, stale: error.is_superseded() });
+    }
+}
+
+/// Whether a store holds all of `capture` and nothing of what is to be forgotten.
+pub(super) fn satisfies(holds: &Holdings, capture: &Capture) -> bool {
+    let same = capture.parts.len() == holds.parts.len()
+        && capture.parts.iter().all(|(key, stored)| holds.parts.get(key) == Some(&stored.digest));
+    same && capture.group.as_ref().is_none_or(|group| group.digest == holds.group)
+}
