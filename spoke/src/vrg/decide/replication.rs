@@ -11,7 +11,7 @@ use crate::vrg::plan::Verdict;
 use crate::vrg::snapshot::Replication;
 
 /// Annotation that allows a forced promotion of one generation. Storage that asks for it refuses with a text that
-/// begins with [`FORCE_REQUIRED`].
+/// begins with `force required:`.
 pub const ALLOW_FORCE: &str = "replication.unified.io/allow-force";
 const FORCE_REQUIRED: &str = "force required:";
 
