@@ -129,18 +129,20 @@ async fn control(options: &Options, workers: usize, leadership: Leadership, stop
         recorder,
         stale: Arc::default(),
     };
+    let (stores, answered) = drcluster::stores::StoreChecks::new();
     let drcluster_context = drcluster::controller::Context {
         client: client.clone(),
         caches: caches.clone(),
         configuration: configuration.clone(),
         clock: options.clock,
-        tried: Arc::default(),
+        stores,
+        add_ons: Arc::default(),
     };
     let drpolicy_context =
         drpolicy::controller::Context { client, caches: caches.clone(), configuration, clock: options.clock };
     let settings = Settings::default();
     tokio::join!(
-        drcluster::controller::controller(&caches)
+        drcluster::controller::controller(&caches, answered)
             .settings(settings)
             .concurrency(8)
             .metrics(&options.metrics)

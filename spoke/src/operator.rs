@@ -37,6 +37,8 @@ use crate::vrg::owner;
 
 /// How the operator identifies itself.
 const COMPONENT: &str = "kaedama-spoke";
+/// Name of the lease in the metrics.
+const LEASE: &str = "spoke";
 
 /// What an operator is made of.
 #[derive(Clone)]
@@ -106,11 +108,15 @@ pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(
         true => Some(serve(&config, &health, registry, &harness, shutdown.clone()).await?),
         false => None,
     };
+    harness.lease(LEASE, &Leadership::unheld());
     let wanted = options.leader_election && config.leader_election.leader_elect;
     let work = {
         let (options, config, harness, stop) = (options.clone(), config.clone(), harness.clone(), shutdown.clone());
         let clients = clients.clone();
-        move |leadership: Leadership| lead(options, config, clients.gated(&leadership), harness, stop)
+        move |leadership: Leadership| {
+            harness.lease(LEASE, &leadership);
+            lead(options, config, clients.gated(&leadership), harness, stop)
+        }
     };
     let working = async {
         if !wanted {
@@ -200,7 +206,7 @@ async fn lead(
 ) {
     let caches = Caches::start(&clients.watches, &options.namespace, &harness);
     let (wake, woken) = mpsc::unbounded();
-    let mut s3 = S3Options::new(options.clock).with_http(options.s3.clone());
+    let mut s3 = S3Options::new(options.clock).with_http(options.s3.clone()).with_metrics(&harness);
     s3.ca_bundle.clone_from(&options.s3_ca_bundle);
     let stores = Stores::new(s3, clients.requests.clone(), &options.namespace, caches.secrets.clone(), wake);
     let stores = Arc::new(stores);

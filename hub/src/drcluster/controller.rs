@@ -1,31 +1,36 @@
 //! Observing and acting for a DRCluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::channel::mpsc::UnboundedReceiver;
+
 use kaedama_shared::api::ocm::work::{FeedbackRule, JsonPath, ManifestConfig, ResourceIdentifier, feedback, scrape};
-use kaedama_shared::api::ocm::{ManagedCluster, ManifestWork, cluster as cluster_types};
-use kaedama_shared::api::{self, DRCluster, condition, reasons::drcluster as reasons};
+use kaedama_shared::api::ocm::{ManagedCluster, ManagedClusterAddOn, ManifestWork, cluster as cluster_types};
+use kaedama_shared::api::{self, DRCluster, condition};
 use kaedama_shared::clock::Clock;
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Change;
 use kaedama_shared::harness::controller::{Controller, Next};
 use kaedama_shared::names;
 use kaedama_shared::report::{ClusterReport, FEEDBACK_REPORT, REPORT_PATH};
-use kaedama_shared::s3::S3ErrorKind;
 use kaedama_shared::seen::Seen;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 
 use crate::caches::Caches;
-use crate::configuration::{Configuration, StoreError};
+use crate::configuration::Configuration;
 use crate::drpc::act::FIELD_MANAGER;
 use crate::error::PassError;
 
 use super::decide::{Action, Plan, decide};
 use super::manifests;
 use super::snapshot::{Snapshot, StoreCheck};
+use super::stores::{StoreChecks, TRY_AGAIN};
+
+/// Name of VolSync's add-on.
+const VOLSYNC_ADD_ON: &str = "volsync";
 
 /// What a pass needs.
 #[derive(Clone)]
@@ -38,12 +43,14 @@ pub struct Context {
     pub configuration: Configuration,
     /// Where the time comes from.
     pub clock: Clock,
-    /// Stores that were tried with success, by what they were tried with: they are not tried again until that changes.
-    pub tried: Arc<Mutex<BTreeMap<String, String>>>,
+    /// What the clusters' stores answered.
+    pub stores: StoreChecks,
+    /// Clusters whose VolSync add-on was seen to.
+    pub add_ons: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// The controller with its triggers.
-pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
+pub fn controller(caches: &Caches, answered: UnboundedReceiver<ObjectKey>) -> Controller<ObjectKey> {
     let (all, all_of_secrets) = (caches.clone(), caches.clone());
     let list = |caches: &Caches| {
         caches.drclusters.list().iter().map(|drcluster| ObjectKey::of(drcluster.as_ref())).collect::<Vec<_>>()
@@ -72,6 +79,7 @@ pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
                 if facts(before) == facts(after));
             (!unchanged).then(|| ObjectKey::cluster(change.key.name.clone()))
         })
+        .keys(answered)
         .watches(&caches.config_maps, move |_| list(&all))
         .watches(&caches.secrets, move |_| list(&all_of_secrets))
 }
@@ -81,7 +89,7 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, PassError> {
     let Some(drcluster) = context.caches.drclusters.get(&key) else {
         return Ok(Next::Await);
     };
-    let snapshot = observe(&context, &drcluster).await;
+    let snapshot = observe(&context, &drcluster);
     let plan = decide(&snapshot);
     for action in &plan.actions {
         act(&context, &snapshot, action).await?;
@@ -90,10 +98,14 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, PassError> {
         return Ok(Next::Await);
     }
     write_status(&context, &drcluster, &plan).await?;
-    Ok(if plan.retry { Next::BackOff } else { Next::Await })
+    Ok(match (plan.retry, &snapshot.store) {
+        (true, _) => Next::BackOff,
+        (false, StoreCheck::Bad { .. }) => Next::After(TRY_AGAIN),
+        (false, StoreCheck::Untried | StoreCheck::Good) => Next::Await,
+    })
 }
 
-async fn observe(context: &Context, drcluster: &DRCluster) -> Snapshot {
+fn observe(context: &Context, drcluster: &DRCluster) -> Snapshot {
     let caches = &context.caches;
     let name = drcluster.metadata.name.clone().unwrap_or_default();
     let policies = caches.policies.filter(|policy| policy.spec.dr_clusters.contains(&name));
@@ -104,6 +116,10 @@ async fn observe(context: &Context, drcluster: &DRCluster) -> Snapshot {
         .filter(|interval| !interval.is_empty())
         .collect();
     let settings = context.configuration.settings();
+    let automatic = settings.as_ref().is_ok_and(|config| {
+        config.dr_cluster_operator.deployment_automation_enabled && !config.vol_sync.disabled
+    });
+    let add_on_due = automatic && !context.add_ons.lock().unwrap_or_else(PoisonError::into_inner).contains(&name);
     let bundle = settings.and_then(|config| {
         manifests::bundle(&config, context.configuration.namespace()).map_err(|error| error.to_string())
     });
@@ -116,7 +132,8 @@ async fn observe(context: &Context, drcluster: &DRCluster) -> Snapshot {
         cluster_id: cluster_id(caches, &name),
         policies: policies.iter().filter_map(|policy| policy.metadata.name.clone()).collect(),
         schedules: schedules.into_iter().collect(),
-        store: try_store(context, drcluster).await,
+        store: context.stores.look(&context.configuration, drcluster),
+        add_on_due,
         operator_work: work(names::DRCLUSTER_WORK),
         report: report(&config_work),
         config_work,
@@ -161,34 +178,6 @@ pub fn report(config_work: &Seen<ManifestWork>) -> Seen<ClusterReport> {
     }
 }
 
-/// Tries the bucket, unless it was tried with the very same profile and secret before.
-async fn try_store(context: &Context, drcluster: &DRCluster) -> StoreCheck {
-    let name = drcluster.metadata.name.clone().unwrap_or_default();
-    let bad = |reason, message: String| StoreCheck::Bad { reason, message };
-    let store = match context.configuration.store(&drcluster.spec.s3_profile_name) {
-        Ok(Some(store)) => store,
-        Ok(None) => return StoreCheck::Good,
-        Err(StoreError::Configuration(why)) => return bad(reasons::CONFIG_MAP_GET_FAILED, why),
-        Err(error) => return bad(reasons::S3_CONNECTION_FAILED, error.to_string()),
-    };
-    let with = context.configuration.fingerprint(&drcluster.spec.s3_profile_name);
-    if context.tried.lock().unwrap_or_else(PoisonError::into_inner).get(&name) == Some(&with) {
-        return StoreCheck::Good;
-    }
-    if let Err(error) = store.head_bucket().await {
-        let reason = match error.kind {
-            S3ErrorKind::Absent => reasons::S3_BUCKET_NOT_FOUND,
-            _ => reasons::S3_CONNECTION_FAILED,
-        };
-        return bad(reason, format!("{error}; {}", error.remedy()));
-    }
-    if let Err(error) = store.list(&format!("/{name}")).await {
-        return bad(reasons::S3_LIST_FAILED, format!("{error}; {}", error.remedy()));
-    }
-    context.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(name, with);
-    StoreCheck::Good
-}
-
 async fn act(context: &Context, s: &Snapshot, action: &Action) -> Result<(), PassError> {
     let cluster = s.drcluster.metadata.name.clone().unwrap_or_default();
     let drclusters: Api<DRCluster> = Api::all(context.client.clone());
@@ -221,6 +210,19 @@ async fn act(context: &Context, s: &Snapshot, action: &Action) -> Result<(), Pas
                     answer.map_err(PassError::api(|| format!("delete ManifestWork {cluster}/{name}")))?;
                 }
             }
+        }
+        Action::EnsureAddOn => {
+            let add_ons: Api<ManagedClusterAddOn> = Api::namespaced(context.client.clone(), &cluster);
+            let mut add_on = ManagedClusterAddOn::default();
+            add_on.metadata.name = Some(VOLSYNC_ADD_ON.to_owned());
+            add_on.metadata.namespace = Some(cluster.clone());
+            let post = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
+            match add_ons.create(&post, &add_on).await {
+                // There already, or this hub has no add-ons.
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                answer => drop(answer.map_err(PassError::api(|| format!("create ManagedClusterAddOn {cluster}/{VOLSYNC_ADD_ON}")))?),
+            }
+            context.add_ons.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster);
         }
         Action::Release => {
             let mut finalizers = s.drcluster.metadata.finalizers.clone().unwrap_or_default();

@@ -9,6 +9,7 @@ use kaedama_shared::api::{
     ClusterFence, Condition, ConditionStatus, DRClusterPhase, DRClusterStatus, condition, reasons::drcluster as reasons,
 };
 use kaedama_shared::names;
+use kaedama_shared::report::{FEEDBACK_REPORT, REPORT_PATH};
 use kaedama_shared::seen::Seen;
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ pub enum Action {
         name: &'static str,
         /// All its manifests.
         manifests: Vec<Value>,
-        /// The VolSync add-on goes along with the operator's work.
+        /// The report of the object is fed back.
         feedback: bool,
     },
     /// A work that is not needed any more. Decided on its uid.
@@ -36,6 +37,8 @@ pub enum Action {
         /// Its uid.
         uid: String,
     },
+    /// VolSync's add-on, where it is not there. It is never changed and never removed.
+    EnsureAddOn,
     /// Lets go: the DRCluster is gone afterwards.
     Release,
 }
@@ -47,7 +50,7 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// The status after it; none while nothing is to be said.
     pub status: DRClusterStatus,
-    /// Something failed that no watch reports: try again after a delay that grows.
+    /// Something cannot be known now, and no watch reports when it can: try again after a delay that grows.
     pub retry: bool,
 }
 
@@ -64,13 +67,23 @@ pub fn decide(s: &Snapshot) -> Plan {
     if !claimed {
         plan.actions.push(Action::Claim);
     }
+    if s.add_on_due {
+        plan.actions.push(Action::EnsureAddOn);
+    }
     fence(s, &mut plan.status);
     let verdict = deploy(s, &mut plan).and_then(|()| cidrs(s, &mut plan.status));
-    let (status, reason, message) = match verdict {
-        Ok(()) => (ConditionStatus::True, reasons::SUCCEEDED, "Validated the cluster".to_owned()),
-        Err((reason, message)) => (ConditionStatus::False, reason, message),
+    let known = condition::find(&plan.status.conditions, types::VALIDATED).cloned();
+    let (status, reason, message) = match (verdict, &s.store, known) {
+        (Err((reason, message)), ..) => (ConditionStatus::False, reason, message),
+        // Until the store has answered, what is known of the cluster holds.
+        (Ok(()), StoreCheck::Untried, Some(_)) => return plan,
+        (Ok(()), StoreCheck::Untried, None) => {
+            (ConditionStatus::Unknown, reasons::INITIALIZING, "Waiting for the store to answer".to_owned())
+        }
+        (Ok(()), StoreCheck::Good | StoreCheck::Bad { .. }, _) => {
+            (ConditionStatus::True, reasons::SUCCEEDED, "Validated the cluster".to_owned())
+        }
     };
-    plan.retry = matches!(&s.store, StoreCheck::Bad { .. });
     set(s, &mut plan.status, types::VALIDATED, status, reason, message);
     plan
 }
@@ -123,12 +136,18 @@ fn work(seen: &Seen<ManifestWork>, name: &'static str, wanted: Vec<Value>, feedb
         Seen::Present(work) if work.metadata.deletion_timestamp.is_some() => {
             Err((reasons::DR_CLUSTERS_DEPLOY_FAILED, format!("ManifestWork {name} is being deleted")))
         }
-        Seen::Present(work) if work.spec.workload.manifests == wanted => Ok(()),
+        Seen::Present(work) if work.spec.workload.manifests == wanted && (!feedback || feeds_back(work)) => Ok(()),
         Seen::Present(_) | Seen::Absent => {
             plan.actions.push(Action::WriteWork { name, manifests: wanted, feedback });
             Ok(())
         }
     }
+}
+
+/// A work that the reference product made carries the same object and reports nothing back.
+fn feeds_back(work: &ManifestWork) -> bool {
+    let rules = work.spec.manifest_configs.iter().flat_map(|config| &config.feedback_rules);
+    rules.flat_map(|rule| &rule.json_paths).any(|path| path.name == FEEDBACK_REPORT && path.path == REPORT_PATH)
 }
 
 /// `clusterFence` as the conditions `Fenced` and `Clean`, and the phase. A manual fence is believed at once: the user
@@ -147,6 +166,10 @@ fn fence(s: &Snapshot, status: &mut DRClusterStatus) {
         }
         Some(ClusterFence::Fenced) => {
             (DRClusterPhase::Fencing, False, True, reasons::FENCE_ERROR, format!("spec.clusterFence: {not_built}"))
+        }
+        // Never fenced, or the fence was lifted before.
+        Some(ClusterFence::Unfenced) if !condition::is_true(&status.conditions, types::FENCED) => {
+            (DRClusterPhase::Unfenced, False, True, reasons::CLEAN, "Cluster is not fenced".to_owned())
         }
         Some(ClusterFence::Unfenced) => {
             (DRClusterPhase::Unfencing, True, False, reasons::UNFENCE_ERROR, format!("spec.clusterFence: {not_built}"))
@@ -234,7 +257,10 @@ fn delete(s: &Snapshot, plan: &mut Plan) {
                 // The roles stay until the configuration has gone: the work agent needs them for that.
                 return;
             }
-            Seen::Unknown(_) => gone = false,
+            Seen::Unknown(_) => {
+                gone = false;
+                plan.retry = true;
+            }
             Seen::Absent => {}
         }
     }

@@ -7,3 +7,4 @@ pub mod controller;
 pub mod decide;
 pub mod manifests;
 pub mod snapshot;
+pub mod stores;

@@ -29,11 +29,15 @@ pub struct Snapshot {
     pub config_work: Seen<ManifestWork>,
     /// What the cluster reports of itself.
     pub report: Seen<ClusterReport>,
+    /// VolSync's add-on is wanted on the cluster, and this process has not made sure of it yet.
+    pub add_on_due: bool,
 }
 
 /// What trying the store gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreCheck {
+    /// It has not answered yet: nobody waits for a store that may be as dead as its cluster.
+    Untried,
     /// It can be used, or there is none to use.
     Good,
     /// It cannot: the reason of the condition, and the message.

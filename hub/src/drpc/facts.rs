@@ -87,3 +87,16 @@ pub fn unready(vrg: &VolumeReplicationGroup) -> String {
     }
     "its state is not reported as Primary yet".to_owned()
 }
+
+/// Why a VRG is not a settled secondary, in words for the person who waits.
+pub fn unsettled(vrg: &VolumeReplicationGroup) -> String {
+    if !is_observed(vrg) {
+        return "its cluster has not yet worked on the change".to_owned();
+    }
+    for type_ in [types::DATA_READY, types::DATA_PROTECTED] {
+        if let Says::False(condition) = says(vrg, type_) {
+            return format!("{type_}: {} ({})", condition.message, condition.reason);
+        }
+    }
+    "its volumes are becoming secondary".to_owned()
+}

@@ -17,8 +17,9 @@ pub fn for_vrg(s: &Snapshot, site: &Site, has: Option<Vec<PeerClass>>, policy: &
     if let Some(primary) = primary_elsewhere(s, site) {
         return peer_classes(primary);
     }
+    let grouped = s.annotation(names::IS_CG_ENABLED) == Some("true");
     let Some(mut classes) = has else {
-        return policy.to_vec();
+        return policy.iter().cloned().map(|class| ungrouped_unless(grouped, class)).collect();
     };
     let Some(seen) = site.vrg.present() else {
         return classes;
@@ -30,9 +31,8 @@ pub fn for_vrg(s: &Snapshot, site: &Site, has: Option<Vec<PeerClass>>, policy: &
         .map(|pvc| pvc.storage_class_name.as_str())
         .filter(|name| !name.is_empty())
         .collect();
-    let grouped = s.annotation(names::IS_CG_ENABLED) == Some("true");
     for offered in policy.iter().filter(|class| used.contains(class.storage_class_name.as_str())) {
-        let mut offered = offered.clone();
+        let mut offered = ungrouped_unless(grouped, offered.clone());
         offered.grouping |= grouped && seen.spec.async_.is_some();
         match classes.iter_mut().find(|class| same_pair(class, &offered)) {
             Some(class) if same_scheme(class, &offered) => *class = offered,
@@ -41,6 +41,12 @@ pub fn for_vrg(s: &Snapshot, site: &Site, has: Option<Vec<PeerClass>>, policy: &
         }
     }
     classes
+}
+
+/// A policy says of each class whether groups can be had. Volumes are put into groups only where that was asked for; storage
+/// that replicates by itself knows nothing else.
+fn ungrouped_unless(grouped: bool, class: PeerClass) -> PeerClass {
+    PeerClass { grouping: class.grouping && (grouped || class.offloaded), ..class }
 }
 
 /// The VRG in the work of the one cluster that is primary, where it is another than this.

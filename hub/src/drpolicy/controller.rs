@@ -1,6 +1,7 @@
 //! Observing and acting for a DRPolicy.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kaedama_shared::api::ocm::ManifestWork;
 use kaedama_shared::api::{DRPlacementControl, DRPolicy};
@@ -109,7 +110,7 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, PassError> {
         let written = written.map_err(PassError::api(|| format!("write the status of DRPolicy {key}")))?;
         context.caches.policies.note_written(written);
     }
-    Ok(Next::Await)
+    Ok(if plan.retry { Next::BackOff } else { Next::Await })
 }
 
 fn observe(context: &Context, policy: &DRPolicy) -> Snapshot {
@@ -129,7 +130,10 @@ fn observe(context: &Context, policy: &DRPolicy) -> Snapshot {
         let id = cluster.claim(kaedama_shared::api::ocm::cluster::ID_CLAIM)?;
         Some((id.to_owned(), cluster.metadata.name.clone()?))
     });
-    let users = caches.drpcs_of_policy(&name).iter().map(ToString::to_string).collect();
+    let users = caches.drpcs.seen_all().map(|drpcs| {
+        let uses = |drpc: &&Arc<DRPlacementControl>| drpc.spec.dr_policy_ref.name.as_deref() == Some(&name);
+        drpcs.iter().filter(uses).map(|drpc| ObjectKey::of(drpc.as_ref()).to_string()).collect()
+    });
     let others = caches.policies.filter(|other| other.metadata.uid != policy.metadata.uid);
     Snapshot {
         now: context.clock.now(),

@@ -28,7 +28,7 @@ pub struct Snapshot {
     /// Names of all clusters by their identity.
     pub cluster_names: std::collections::BTreeMap<String, String>,
     /// The DRPCs that use it.
-    pub users: Vec<String>,
+    pub users: Seen<Vec<String>>,
 }
 
 /// A cluster of the policy.
@@ -60,6 +60,8 @@ pub struct Plan {
     pub action: Option<Action>,
     /// The status after it.
     pub status: DRPolicyStatus,
+    /// A view cannot be believed now, and nothing tells when it can.
+    pub retry: bool,
 }
 
 /// Decides one pass.
@@ -80,7 +82,8 @@ pub fn decide(s: &Snapshot) -> Plan {
         Err((reason, message)) => (ConditionStatus::False, reason, message),
     };
     set(s, &mut status, value, reason, message);
-    Plan { action, status }
+    let unknown = s.clusters.iter().any(|member| !member.drcluster.is_conclusive());
+    Plan { action, status, retry: unknown }
 }
 
 type Step = Result<(), (&'static str, String)>;
@@ -201,21 +204,24 @@ fn metro_clusters(s: &Snapshot, status: &DRPolicyStatus) -> Vec<String> {
 }
 
 fn is_newer(a: &DRPolicy, b: &DRPolicy) -> bool {
-    let created = |policy: &DRPolicy| policy.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    created(a) > created(b)
+    // Of two that were made in the same second one has to be the newer, and always the same.
+    let age = |policy: &DRPolicy| (policy.metadata.creation_timestamp.as_ref().map(|time| time.0), policy.metadata.name.clone());
+    age(a) > age(b)
 }
 
 fn delete(s: &Snapshot, mut status: DRPolicyStatus) -> Plan {
     let claimed = s.policy.metadata.finalizers.iter().flatten().any(|name| name == names::DRPOLICY_FINALIZER);
     if !claimed {
-        return Plan { action: None, status };
+        return Plan { action: None, status, retry: false };
     }
-    if s.users.is_empty() {
-        return Plan { action: Some(Action::Release), status };
-    }
-    let message = format!("the policy cannot be deleted while it is used by {}", s.users.join(", "));
+    let message = match &s.users {
+        Seen::Present(users) if users.is_empty() => return Plan { action: Some(Action::Release), status, retry: false },
+        Seen::Present(users) => format!("the policy cannot be deleted while it is used by {}", users.join(", ")),
+        Seen::Absent => return Plan { action: Some(Action::Release), status, retry: false },
+        Seen::Unknown(_) => return Plan { action: None, status, retry: true },
+    };
     set(s, &mut status, ConditionStatus::False, reasons::VALIDATION_FAILED, message);
-    Plan { action: None, status }
+    Plan { action: None, status, retry: false }
 }
 
 fn set(s: &Snapshot, status: &mut DRPolicyStatus, value: ConditionStatus, reason: &str, message: String) {

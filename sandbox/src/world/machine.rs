@@ -6,6 +6,7 @@ use kaedama_shared::harness::client::{Clients, user_agent};
 use kaedama_shared::harness::metrics::HarnessMetrics;
 use kaedama_shared::s3::{HttpConnector, S3Options};
 use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -38,20 +39,29 @@ impl Machine {
     }
 
     /// An operator that ends (a lost lease, an unreachable API server) is started again, as a pod is.
-    fn keep<F, E>(&mut self, name: &'static str, start: impl Fn(CancellationToken) -> F + Send + 'static)
-    where
+    fn keep<F, E>(
+        &mut self,
+        name: &'static str,
+        runtime: Option<&Handle>,
+        start: impl Fn(CancellationToken) -> F + Send + 'static,
+    ) where
         F: Future<Output = Result<(), E>> + Send,
         E: std::fmt::Display + Send,
     {
         let stop = self.stop.clone();
-        self.run(async move {
+        let task = async move {
             while !stop.is_cancelled() {
                 if let Err(error) = start(stop.child_token()).await {
                     tracing::warn!(operator = name, %error, "the operator ended; it is started again");
                 }
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
-        });
+        };
+        let task = match runtime {
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
+        };
+        self.tasks.push(AbortOnDropHandle::new(task));
     }
 
     /// The hub: Open Cluster Management's controllers, GitOps, and the hub operator.
@@ -64,7 +74,7 @@ impl Machine {
         machine.run(ocm::gitops::run(client("gitops"), ocm::gitops::Options::default()));
         let requests = client("kaedama-hub");
         let s3 = S3Options::new(clock).with_http(HttpConnector::Given(world.hub_s3.http_client()));
-        machine.keep("kaedama-hub", move |stop| {
+        machine.keep("kaedama-hub", world.options.runtimes.hub.as_ref(), move |stop| {
             let options = kaedama_hub::operator::Options {
                 clients: Clients::from_client(&requests, &user_agent("kaedama-hub")),
                 namespace: OPERATOR_NAMESPACE.to_owned(),
@@ -111,7 +121,13 @@ impl Machine {
             machine.run(volume_replication::run(kit("csi-addons"), driver(), timing, stop.clone()));
         }
         machine.run(fence::run(kit("csi-addons-fence"), driver(), stop.clone()));
-        machine.run(workload::run(kit("workloads"), driver(), world.ledger.clone(), workload::Settings::default(), stop));
+        machine.run(workload::run(
+            kit("workloads"),
+            driver(),
+            world.ledger.clone(),
+            workload::Settings::default(),
+            stop,
+        ));
 
         let options = kaedama_spoke::operator::SpokeOptions {
             client: own("kaedama-spoke"),
@@ -124,7 +140,8 @@ impl Machine {
             leader_election: world.options.leader_election,
             endpoints: false,
         };
-        machine.keep("kaedama-spoke", move |stop| kaedama_spoke::operator::run(options.clone(), stop));
+        let runtime = world.options.runtimes.spoke.as_ref();
+        machine.keep("kaedama-spoke", runtime, move |stop| kaedama_spoke::operator::run(options.clone(), stop));
         machine
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kaedama_shared::clock::Clock;
+use tokio::runtime::Handle;
 
 /// How the clusters' storage belongs together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,16 @@ pub enum Replication {
     },
     /// Both clusters use one storage system.
     Metro,
+}
+
+/// Runtimes that the operators run on, so that what their threads take can be told apart; that of whoever starts the
+/// world where none is given, which virtual time needs.
+#[derive(Clone, Debug, Default)]
+pub struct Runtimes {
+    /// The hub operator's.
+    pub hub: Option<Handle>,
+    /// That of all spoke operators.
+    pub spoke: Option<Handle>,
 }
 
 /// What a world is made of.
@@ -35,6 +46,8 @@ pub struct Options {
     pub storage_latency: Duration,
     /// The operators elect a leader.
     pub leader_election: bool,
+    /// Where the operators run.
+    pub runtimes: Runtimes,
 }
 
 impl Options {
@@ -48,6 +61,7 @@ impl Options {
             lease_seconds: 4,
             storage_latency: Duration::ZERO,
             leader_election: true,
+            runtimes: Runtimes::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! The registry is handed around, never global. An operator makes one, registers [`HarnessMetrics`] and its own
 //! families (the `ramen_…` gauges are written by the operators), and serves it with [`router`].
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -96,6 +97,12 @@ pub struct HarnessMetrics {
     s3_seconds: Family<S3OperationLabels, Histogram, fn() -> Histogram>,
     views: Arc<Mutex<Vec<(String, LastContact)>>>,
     leases: Arc<Mutex<Vec<(String, Leadership)>>>,
+}
+
+impl fmt::Debug for HarnessMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HarnessMetrics").finish_non_exhaustive()
+    }
 }
 
 fn seconds_buckets() -> Histogram {

@@ -16,6 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use super::error::{Operation, S3Error, S3ErrorKind};
 use crate::clock::Clock;
 use crate::config::S3StoreProfile;
+use crate::harness::metrics::HarnessMetrics;
 
 /// A static access key. Its secret half is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub struct S3Options {
     /// PEM certificates trusted for every profile, besides the system's (the content of the file that
     /// `AWS_CA_BUNDLE` names, which Ramen's client honours). Empty for none.
     pub ca_bundle: Vec<u8>,
+    /// Where operations are counted.
+    pub metrics: Option<HarnessMetrics>,
 }
 
 impl S3Options {
@@ -80,6 +83,7 @@ impl S3Options {
             clock,
             http: HttpConnector::Network,
             ca_bundle: Vec::new(),
+            metrics: None,
         }
     }
 
@@ -87,6 +91,13 @@ impl S3Options {
     #[must_use]
     pub fn with_http(mut self, http: HttpConnector) -> Self {
         self.http = http;
+        self
+    }
+
+    /// The same, with its operations counted.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: &HarnessMetrics) -> Self {
+        self.metrics = Some(metrics.clone());
         self
     }
 }

@@ -24,6 +24,21 @@ pub enum Operation {
     Delete,
 }
 
+impl Operation {
+    /// One word, for the label of a metric.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::HeadBucket => "head_bucket",
+            Self::List => "list",
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

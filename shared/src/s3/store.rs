@@ -8,12 +8,15 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use super::capture::Remembered;
 use super::connect::{self, Credentials, S3Options};
 use super::error::{Operation, S3Error, S3ErrorKind};
 use super::layout::AppId;
 use crate::config::S3StoreProfile;
+use crate::harness::metrics::HarnessMetrics;
 
 /// S3's own limit of keys in one DeleteObjects.
 const DELETE_BATCH: usize = 1000;
@@ -47,6 +50,7 @@ struct Inner {
     deadline: Duration,
     retries: u32,
     retry_pause: Duration,
+    metrics: Option<HarnessMetrics>,
     memory: Mutex<HashMap<AppId, Remembered>>,
 }
 
@@ -74,6 +78,7 @@ impl S3Store {
                 deadline: options.deadline,
                 retries: options.retries,
                 retry_pause: options.retry_pause,
+                metrics: options.metrics.clone(),
                 memory: Mutex::new(HashMap::new()),
             }),
         })
@@ -332,9 +337,27 @@ impl S3Store {
         key: &str,
         work: impl Future<Output = Result<T, S3Error>>,
     ) -> Result<T, S3Error> {
-        tokio::time::timeout(self.inner.deadline, work).await.unwrap_or_else(|_| {
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(self.inner.deadline, work).await;
+        if let Some(metrics) = &self.inner.metrics {
+            metrics.s3_operation(self.profile(), operation.word(), outcome(&answer), begun.elapsed());
+        }
+        answer.unwrap_or_else(|_| {
             let detail = format!("no answer within {:?}", self.inner.deadline);
             Err(self.error(operation, key, S3ErrorKind::Unreachable, &detail))
         })
+    }
+}
+
+/// How an operation ended, for the metrics.
+fn outcome<T>(answer: &Result<Result<T, S3Error>, Elapsed>) -> &'static str {
+    match answer {
+        Ok(Ok(_)) => "ok",
+        Ok(Err(error)) => match error.kind {
+            S3ErrorKind::Absent => "not_found",
+            S3ErrorKind::Conflict => "conflict",
+            _ => "error",
+        },
+        Err(_) => "timeout",
     }
 }

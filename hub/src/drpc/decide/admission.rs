@@ -192,6 +192,21 @@ fn not_built(s: &Snapshot) -> Result<(), String> {
     if !spec.protected_namespaces.is_empty() {
         return Err("spec.protectedNamespaces: discovered applications are not supported by this version yet".to_owned());
     }
+    if spec.kube_object_protection.is_some() {
+        return Err(
+            "spec.kubeObjectProtection: capture of Kubernetes objects is not supported by this version yet; remove it, and let \
+             GitOps deploy them"
+                .to_owned(),
+        );
+    }
+    // An application that has its volumes in groups already stays in charge; its clusters say what they cannot do.
+    if s.annotation(names::IS_CG_ENABLED) == Some("true") && !is_established(s) {
+        return Err(format!(
+            "annotation {}: consistency groups are not supported by this version yet; remove it, and each claim is replicated \
+             by itself",
+            names::IS_CG_ENABLED
+        ));
+    }
     Ok(())
 }
 

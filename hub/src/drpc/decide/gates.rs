@@ -81,7 +81,7 @@ fn target_is_settled(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut> {
         Seen::Present(vrg) => Err(Shut::new(
             progression,
             Owner::Storage,
-            format!("the VolumeReplicationGroup on {} is not a settled secondary: {}", record.to, facts::unready(vrg)),
+            format!("the VolumeReplicationGroup on {} is not a settled secondary: {}", record.to, facts::unsettled(vrg)),
         )),
         Seen::Absent => Err(Shut::new(
             progression,
@@ -291,7 +291,7 @@ fn target_may_take_over(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut>
         Seen::Present(vrg) if facts::is_settled_secondary(vrg) => Ok(()),
         Seen::Present(vrg) if facts::is_primary(vrg) && record.from.is_empty() => Ok(()),
         Seen::Present(vrg) => {
-            shut(Owner::Storage, format!("{} is not a settled secondary: {}", record.to, facts::unready(vrg)))
+            shut(Owner::Storage, format!("{} is not a settled secondary: {}", record.to, facts::unsettled(vrg)))
         }
         Seen::Absent => {
             shut(Owner::System, format!("there is no VolumeReplicationGroup on {}: it holds no replica", record.to))

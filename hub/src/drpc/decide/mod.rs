@@ -126,8 +126,14 @@ pub fn decide(s: &Snapshot) -> Plan {
     draft.outlook.started = (!dated).then_some(record.started);
     let course = course::course(s, &record);
     let confirmed = memory.is_sound && phase(s) != DRState::Unset || recovery::is_confirmed(s);
-    if let (Course::Accept(new), false) = (&course, confirmed) {
-        return recovery::wait_for_confirmation(draft, &record, new);
+    let moves = match &course {
+        Course::Accept(_) => true,
+        // Taken up later, and then nobody remembers that it was never confirmed.
+        Course::Note(_) => s.drpc.spec.action.is_some(),
+        Course::Keep | Course::Refuse(_) => false,
+    };
+    if moves && !confirmed {
+        return recovery::wait_for_confirmation(draft, &record);
     }
     match course {
         Course::Keep => drive::drive(&mut draft, &record),

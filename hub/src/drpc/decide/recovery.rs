@@ -218,13 +218,16 @@ pub(super) fn is_confirmed(s: &Snapshot) -> bool {
 
 /// The clusters tell where the application is; the spec, which may come out of a backup, asks for something else. The
 /// application is tended where it is until the user has said that the move is meant.
-pub(super) fn wait_for_confirmation(mut draft: Draft<'_>, record: &ActionRecord, asked: &ActionRecord) -> Plan {
+pub(super) fn wait_for_confirmation(mut draft: Draft<'_>, record: &ActionRecord) -> Plan {
     let home = super::home(record);
+    let spec = &draft.s.drpc.spec;
+    let asked = match &spec.action {
+        Some(DRAction::Failover) => format!("a Failover to {}", spec.failover_cluster),
+        Some(DRAction::Relocate | DRAction::Other(_)) | None => format!("a Relocate to {}", spec.preferred_cluster),
+    };
     let message = format!(
-        "this hub was rebuilt and finds the application on {home}; spec asks for {} to {}. If that is not done yet and still \
-         wanted, remove spec.action, and set it again",
-        asked.kind.as_spec(),
-        asked.to
+        "this hub was rebuilt and finds the application on {home}; spec asks for {asked}. If that is still wanted, remove \
+         spec.action, and set it again"
     );
     super::drive::drive(&mut draft, record);
     draft.show(DRState::WaitForUser, Progression::Paused);

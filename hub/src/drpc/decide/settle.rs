@@ -103,7 +103,7 @@ fn clean_up(draft: &mut Draft<'_>, record: &ActionRecord, home: &Site, site: &Si
     if facts::is_settled_secondary(vrg) {
         return (keep, None);
     }
-    (keep, Some(Waiting::on(Owner::Storage, format!("{}: {}", site.cluster, unsettled(vrg)))))
+    (keep, Some(Waiting::on(Owner::Storage, format!("{}: {}", site.cluster, facts::unsettled(vrg)))))
 }
 
 /// What permits a cluster to be, or to be made, a secondary.
@@ -147,15 +147,6 @@ fn becomes_secondary(record: &ActionRecord, home: &Site, site: &Site) -> Result<
 
 fn is_newer(vrg: &VolumeReplicationGroup, record: &ActionRecord) -> bool {
     action_of(vrg).is_some_and(|theirs| theirs.epoch > record.epoch)
-}
-
-/// Why a secondary is not settled, in words.
-fn unsettled(vrg: &VolumeReplicationGroup) -> String {
-    use kaedama_shared::api::conditions::vrg as types;
-    match facts::says(vrg, types::DATA_READY) {
-        facts::Says::False(condition) => condition.message.clone(),
-        facts::Says::True | facts::Says::Nothing => "its volumes are becoming secondary".to_owned(),
-    }
 }
 
 /// Which phase to show: an action that was removed from the spec after it came home shows as a deployment.

@@ -1,1 +1,118 @@
-//! To be filled.
+//! Protection ends: the application stays, what we made goes, in an order that loses nothing.
+
+use kaedama_shared::api::DRState;
+use kaedama_shared::names;
+use kaedama_shared::seen::Seen;
+
+use super::world::World;
+use crate::drpc::decide::decide;
+use crate::drpc::plan::Action;
+
+fn run(world: &mut World, ticks: usize) {
+    for _ in 0..ticks {
+        if world.drpc.is_some() {
+            world.tick();
+        }
+    }
+}
+
+#[test]
+fn secondaries_go_before_the_primary_and_the_application_stays() {
+    let mut world = World::deployed();
+    world.delete();
+    run(&mut world, 20);
+    assert!(world.drpc.is_none(), "{:?}", world.writes);
+    let deletions: Vec<&String> = world.writes.iter().filter(|write| write.starts_with("delete")).collect();
+    assert_eq!(deletions, ["delete dr2", "delete dr1"]);
+    assert!(world.works.is_empty() && world.namespaces.is_empty() && world.placement.finalizers.is_empty());
+    assert_eq!(world.decided(), ["dr1"], "ending the protection does not stop the application");
+    assert!(world.clusters["dr1"].app);
+}
+
+#[test]
+fn a_cluster_that_is_away_holds_the_deletion_up_and_is_named() {
+    let mut world = World::deployed();
+    world.lose("dr2");
+    world.delete();
+    run(&mut world, 20);
+    assert_eq!(world.phase(), DRState::Deleting);
+    assert!(world.available().message.contains("dr2"), "{:?}", world.available());
+    assert_eq!(world.asked("dr1"), "primary", "the primary outlives its secondary");
+    world.restore("dr2");
+    run(&mut world, 20);
+    assert!(world.drpc.is_none());
+}
+
+#[test]
+fn a_drpc_that_was_never_deployed_just_goes() {
+    let mut world = World::new();
+    world.pass();
+    world.delete();
+    run(&mut world, 3);
+    assert!(world.drpc.is_none() && world.works.is_empty(), "{:?}", world.writes);
+}
+
+#[test]
+fn a_drpc_without_policy_and_placement_goes_by_its_works() {
+    let mut world = World::deployed();
+    world.delete();
+    let mut s = world.snapshot();
+    s.policy = Seen::Absent;
+    s.placement = Seen::Absent;
+    let plan = decide(&s);
+    assert!(matches!(plan.actions.as_slice(), [Action::DeleteVrgWork { cluster, .. }] if cluster == "dr2"), "{plan:?}");
+    s.sites.iter_mut().for_each(|site| site.work = Seen::Absent);
+    let mut status = s.drpc.status.clone().unwrap();
+    status.phase = DRState::Deleting;
+    s.drpc.status = Some(status);
+    assert_eq!(decide(&s).actions.last(), Some(&Action::ReleaseDrpc));
+}
+
+#[test]
+fn nothing_is_released_on_a_view_that_cannot_be_believed() {
+    let mut world = World::deployed();
+    world.delete();
+    let mut blind = world.snapshot();
+    blind.sites.clear();
+    blind.doubt = Some("works are not known".to_owned());
+    assert!(decide(&blind).actions.is_empty());
+    let mut unplaced = world.snapshot();
+    unplaced.sites.iter_mut().for_each(|site| site.work = Seen::Absent);
+    unplaced.placement = Seen::Unknown("stale".to_owned());
+    let plan = decide(&unplaced);
+    assert!(plan.actions.is_empty(), "the Placement would keep our finalizer for ever: {plan:?}");
+    assert!(plan.outlook.waiting.is_some());
+}
+
+#[test]
+fn a_placement_that_goes_takes_the_protection_with_it() {
+    let mut world = World::deployed();
+    world.placement.deleting = true;
+    run(&mut world, 20);
+    assert!(world.drpc.is_none() && world.placement.finalizers.is_empty());
+}
+
+#[test]
+fn a_hub_without_memory_leaves_no_orphan() {
+    let mut world = World::deployed();
+    world.forget();
+    world.delete();
+    world.lose("dr2");
+    run(&mut world, 10);
+    assert!(world.available().message.contains("dr2"), "{:?}", world.available());
+    assert_eq!(world.phase(), DRState::Unset, "it is not being deleted before everybody was asked");
+    world.restore("dr2");
+    run(&mut world, 30);
+    assert!(world.drpc.is_none(), "{:?}", world.writes);
+    assert!(world.clusters.values().all(|cluster| cluster.vrg.is_none()));
+}
+
+#[test]
+fn without_our_finalizer_nothing_is_done() {
+    let mut world = World::deployed();
+    world.delete();
+    let mut s = world.snapshot();
+    s.drpc.metadata.finalizers = Some(vec!["somebody.else/finalizer".to_owned()]);
+    assert!(decide(&s).actions.is_empty());
+    assert!(world.drpc().metadata.finalizers.iter().flatten().any(|name| name == names::DRPC_FINALIZER));
+}

@@ -13,8 +13,8 @@ use crate::drpc::snapshot::Snapshot;
 enum Event {
     /// The hub looks; what it decides on may be what an earlier look saw.
     Look,
-    /// A pass on the present, or on the last look, which may crash after some writes.
-    Pass { stale: bool, crash: Option<usize> },
+    /// A pass on the present, or in part on the last look, which may crash after some writes.
+    Pass { stale: Stale, crash: Option<usize> },
     Agent(usize),
     Spoke(usize),
     Gitops(usize),
@@ -26,6 +26,20 @@ enum Event {
     Disconnect(usize),
     Edit(Edit),
     Forget,
+}
+
+/// What a pass sees as it was at the last look. Each kind of object has a cache of its own, and each lags by itself.
+#[derive(Clone, Copy, Debug)]
+enum Stale {
+    Nothing,
+    Drpc,
+    Sites,
+    Placement,
+    All,
+}
+
+fn stale() -> impl Strategy<Value = Stale> {
+    prop_oneof![Just(Stale::Drpc), Just(Stale::Sites), Just(Stale::Placement), Just(Stale::All), Just(Stale::Nothing)]
 }
 
 #[derive(Clone, Debug)]
@@ -46,9 +60,9 @@ fn events(failover: bool, forget: bool) -> impl Strategy<Value = Vec<Event>> {
     };
     let event = prop_oneof![
         2 => Just(Event::Look),
-        8 => Just(Event::Pass { stale: false, crash: None }),
-        2 => (any::<bool>(), 0_usize..5).prop_map(|(stale, crash)| Event::Pass { stale, crash: Some(crash) }),
-        2 => Just(Event::Pass { stale: true, crash: None }),
+        8 => Just(Event::Pass { stale: Stale::Nothing, crash: None }),
+        2 => (stale(), 0_usize..5).prop_map(|(stale, crash)| Event::Pass { stale, crash: Some(crash) }),
+        3 => stale().prop_map(|stale| Event::Pass { stale, crash: None }),
         8 => cluster().prop_map(Event::Agent),
         10 => cluster().prop_map(Event::Spoke),
         5 => cluster().prop_map(Event::Gitops),
@@ -66,14 +80,24 @@ fn events(failover: bool, forget: bool) -> impl Strategy<Value = Vec<Event>> {
     proptest::collection::vec(event, 1..250)
 }
 
+fn view(present: Snapshot, last: Option<&Snapshot>, stale: Stale) -> Snapshot {
+    let Some(last) = last.cloned() else { return present };
+    match stale {
+        Stale::Nothing => present,
+        Stale::Drpc => Snapshot { drpc: last.drpc, ..present },
+        Stale::Sites => Snapshot { sites: last.sites, ..present },
+        Stale::Placement => Snapshot { placement: last.placement, ..present },
+        Stale::All => last,
+    }
+}
+
 fn play(world: &mut World, events: &[Event]) {
     let mut last: Option<Snapshot> = None;
     for event in events {
         match event {
             Event::Look => last = Some(world.snapshot()),
             Event::Pass { stale, crash } => {
-                let present = world.snapshot();
-                let snapshot = last.clone().filter(|_| *stale).unwrap_or(present);
+                let snapshot = view(world.snapshot(), last.as_ref(), *stale);
                 world.pass_on(&snapshot, crash.map_or(Crash::Never, Crash::After));
             }
             Event::Agent(at) => world.agent(CLUSTERS[*at]),
@@ -139,8 +163,15 @@ fn comes_to_rest(world: &mut World) {
     world.assert_at_rest(&home, phase);
 }
 
+/// `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 60 };
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn planned_moves_never_make_two_primaries_and_lose_nothing(events in events(false, false)) {

@@ -1,1 +1,251 @@
-//! To be filled.
+//! What a hub without memory makes of what it finds: of a first placement, after a restore from a backup, and in place of
+//! the reference product.
+
+use kaedama_shared::api::{DRAction, DRState, Progression};
+use kaedama_shared::names;
+use kaedama_shared::record::{ActionKind, Step};
+use kaedama_shared::seen::Seen;
+
+use super::world::{Crash, World};
+
+fn paused(world: &World) -> bool {
+    world.progression() == Progression::Paused
+}
+
+#[test]
+fn a_first_placement_with_the_peer_down_needs_stores_that_are_proven_empty() {
+    let mut world = World::new();
+    world.lose("dr2");
+    world.stored = Seen::Unknown("timed out".into());
+    world.settle();
+    assert!(paused(&world) && world.asked("dr1").is_empty());
+    assert!(world.available().message.contains("timed out"), "{:?}", world.available());
+    world.stored = Seen::Absent;
+    world.settle();
+    assert_eq!((world.phase(), world.decided()), (DRState::Deployed, vec!["dr1".to_owned()]));
+    assert_eq!(world.asked("dr2"), "", "what may be there is not overwritten unseen");
+    world.restore("dr2");
+    world.settle();
+    world.assert_at_rest("dr1", DRState::Deployed);
+}
+
+#[test]
+fn a_first_placement_with_the_home_down_waits() {
+    let mut world = World::new();
+    world.lose("dr1");
+    world.settle();
+    assert!(paused(&world) && world.available().message.contains("dr1"), "{:?}", world.available());
+    world.restore("dr1");
+    world.settle();
+    world.assert_at_rest("dr1", DRState::Deployed);
+}
+
+#[test]
+fn while_answers_are_on_their_way_nothing_is_wrong() {
+    let mut world = World::new();
+    world.pass();
+    assert_eq!((world.phase(), world.progression()), (DRState::Unset, Progression::Unset));
+    assert!(world.peer_ready().is_true() && !world.available().is_false());
+}
+
+#[test]
+fn a_restored_hub_takes_over_what_runs_and_changes_nothing() {
+    for home in ["dr1", "dr2"] {
+        let mut world = World::deployed();
+        if home == "dr2" {
+            world.fail_over("dr2");
+            world.settle();
+        }
+        let generations = |world: &World| -> Vec<_> {
+            world.clusters.values().map(|cluster| cluster.vrg.as_ref().unwrap().metadata.generation).collect()
+        };
+        let before = generations(&world);
+        world.forget();
+        world.settle();
+        world.assert_at_rest(home, if home == "dr1" { DRState::Deployed } else { DRState::FailedOver });
+        assert_eq!(generations(&world), before, "first contact is no change for the spokes");
+    }
+}
+
+#[test]
+fn an_interrupted_relocate_goes_on_after_a_restore() {
+    let mut world = World::deployed();
+    world.relocate("dr2");
+    for _ in 0..30 {
+        world.tick();
+        if world.clusters.values().all(|cluster| !cluster.is_primary()) {
+            break;
+        }
+    }
+    world.forget();
+    world.settle();
+    world.assert_at_rest("dr2", DRState::Relocated);
+}
+
+#[test]
+fn a_spec_out_of_a_backup_moves_nothing_before_it_is_confirmed() {
+    let mut world = World::deployed();
+    world.fail_over("dr2");
+    world.settle();
+    // The backup is from before the failover, when a relocate to dr1 had been the last order.
+    world.order(Some(DRAction::Relocate), "dr1", "");
+    world.forget();
+    world.settle();
+    assert_eq!((world.phase(), world.progression()), (DRState::WaitForUser, Progression::Paused), "{:?}", world.writes);
+    assert_eq!(world.decided(), ["dr2"], "the application is tended where it is");
+    assert!(world.clusters["dr2"].app && !world.clusters["dr1"].app);
+    // A crash of the hub before it has shown that it waits is no confirmation either.
+    let mut world = world.clone();
+    world.drpc.as_mut().unwrap().status = None;
+    world.settle();
+    assert_eq!(world.phase(), DRState::WaitForUser);
+    world.order(None, "dr2", "");
+    world.relocate("dr1");
+    world.settle();
+    world.assert_at_rest("dr1", DRState::Relocated);
+}
+
+#[test]
+fn with_the_home_silent_a_failover_is_allowed_and_nothing_else_happens() {
+    let mut world = World::deployed();
+    world.forget();
+    world.lose("dr1");
+    world.settle();
+    assert_eq!((world.phase(), world.progression()), (DRState::WaitForUser, Progression::Paused));
+    assert_eq!(world.peer_ready().message, "Failover allowed");
+    assert!(world.decided().is_empty() && world.asked("dr2").is_empty());
+    world.fail_over("dr2");
+    world.settle();
+    assert_eq!((world.phase(), world.decided()), (DRState::FailedOver, vec!["dr2".to_owned()]));
+    world.restore("dr1");
+    world.settle();
+    world.assert_at_rest("dr2", DRState::FailedOver);
+}
+
+#[test]
+fn with_the_home_silent_its_return_resumes() {
+    let mut world = World::deployed();
+    world.forget();
+    world.lose("dr1");
+    world.settle();
+    world.restore("dr1");
+    world.settle();
+    world.assert_at_rest("dr1", DRState::Deployed);
+}
+
+#[test]
+fn with_the_peer_silent_the_home_counts_where_everything_agrees() {
+    let mut world = World::deployed();
+    world.forget();
+    world.lose("dr2");
+    world.settle();
+    assert_eq!((world.phase(), world.decided()), (DRState::Deployed, vec!["dr1".to_owned()]));
+    assert_eq!(world.asked("dr2"), "");
+    world.restore("dr2");
+    world.settle();
+    world.assert_at_rest("dr1", DRState::Deployed);
+}
+
+#[test]
+fn an_old_primary_does_not_count_while_a_later_one_may_be_silent() {
+    // Failed over to dr2 with dr1 away; the hub is lost, dr2 too, and dr1 is back as it was.
+    let failed_over = || {
+        let mut world = World::deployed();
+        world.lose("dr1");
+        world.fail_over("dr2");
+        world.settle();
+        world.forget();
+        world.restore("dr1");
+        world.lose("dr2");
+        world
+    };
+    let mut world = failed_over();
+    world.settle();
+    assert_eq!(world.phase(), DRState::WaitForUser);
+    assert!(world.decided().is_empty(), "the spec asks for dr2");
+    // The backup is even older: spec and annotation know of no failover. The stores do.
+    let mut world = failed_over();
+    world.order(None, "dr1", "");
+    let carried = world.clusters["dr1"].vrg.clone().unwrap().metadata.annotations.unwrap();
+    let record = carried[names::ACTION_RECORD].clone();
+    world.drpc.as_mut().unwrap().metadata.annotations.as_mut().unwrap().insert(names::ACTION_RECORD.into(), record);
+    world.stored = Seen::Present(world.clusters["dr2"].vrg.clone().unwrap());
+    world.settle();
+    assert_eq!(world.phase(), DRState::WaitForUser, "{:?}", world.available());
+    world.fail_over("dr1");
+    world.settle();
+    assert_eq!((world.phase(), world.decided()), (DRState::FailedOver, vec!["dr1".to_owned()]));
+    assert!(world.record().unwrap().epoch > 2, "the order wins over what dr2 was told");
+    // When dr2 comes back it is an old primary now, and becomes a secondary.
+    world.restore("dr2");
+    world.settle();
+    world.assert_at_rest("dr1", DRState::FailedOver);
+}
+
+#[test]
+fn a_later_primary_that_turns_up_is_not_demoted_without_a_word() {
+    let mut world = World::deployed();
+    let old = world.clone();
+    world.lose("dr1");
+    world.fail_over("dr2");
+    world.settle();
+    // The hub is restored from before the failover, and finds dr1 only.
+    let later = world.clusters["dr2"].clone();
+    let mut world = old;
+    world.failover_ordered = true;
+    world.clusters.insert("dr2".to_owned(), later);
+    world.forget();
+    world.lose("dr2");
+    world.settle();
+    assert_eq!((world.phase(), world.decided()), (DRState::Deployed, vec!["dr1".to_owned()]));
+    world.restore("dr2");
+    world.settle();
+    assert_eq!(world.asked("dr2"), "", "{:?}", world.writes);
+    assert!(world.clusters["dr2"].is_primary());
+    world.fail_over("dr2");
+    world.settle();
+    world.assert_at_rest("dr2", DRState::FailedOver);
+}
+
+#[test]
+fn an_application_of_the_reference_product_is_taken_over_without_a_change() {
+    let mut world = World::deployed();
+    world.fail_over("dr2");
+    world.settle();
+    let strip = |annotations: &mut Option<std::collections::BTreeMap<String, String>>| {
+        annotations.as_mut().unwrap().remove(names::ACTION_RECORD);
+    };
+    strip(&mut world.drpc.as_mut().unwrap().metadata.annotations);
+    for work in world.works.values_mut() {
+        strip(&mut work.vrg.as_mut().unwrap().metadata.annotations);
+        strip(&mut work.report.as_mut().unwrap().metadata.annotations);
+    }
+    for cluster in world.clusters.values_mut() {
+        strip(&mut cluster.vrg.as_mut().unwrap().metadata.annotations);
+        strip(&mut cluster.reported.as_mut().unwrap().metadata.annotations);
+    }
+    let specs = |world: &World| -> Vec<_> { world.clusters.values().map(|c| c.vrg.clone().unwrap().spec).collect() };
+    let before = specs(&world);
+    world.settle();
+    world.assert_at_rest("dr2", DRState::FailedOver);
+    assert_eq!(specs(&world), before);
+    let record = world.record().unwrap();
+    assert_eq!((record.kind, record.from.as_str(), record.to.as_str()), (ActionKind::Failover, "dr1", "dr2"));
+}
+
+#[test]
+fn works_that_are_ahead_of_the_drpc_prove_an_old_view_of_it() {
+    let mut world = World::deployed();
+    let old = world.drpc().clone();
+    world.fail_over("dr2");
+    world.pass();
+    assert_eq!(world.asked("dr2"), "primary");
+    // A new leader lists the DRPC from a cache of the API server that lags.
+    let mut snapshot = world.snapshot();
+    snapshot.drpc = old;
+    world.pass_on(&snapshot, Crash::Never);
+    assert_eq!(world.asked("dr2"), "primary", "the order is not taken back");
+    world.settle();
+    world.assert_at_rest("dr2", DRState::FailedOver);
+    assert_eq!(world.record().unwrap().step, Step::Completed);
+}

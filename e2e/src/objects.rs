@@ -1,0 +1,164 @@
+//! The facts of objects, on the hub and on a cluster.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kaedama_sandbox::world::app::App;
+use kaedama_sandbox::world::{World, WorldError};
+use kaedama_shared::api::csiaddons::VolumeReplication;
+use kaedama_shared::api::ocm::{ManagedClusterView, ManifestWork, Placement, PlacementDecision};
+use kaedama_shared::api::{DRPlacementControl, VolumeReplicationGroup, condition};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+/// What a DRPlacementControl says, in one line for each of its conditions, in their order: `Available=True/Deployed`.
+#[must_use]
+pub fn conditions(drpc: &DRPlacementControl) -> Vec<String> {
+    let status = drpc.status.clone().unwrap_or_default();
+    status.conditions.iter().map(|c| format!("{}={}/{}", c.type_, c.status, c.reason)).collect()
+}
+
+/// Phase and progression: `Deployed/Completed`.
+#[must_use]
+pub fn stage(drpc: &DRPlacementControl) -> String {
+    let status = drpc.status.clone().unwrap_or_default();
+    format!("{}/{}", status.phase, status.progression)
+}
+
+/// The message of a DRPlacementControl's condition; empty where there is none.
+#[must_use]
+pub fn message(drpc: &DRPlacementControl, type_: &str) -> String {
+    let conditions = drpc.status.clone().unwrap_or_default().conditions;
+    condition::find(&conditions, type_).map(|condition| condition.message.clone()).unwrap_or_default()
+}
+
+/// What an application has on a cluster.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its VolumeReplicationGroup.
+    pub vrg: Option<VolumeReplicationGroup>,
+    /// The replication of its volumes.
+    pub replications: Vec<VolumeReplication>,
+    /// Its claims.
+    pub claims: Vec<PersistentVolumeClaim>,
+    /// The volumes that belong to claims of its namespace.
+    pub volumes: Vec<PersistentVolume>,
+    /// Its Deployments.
+    pub deployments: Vec<Deployment>,
+}
+
+impl Site {
+    /// The wanted and the reported state of the VolumeReplicationGroup: `primary/Primary`; `none` without one.
+    #[must_use]
+    pub fn role(&self) -> String {
+        let Some(vrg) = &self.vrg else { return "none".to_owned() };
+        let state = vrg.status.as_ref().map(|status| status.state.to_string()).unwrap_or_default();
+        format!("{}/{state}", vrg.spec.replication_state)
+    }
+
+    /// A condition of the VolumeReplicationGroup: `True/Ready: message`; `none` without one.
+    #[must_use]
+    pub fn condition(&self, type_: &str) -> String {
+        let status = self.vrg.as_ref().and_then(|vrg| vrg.status.as_ref());
+        let found = status.and_then(|status| condition::find(&status.conditions, type_));
+        found.map_or("none".to_owned(), |c| format!("{}/{}: {}", c.status, c.reason, c.message))
+    }
+}
+
+/// Reads what an application has on a cluster. The cluster has to be up.
+///
+/// # Errors
+/// The cluster cannot be read.
+pub async fn site(world: &World, cluster: &str, app: &App) -> anyhow::Result<Site> {
+    let client = world.cluster(cluster)?;
+    let all = ListParams::default();
+    let mine = |volume: &PersistentVolume| {
+        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+        claim.is_some_and(|claim| claim.namespace.as_ref() == Some(&app.namespace))
+    };
+    let mut volumes = Api::<PersistentVolume>::all(client.clone()).list(&all).await?.items;
+    volumes.retain(mine);
+    let replications = Api::<VolumeReplication>::namespaced(client.clone(), &app.namespace);
+    let replications = match replications.list(&all).await {
+        Ok(list) => list.items,
+        // The kind is not installed where one storage serves both clusters.
+        Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Site {
+        vrg: Api::namespaced(client.clone(), &app.namespace).get_opt(&app.name).await?,
+        replications,
+        claims: Api::namespaced(client.clone(), &app.namespace).list(&all).await?.items,
+        volumes,
+        deployments: Api::namespaced(client, &app.namespace).list(&all).await?.items,
+    })
+}
+
+/// The placement decisions of an application: cluster and whether it is live or only retained, `dr2` or `dr1 (retained)`.
+///
+/// # Errors
+/// The hub cannot be read.
+pub async fn decisions(world: &World, app: &App) -> anyhow::Result<Vec<String>> {
+    let api: Api<PlacementDecision> = Api::namespaced(world.hub(), &app.namespace);
+    let mut names = Vec::new();
+    for decision in api.list(&ListParams::default()).await?.items {
+        for entry in decision.decisions() {
+            let retained = if entry.is_retained() { " (retained)" } else { "" };
+            names.push(format!("{}{retained}", entry.cluster_name));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The Placement of an application.
+///
+/// # Errors
+/// It is not there.
+pub async fn placement(world: &World, app: &App) -> anyhow::Result<Placement> {
+    Ok(Api::namespaced(world.hub(), &app.namespace).get(&app.name).await?)
+}
+
+/// The names of all works for a cluster that are about this application, and of its views.
+///
+/// # Errors
+/// The hub cannot be read.
+pub async fn works(world: &World, cluster: &str, app: &App) -> anyhow::Result<Vec<String>> {
+    let all = ListParams::default();
+    let works = Api::<ManifestWork>::namespaced(world.hub(), cluster).list(&all).await?.items;
+    let views = Api::<ManagedClusterView>::namespaced(world.hub(), cluster).list(&all).await?.items;
+    let names = works.iter().map(ResourceExt::name_any).chain(views.iter().map(ResourceExt::name_any));
+    let start = format!("{}-", app.name);
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(&start)).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Waits until an object of a cluster is as `wanted` has it.
+///
+/// # Errors
+/// It does not become so within `seconds` of the world's time; the error shows the site.
+pub async fn until_site(
+    world: &World,
+    cluster: &str,
+    app: &App,
+    what: &str,
+    wanted: impl Fn(&Site) -> bool,
+) -> anyhow::Result<Site> {
+    const SECONDS: u64 = 120;
+    let mut last = None;
+    // Several kinds are looked at together, so this asks again rather than watch.
+    for _ in 0..SECONDS * 4 {
+        let now = site(world, cluster, app).await?;
+        if wanted(&now) {
+            return Ok(now);
+        }
+        last = Some(now);
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    let seen = WorldError::TimedOut {
+        what: format!("{} on {cluster}: {what}", app.name),
+        seconds: SECONDS,
+        state: format!("{last:#?}"),
+    };
+    Err(seen.into())
+}

@@ -1,0 +1,145 @@
+//! An application is protected, loses its cluster, gets it back, and goes home.
+
+use kaedama_e2e::bytes::{audit, keys, last_syncs, records, stored, volumes};
+use kaedama_e2e::objects::{conditions, decisions, message, site, stage};
+use kaedama_e2e::start::{deployed, drpc, pass, regional};
+use kaedama_sandbox::world::app::App;
+use kaedama_shared::api::{DRAction, DRState};
+use kaedama_shared::names;
+use kube::ResourceExt;
+
+#[tokio::test(start_paused = true)]
+async fn a_deployed_application_is_protected_in_storage_and_in_both_stores() -> anyhow::Result<()> {
+    let world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;
+
+    let seen = drpc(&world, &app).await?;
+    assert_eq!(stage(&seen), "Deployed/Completed");
+    assert_eq!(conditions(&seen), ["Available=True/Deployed", "PeerReady=True/Success", "Protected=True/Protected"]);
+    assert_eq!(decisions(&world, &app).await?, ["dr1"]);
+
+    let home = site(&world, "dr1", &app).await?;
+    assert_eq!(home.role(), "primary/Primary");
+    assert_eq!(home.claims.len(), 3);
+    for claim in &home.claims {
+        assert!(claim.finalizers().contains(&names::PVC_VR_FINALIZER.to_owned()), "{:?}", claim.metadata);
+        assert_eq!(claim.labels().get(names::OWNER_NAME), Some(&app.name));
+        assert_eq!(claim.labels().get(names::OWNER_NAMESPACE), Some(&app.namespace));
+        assert_eq!(claim.annotations().get(names::VR_PROTECTED).map(String::as_str), Some(names::PROTECTED));
+        assert!(claim.annotations().contains_key(names::VR_ARCHIVED));
+    }
+    assert_eq!(home.volumes.len(), 3);
+    for volume in &home.volumes {
+        let spec = volume.spec.clone().unwrap();
+        assert_eq!(spec.persistent_volume_reclaim_policy.as_deref(), Some("Retain"));
+        assert_eq!(volume.annotations().get(names::VR_RETAINED).map(String::as_str), Some(names::RETAINED));
+        assert!(volume.annotations().contains_key(names::VR_ARCHIVED));
+    }
+    assert_eq!(home.replications.len(), 3);
+
+    let peer = site(&world, "dr2", &app).await?;
+    assert_eq!(peer.role(), "secondary/Secondary");
+    assert!(peer.claims.is_empty() && peer.volumes.is_empty() && peer.deployments.is_empty(), "{peer:#?}");
+
+    let volume_names: Vec<String> = home.volumes.iter().map(ResourceExt::name_any).collect();
+    for cluster in ["dr1", "dr2"] {
+        let keys = keys(&world, cluster, &app);
+        let mut layout: Vec<String> = volume_names.iter().map(|name| format!("v1.PersistentVolume/{name}")).collect();
+        layout.extend(app.claim_names().iter().map(|name| format!("v1.PersistentVolumeClaim/web/{name}")));
+        layout.push("v1alpha1.VolumeReplicationGroup/a".to_owned());
+        for key in layout {
+            assert!(keys.contains(&key), "{key} is not in the store of {cluster}: {keys:?}");
+            let object = stored(&world, cluster, &app, &key)?;
+            assert!(object["metadata"]["name"].is_string(), "{object}");
+        }
+        assert!(keys.contains(&"kaedama/v1/manifest".to_owned()), "{keys:?}");
+        assert_eq!(stored(&world, cluster, &app, "kaedama/v1/epoch")?["cluster"], "dr1");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Result<()> {
+    let world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let synced = async || anyhow::Ok(drpc(&world, &app).await?.status.unwrap_or_default().last_group_sync_time);
+    pass(65).await;
+    let first = synced().await?.expect("the volumes were replicated once");
+    pass(120).await;
+    let later = synced().await?.expect("the volumes were replicated again");
+    assert!(later.0.duration_since(first.0).as_secs() >= 60, "{first:?} {later:?}");
+    // A group is as old as the oldest of its volumes.
+    let oldest = last_syncs(&world, &app)?.values().map(|report| report.at).min().unwrap();
+    assert!(later.0 <= oldest, "the status says {later:?}, the storage {oldest}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_clean() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;
+    pass(100).await;
+
+    // The disaster.
+    world.kill("dr1")?;
+    let snapshots = last_syncs(&world, &app)?;
+    let written = records(&world, "dr1", &app)?;
+    let replicas = volumes(&world, "dr2", &app)?;
+    let epoch_before = stored(&world, "dr2", &app, "kaedama/v1/epoch")?["epoch"].as_u64().unwrap();
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    let seen = world.placed(&app, DRState::FailedOver).await?;
+    pass(20).await;
+
+    assert_eq!(stage(&seen), "FailedOver/Cleaning Up");
+    assert!(conditions(&seen)[0].starts_with("Available=True/FailedOver"), "{:?}", conditions(&seen));
+    let later = drpc(&world, &app).await?;
+    assert_eq!(conditions(&later)[1], "PeerReady=False/Progressing");
+    assert!(message(&later, "PeerReady").contains("dr1"), "{}", message(&later, "PeerReady"));
+    assert_eq!(decisions(&world, &app).await?, ["dr1 (retained)", "dr2"]);
+    let new_home = site(&world, "dr2", &app).await?;
+    assert_eq!(new_home.role(), "primary/Primary");
+    assert_eq!((new_home.claims.len(), new_home.volumes.len()), (3, 3));
+
+    // What is lost is what no completed snapshot held, to the record.
+    let after = audit(&world, &app)?;
+    assert_eq!((after.cluster.as_str(), after.writers.as_slice()), ("dr2", &["dr1".to_owned(), "dr2".to_owned()][..]));
+    for (claim, all) in &written {
+        let late = all.iter().filter(|record| record.at > snapshots[claim].at).count() as u64;
+        assert!(late > 0, "nothing was at stake on {claim}");
+        assert_eq!(after.volumes[claim].lost, late, "{claim}: snapshot of {}", snapshots[claim].at);
+        assert!(volumes(&world, "dr2", &app)?[claim].starts_with(&replicas[claim]), "{claim} lost more than that");
+    }
+    assert_eq!((after.damaged, after.out_of_order, after.concurrent_seconds), (0, 0, 0.0));
+
+    // The old primary comes back, with an application that believes it still is at home.
+    world.revive("dr1")?;
+    let seen = world.completed(&app, DRState::FailedOver).await?;
+    assert_eq!(conditions(&seen), ["Available=True/FailedOver", "PeerReady=True/Success", "Protected=True/Protected"]);
+    assert_eq!(decisions(&world, &app).await?, ["dr2"]);
+    let old_home = site(&world, "dr1", &app).await?;
+    assert_eq!(old_home.role(), "secondary/Secondary");
+    assert!(old_home.deployments.is_empty(), "the application is still deployed on dr1");
+    for cluster in ["dr1", "dr2"] {
+        let epoch = stored(&world, cluster, &app, "kaedama/v1/epoch")?;
+        assert_eq!((&epoch["cluster"], epoch["epoch"].as_u64()), (&"dr2".into(), Some(epoch_before + 1)), "{epoch}");
+    }
+    pass(125).await;
+    let (here, there) = (volumes(&world, "dr1", &app)?, volumes(&world, "dr2", &app)?);
+    for (claim, replica) in &here {
+        assert!(there[claim].starts_with(replica), "the replica of {claim} on dr1 is no copy");
+        assert!(replica.len() > replicas[claim].len(), "the replica of {claim} does not follow");
+    }
+
+    // And the application goes home, with everything.
+    let lost_by_disaster = audit(&world, &app)?.lost;
+    world.order(&app, DRAction::Relocate, "dr1").await?;
+    let seen = world.completed(&app, DRState::Relocated).await?;
+    assert_eq!(conditions(&seen), ["Available=True/Relocated", "PeerReady=True/Success", "Protected=True/Protected"]);
+    assert_eq!(decisions(&world, &app).await?, ["dr1"]);
+    pass(10).await;
+    let home_again = audit(&world, &app)?;
+    assert_eq!(home_again.cluster, "dr1");
+    assert_eq!(home_again.lost, lost_by_disaster, "the way back lost something");
+    assert_eq!((home_again.damaged, home_again.out_of_order), (0, 0));
+    Ok(())
+}

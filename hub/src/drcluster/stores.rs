@@ -1,0 +1,101 @@
+//! Whether the clusters' stores can be used. They are tried beside the passes: the store of a dead site takes its time to
+//! say nothing, and the fence of that very site must not wait for it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use kaedama_shared::api::{DRCluster, reasons::drcluster as reasons};
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::s3::{S3ErrorKind, S3Store};
+use tokio::time::Instant;
+
+use crate::configuration::{Configuration, StoreError};
+
+use super::snapshot::StoreCheck;
+
+/// A store that failed is tried again after this long.
+pub const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// What the stores answered, by cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct StoreChecks {
+    checks: Arc<Mutex<BTreeMap<String, Check>>>,
+    answered: UnboundedSender<ObjectKey>,
+}
+
+struct Check {
+    /// Profile, configuration and secret that it was tried with.
+    with: String,
+    outcome: StoreCheck,
+    /// When it answered; none while it is being tried.
+    at: Option<Instant>,
+}
+
+impl StoreChecks {
+    /// None are tried yet. The stream names the clusters whose stores have answered.
+    pub fn new() -> (Self, UnboundedReceiver<ObjectKey>) {
+        let (answered, receiver) = unbounded();
+        (StoreChecks { checks: Arc::default(), answered }, receiver)
+    }
+
+    /// What is known of a cluster's store. Tries it where that is nothing, or failed a while ago; a store that was good is
+    /// not tried again until its configuration or secret changes.
+    pub fn look(&self, configuration: &Configuration, drcluster: &DRCluster) -> StoreCheck {
+        let name = drcluster.metadata.name.clone().unwrap_or_default();
+        let profile = &drcluster.spec.s3_profile_name;
+        let bad = |reason, message: String| StoreCheck::Bad { reason, message };
+        let store = match configuration.store(profile) {
+            Ok(Some(store)) => store,
+            Ok(None) => return StoreCheck::Good,
+            Err(StoreError::Configuration(why)) => return bad(reasons::CONFIG_MAP_GET_FAILED, why),
+            Err(error) => return bad(reasons::S3_CONNECTION_FAILED, error.to_string()),
+        };
+        let with = configuration.fingerprint(profile);
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match checks.get(&name).filter(|check| check.with == with) {
+            Some(check) if check.is_due() => check.outcome.clone(),
+            Some(check) => return check.outcome.clone(),
+            None => StoreCheck::Untried,
+        };
+        checks.insert(name.clone(), Check { with: with.clone(), outcome: known.clone(), at: None });
+        drop(checks);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let outcome = check(&store, &name).await;
+            let mut checks = this.checks.lock().unwrap_or_else(PoisonError::into_inner);
+            // An answer of a configuration that was replaced meanwhile is of no use.
+            if checks.get(&name).is_some_and(|check| check.with == with) {
+                checks.insert(name.clone(), Check { with, outcome, at: Some(Instant::now()) });
+            }
+            drop(checks);
+            // Nobody listens once the controller has stopped.
+            let _ = this.answered.unbounded_send(ObjectKey::cluster(name));
+        });
+        known
+    }
+}
+
+impl Check {
+    fn is_due(&self) -> bool {
+        let failed = matches!(self.outcome, StoreCheck::Bad { .. });
+        failed && self.at.is_some_and(|at| at.elapsed() >= TRY_AGAIN)
+    }
+}
+
+/// Tries the bucket, and to list the cluster's keys in it.
+async fn check(store: &S3Store, cluster: &str) -> StoreCheck {
+    let bad = |reason, message: String| StoreCheck::Bad { reason, message };
+    if let Err(error) = store.head_bucket().await {
+        let reason = match error.kind {
+            S3ErrorKind::NoBucket | S3ErrorKind::Absent => reasons::S3_BUCKET_NOT_FOUND,
+            _ => reasons::S3_CONNECTION_FAILED,
+        };
+        return bad(reason, error.to_string());
+    }
+    match store.list(&format!("/{cluster}")).await {
+        Ok(_) => StoreCheck::Good,
+        Err(error) => bad(reasons::S3_LIST_FAILED, error.to_string()),
+    }
+}
