@@ -9,11 +9,20 @@ use kaedama_sandbox::workload::{Audit, Record};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::{World, array, bucket};
 
-/// The audit of an application where it runs.
+/// What an application's volumes on a cluster hold of what was acknowledged to it anywhere.
 ///
 /// # Errors
 /// It never ran.
-pub fn audit(world: &World, app: &App) -> anyhow::Result<Audit> {
+pub fn audit(world: &World, cluster: &str, app: &App) -> anyhow::Result<Audit> {
+    let audit = world.ledger().audit_on(&app.id(), cluster);
+    audit.with_context(|| format!("application {} never started", app.name))
+}
+
+/// As [`audit`], where the application started last.
+///
+/// # Errors
+/// It never ran.
+pub fn audit_at_home(world: &World, app: &App) -> anyhow::Result<Audit> {
     world.audit(app).with_context(|| format!("application {} never started", app.name))
 }
 

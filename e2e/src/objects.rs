@@ -118,7 +118,7 @@ pub async fn placement(world: &World, app: &App) -> anyhow::Result<Placement> {
     Ok(Api::namespaced(world.hub(), &app.namespace).get(&app.name).await?)
 }
 
-/// The names of all works for a cluster that are about this application, and of its views.
+/// The names of the works and views that protect an application on a cluster. What GitOps delivers is not among them.
 ///
 /// # Errors
 /// The hub cannot be read.
@@ -128,7 +128,8 @@ pub async fn works(world: &World, cluster: &str, app: &App) -> anyhow::Result<Ve
     let views = Api::<ManagedClusterView>::namespaced(world.hub(), cluster).list(&all).await?.items;
     let names = works.iter().map(ResourceExt::name_any).chain(views.iter().map(ResourceExt::name_any));
     let start = format!("{}-", app.name);
-    let mut names: Vec<String> = names.filter(|name| name.starts_with(&start)).collect();
+    let ours = |name: &String| name.starts_with(&start) && (name.ends_with("-mw") || name.ends_with("-mcv"));
+    let mut names: Vec<String> = names.filter(ours).collect();
     names.sort();
     Ok(names)
 }

@@ -4,3 +4,15 @@
 
 #[path = "scenarios/moves.rs"]
 mod moves;
+#[path = "scenarios/relocate.rs"]
+mod relocate;
+#[path = "scenarios/disable.rs"]
+mod disable;
+#[path = "scenarios/metro.rs"]
+mod metro;
+#[path = "scenarios/stores.rs"]
+mod stores;
+#[path = "scenarios/links.rs"]
+mod links;
+#[path = "scenarios/interrupted.rs"]
+mod interrupted;

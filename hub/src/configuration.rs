@@ -13,9 +13,12 @@ use crate::caches::Caches;
 pub struct Configuration {
     caches: Caches,
     namespace: String,
-    parsed: Arc<Mutex<Option<(String, Arc<RamenConfig>)>>>,
+    parsed: Arc<Mutex<Option<Parsed>>>,
     pool: Arc<StorePool>,
 }
+
+/// The ConfigMap's resourceVersion, and what it said then.
+type Parsed = (String, Arc<RamenConfig>);
 
 /// Why a profile's store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +83,11 @@ impl Configuration {
     /// What a store is opened with, in one text: it changes when the configuration or the profile's secret does.
     pub fn fingerprint(&self, profile: &str) -> String {
         let version = |metadata: &kube::api::ObjectMeta| {
-            format!("{}@{}", metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default())
+            format!(
+                "{}@{}",
+                metadata.uid.as_deref().unwrap_or_default(),
+                metadata.resource_version.as_deref().unwrap_or_default()
+            )
         };
         let key = ObjectKey::namespaced(self.namespace.clone(), Role::Hub.config_map_name());
         let config_map = self.caches.config_maps.get(&key).map(|map| version(&map.metadata)).unwrap_or_default();

@@ -8,6 +8,7 @@
 //! | [`drcluster`] | DRCluster: a managed cluster that takes part |
 //! | [`caches`], [`configuration`] | what is read: the hub's objects, the settings and the stores |
 //! | [`works`] | ManifestWorks as we write them |
+//! | [`metrics`] | the gauges `ramen_…` |
 
 pub mod caches;
 pub mod configuration;
@@ -15,5 +16,6 @@ pub mod drcluster;
 pub mod drpc;
 pub mod drpolicy;
 pub mod error;
+pub mod metrics;
 pub mod operator;
 pub mod works;

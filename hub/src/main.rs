@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use kaedama_hub::operator::{Options, run};
+use kaedama_hub::metrics::HubMetrics;
+use kaedama_hub::operator::{Options, run_with};
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::RamenConfig;
 use kaedama_shared::harness::client::{Clients, config, user_agent};
@@ -66,6 +67,7 @@ async fn main() -> anyhow::Result<()> {
     let clients = Clients::from_config(kubeconfig, &user_agent("kaedama-hub"))?;
     let mut registry = Registry::default();
     let harness = HarnessMetrics::register(&mut registry);
+    let gauges = HubMetrics::register(&mut registry);
     let registry = Arc::new(registry);
     let health = Health::new();
     let defaults = RamenConfig::defaults(kaedama_shared::config::Role::Hub);
@@ -88,5 +90,5 @@ async fn main() -> anyhow::Result<()> {
         metrics: harness,
         health: Some(health),
     };
-    run(options, stop).await.context("the hub operator ended")
+    run_with(options, gauges, stop).await.context("the hub operator ended")
 }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kaedama_shared::api::conditions::{drcluster as drcluster_types, drpc as drpc_types};
 use kaedama_shared::api::reasons::drcluster as drcluster_reasons;
 use kaedama_shared::api::{
-    DRCluster, DRPlacementControl, DRPlacementControlStatus, DRPolicy, Progression, condition, parse_scheduling_interval,
+    DRCluster, DRPlacementControl, DRPlacementControlStatus, DRPolicy, Progression, condition,
+    parse_scheduling_interval,
 };
 use kaedama_shared::config::{RamenConfig, Role};
 use kaedama_shared::names;
@@ -74,9 +75,10 @@ impl Collector for HubMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some((caches, configuration)) = source else { return Ok(()) };
-        let ops_namespace = configuration
-            .settings()
-            .map_or_else(|_| RamenConfig::defaults(Role::Hub).ramen_ops_namespace, |config| config.ramen_ops_namespace.clone());
+        let ops_namespace = configuration.settings().map_or_else(
+            |_| RamenConfig::defaults(Role::Hub).ramen_ops_namespace,
+            |config| config.ramen_ops_namespace.clone(),
+        );
         let facts = Facts {
             drpcs: &caches.drpcs.list(),
             policies: &caches.policies.list(),
@@ -86,7 +88,8 @@ impl Collector for HubMetrics {
         for metric in facts.metrics() {
             let mut family = encoder.encode_descriptor(metric.name, metric.help, None, MetricType::Gauge)?;
             for sample in &metric.samples {
-                let labels: Vec<(&str, &str)> = sample.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                let labels: Vec<(&str, &str)> =
+                    sample.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 if labels.is_empty() {
                     family.encode_gauge(&sample.value)?;
                 } else {
@@ -115,12 +118,14 @@ impl Facts<'_> {
             metric(
                 "ramen_policy_schedule_interval_seconds",
                 "Schedule interval of a policy, in seconds",
-                self.policies.iter().filter_map(|policy| interval(policy)).collect(),
+                self.policies.iter().filter_map(interval).collect(),
             ),
             metric(
                 "ramen_last_sync_timestamp_seconds",
                 "Time of the last group synchronisation, in seconds since the epoch; 0 before the first",
-                self.synced(true, |status| status.last_group_sync_time.as_ref().map(|time| seconds(time.0.as_second()))),
+                self.synced(true, |status| {
+                    status.last_group_sync_time.as_ref().map(|time| seconds(time.0.as_second()))
+                }),
             ),
             metric(
                 "ramen_last_sync_duration_seconds",
@@ -135,7 +140,9 @@ impl Facts<'_> {
             metric(
                 "ramen_workload_protection_status",
                 "1 while the application is protected",
-                self.each(|drpc, labels| Some(flag(labels, condition::is_true(conditions(drpc), drpc_types::PROTECTED)))),
+                self.each(|drpc, labels| {
+                    Some(flag(labels, condition::is_true(conditions(drpc), drpc_types::PROTECTED)))
+                }),
             ),
             metric(
                 "ramen_unsupported_consistency_grouping_enabled",
@@ -146,7 +153,8 @@ impl Facts<'_> {
                 "ramen_global_action_consensus_status",
                 "1 while the applications that share a group agree on the action",
                 self.each(|drpc, labels| {
-                    let shares = drpc.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(names::GLOBAL_VGR));
+                    let shares =
+                        drpc.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(names::GLOBAL_VGR));
                     let agreed = condition::find(conditions(drpc), drpc_types::GLOBAL_ACTION).filter(|_| shares)?;
                     Some(flag(labels, agreed.is_true()))
                 }),
@@ -316,7 +324,11 @@ mod tests {
             let labels: Vec<String> = sample.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
             format!("{name}{{{}}} {}", labels.join(","), sample.value)
         };
-        facts.metrics().iter().flat_map(|metric| metric.samples.iter().map(|s| line(metric.name, s)).collect::<Vec<_>>()).collect()
+        facts
+            .metrics()
+            .iter()
+            .flat_map(|metric| metric.samples.iter().map(|s| line(metric.name, s)).collect::<Vec<_>>())
+            .collect()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::config_map::at_start;
 use kaedama_shared::config::{ConfigError, Role};
@@ -14,13 +15,13 @@ use kaedama_shared::harness::leader::step::InvalidTimings;
 use kaedama_shared::harness::leader::{Election, LeadError, Leadership, Timings, lead};
 use kaedama_shared::harness::metrics::HarnessMetrics;
 use kaedama_shared::s3::S3Options;
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::PostParams;
 use tokio_util::sync::CancellationToken;
 
 use crate::caches::Caches;
 use crate::configuration::Configuration;
+use crate::metrics::HubMetrics;
 use crate::{drcluster, drpc, drpolicy};
 
 /// What the operator is started with.
@@ -66,9 +67,14 @@ pub enum OperatorError {
 
 /// Runs until `stop` is cancelled or the lease is lost.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), OperatorError> {
+    run_with(options, HubMetrics::default(), stop).await
+}
+
+/// The same, with gauges that are registered somewhere.
+pub async fn run_with(options: Options, gauges: HubMetrics, stop: CancellationToken) -> Result<(), OperatorError> {
     let config = ensure_config_map(&options).await?;
     if !config.leader_election.leader_elect {
-        control(&options, config.workers(), Leadership::without_election(), stop).await;
+        control(&options, &gauges, config.workers(), Leadership::without_election(), stop).await;
         return Ok(());
     }
     let election = Election::new(
@@ -79,7 +85,10 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Operat
     )?;
     let (lease, clock) = (options.clients.lease.clone(), options.clock);
     let workers = config.workers();
-    let work = |leadership| control(&options, workers, leadership, stop.clone());
+    let work = |leadership| {
+        options.metrics.lease(&config.leader_election.resource_name, &leadership);
+        control(&options, &gauges, workers, leadership, stop.clone())
+    };
     match lead(election, lease, clock, stop.clone(), work).await {
         Ok(()) | Err(LeadError::Stopped { .. }) => Ok(()),
         Err(lost) => Err(lost.into()),
@@ -109,7 +118,13 @@ async fn ensure_config_map(options: &Options) -> Result<kaedama_shared::config::
 }
 
 /// The controllers, until `stop`.
-async fn control(options: &Options, workers: usize, leadership: Leadership, stop: CancellationToken) {
+async fn control(
+    options: &Options,
+    gauges: &HubMetrics,
+    workers: usize,
+    leadership: Leadership,
+    stop: CancellationToken,
+) {
     let clients = options.clients.clone().gated(&leadership);
     let scope = Scope::default().metrics(&options.metrics);
     let caches = Caches::start(&clients.watches, &options.namespace, &scope);
@@ -118,6 +133,7 @@ async fn control(options: &Options, workers: usize, leadership: Leadership, stop
         health.ready_when("caches", move || drpcs.doubt().map_or(Ok(()), Err));
     }
     let configuration = Configuration::new(&caches, &options.namespace, options.s3.clone());
+    gauges.read_from(&caches, &configuration);
     let client = clients.requests.clone();
     let recorder =
         Recorder::new(client.clone(), HUB_COMPONENT, options.identity.clone(), options.clock).metrics(&options.metrics);
@@ -158,4 +174,9 @@ async fn control(options: &Options, workers: usize, leadership: Leadership, stop
             .metrics(&options.metrics)
             .run(stop, move |key| drpc::controller::pass(drpc_context.clone(), key)),
     );
+    gauges.stop();
 }
+
+#[cfg(test)]
+#[path = "operator_tests.rs"]
+mod tests;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Namespace;
 use kaedama_shared::api::ocm::ManifestWork;
 use kaedama_shared::api::ocm::work::{
-    DeleteOption, FeedbackRule, JsonPath, ManifestConfig, ManifestWorkSpec, ResourceIdentifier, UpdateStrategy, Workload, feedback, scrape,
-    strategy,
+    DeleteOption, FeedbackRule, JsonPath, ManifestConfig, ManifestWorkSpec, ResourceIdentifier, UpdateStrategy,
+    Workload, feedback, scrape, strategy,
 };
 use kaedama_shared::api::{self, VolumeReplicationGroup};
 use kaedama_shared::{names, report};
@@ -29,7 +29,12 @@ fn work(name: &str, cluster: &str, annotations: BTreeMap<String, String>, spec: 
 }
 
 /// The work that carries a namespace. It is orphaned on deletion: the namespace is the user's (rule S19).
-pub fn namespace(name: &str, cluster: &str, namespace: &Namespace, annotations: BTreeMap<String, String>) -> ManifestWork {
+pub fn namespace(
+    name: &str,
+    cluster: &str,
+    namespace: &Namespace,
+    annotations: BTreeMap<String, String>,
+) -> ManifestWork {
     let manifest = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": namespace.metadata });
     let spec = ManifestWorkSpec {
         workload: Workload { manifests: vec![manifest] },
@@ -41,7 +46,12 @@ pub fn namespace(name: &str, cluster: &str, namespace: &Namespace, annotations: 
 
 /// The work that asks whether a cluster has a VRG, and what it reports. It writes nothing, and whatever is there stays
 /// when it goes.
-pub fn question(name: &str, cluster: &str, vrg: &VolumeReplicationGroup, annotations: BTreeMap<String, String>) -> ManifestWork {
+pub fn question(
+    name: &str,
+    cluster: &str,
+    vrg: &VolumeReplicationGroup,
+    annotations: BTreeMap<String, String>,
+) -> ManifestWork {
     let manifest = json!({
         "apiVersion": VolumeReplicationGroup::api_version(&()),
         "kind": VolumeReplicationGroup::kind(&()),

@@ -2,6 +2,17 @@
 
 use super::paint::Paint;
 
+/// Length of a line.
+const WIDTH: usize = 73;
+
+fn shortened(text: &str, width: usize, paint: &Paint) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(width.saturating_sub(1)).collect();
+    start + if paint.unicode { "…" } else { "~" }
+}
+
 /// What a cluster is to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -26,7 +37,7 @@ pub struct Look {
     pub lag: Option<f64>,
     /// Seconds between two shipments of the storage.
     pub every: f64,
-    /// Phase and progression, as the DRPlacementControl says them.
+    /// Progression, or phase when there is none, as the DRPlacementControl says it.
     pub phase: String,
 }
 
@@ -49,7 +60,9 @@ impl Look {
             Some(lag) if lag <= 2.0 * self.every => format!("lag {lag:.1} s"),
             Some(lag) => paint.yellow(&format!("lag {lag:.1} s")),
         });
-        parts.push(paint.dim(&self.phase));
+        let taken = 2 + self.places.iter().map(|(cluster, _)| cluster.chars().count() + width + 5).sum::<usize>();
+        let taken = taken + format!("{} records  lag {:.1} s", self.records, self.lag.unwrap_or(0.0)).len();
+        parts.push(paint.dim(&shortened(&self.phase, WIDTH.saturating_sub(taken), paint)));
         parts.join("  ")
     }
 }
@@ -69,6 +82,8 @@ mod tests {
             phase: "FailedOver".to_owned(),
         };
         assert_eq!(look.line(&Paint::PLAIN), "dr1 [ down ]  dr2 [orders]  231 records  lag 9.2 s  FailedOver");
+        let long = Look { phase: "EnsuringVolumesAreSecondary".to_owned(), ..look.clone() };
+        assert_eq!(long.line(&Paint::PLAIN).len(), WIDTH);
         let idle = Look { places: vec![("dr1".to_owned(), Place::Idle)], lag: None, ..look };
         assert_eq!(idle.line(&Paint::PLAIN), "dr1 [      ]  231 records  lag -  FailedOver");
     }

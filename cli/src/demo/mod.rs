@@ -7,6 +7,7 @@
 //! | `relocate` | the planned moves of the story |
 //! | `look` | how it stands at a moment, for the screen and for `status` |
 //! | `sync` | pure: when the storage last had everything on the other side |
+//! | `tale` | what came of it: actions, measurements |
 //! | `invariants` | pure: what has to be true of it all |
 //! | `summary` | pure: the table at the end, and the document for scripts |
 //! | `screen`, `paint` | what a person sees: a terminal, or plain lines |
@@ -23,6 +24,7 @@ mod stage;
 mod story;
 mod summary;
 mod sync;
+mod tale;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -30,11 +32,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use tokio::time::Instant;
 
 use paint::Paint;
 use screen::Screen;
 use stage::Stage;
-use story::Tale;
+use tale::Tale;
 
 /// How the demo is run.
 #[derive(Debug, clap::Args)]
@@ -92,6 +95,7 @@ async fn perform(
     screen: &mut Screen,
     tale: &mut Tale,
 ) -> anyhow::Result<Option<bool>> {
+    let since = Instant::now();
     story::introduce(screen, !args.no_story);
     let outcome = async {
         let stage = stage.insert(story::open(screen).await?);
@@ -102,12 +106,13 @@ async fn perform(
     }
     .await;
     if let Err(error) = &outcome {
-        screen.failed(error);
-        tale.failure = Some(error.to_string());
+        let step = screen.failed(error);
+        tale.failure = Some(format!("{step}: {error}"));
     }
+    tale.took = since.elapsed();
     let passed = tale.passed();
     match args.output {
-        Output::Json => print(&format!("{}\n", summary::document(tale)))?,
+        Output::Json => print(&format!("{}\n", summary::json(tale)?))?,
         Output::Text if args.no_story => {}
         Output::Text => screen.write(&summary::table(tale, &screen.paint())),
     }

@@ -104,14 +104,18 @@ impl Screen {
         self.write(&text);
     }
 
-    /// The step came to a bad end.
-    pub fn failed(&mut self, error: &dyn Display) {
-        let (title, since) = self.step.take().map_or_else(|| ("failed".to_owned(), None), |(t, at)| (t, Some(at)));
+    /// The step came to a bad end. Returns what it was.
+    pub fn failed(&mut self, error: &dyn Display) -> String {
+        let (title, since) = match self.step.take() {
+            Some((title, since)) => (title, Some(since)),
+            None => ("the demo".to_owned(), None),
+        };
         let mut text = line(&self.paint.bad(), &title, since.map(|at| at.elapsed()), &self.paint);
         for part in folded(&error.to_string(), WIDTH - 5) {
             text.push_str(&format!("     {part}\n"));
         }
         self.write(&text);
+        title
     }
 }
 

@@ -1,6 +1,6 @@
 //! An application is protected, loses its cluster, gets it back, and goes home.
 
-use kaedama_e2e::bytes::{audit, keys, last_syncs, records, stored, volumes};
+use kaedama_e2e::bytes::{audit, audit_at_home, keys, last_syncs, records, stored, volumes};
 use kaedama_e2e::objects::{conditions, decisions, message, site, stage};
 use kaedama_e2e::start::{deployed, drpc, pass, regional};
 use kaedama_sandbox::world::app::App;
@@ -101,7 +101,7 @@ async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_c
     assert_eq!((new_home.claims.len(), new_home.volumes.len()), (3, 3));
 
     // What is lost is what no completed snapshot held, to the record.
-    let after = audit(&world, &app)?;
+    let after = audit_at_home(&world, &app)?;
     assert_eq!((after.cluster.as_str(), after.writers.as_slice()), ("dr2", &["dr1".to_owned(), "dr2".to_owned()][..]));
     for (claim, all) in &written {
         let late = all.iter().filter(|record| record.at > snapshots[claim].at).count() as u64;
@@ -113,7 +113,8 @@ async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_c
 
     // The old primary comes back, with an application that believes it still is at home.
     world.revive("dr1")?;
-    let seen = world.completed(&app, DRState::FailedOver).await?;
+    world.completed(&app, DRState::FailedOver).await?;
+    let seen = world.protected(&app).await?;
     assert_eq!(conditions(&seen), ["Available=True/FailedOver", "PeerReady=True/Success", "Protected=True/Protected"]);
     assert_eq!(decisions(&world, &app).await?, ["dr2"]);
     let old_home = site(&world, "dr1", &app).await?;
@@ -130,15 +131,19 @@ async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_c
         assert!(replica.len() > replicas[claim].len(), "the replica of {claim} does not follow");
     }
 
+    // What the old primary wrote between its return and its end was never on dr2, and is thrown away with the rest.
+    let lost_by_disaster = audit(&world, "dr2", &app)?.lost;
+    assert!(lost_by_disaster - after.lost <= 50, "the old primary wrote on: {lost_by_disaster}, before {}", after.lost);
+
     // And the application goes home, with everything.
-    let lost_by_disaster = audit(&world, &app)?.lost;
     world.order(&app, DRAction::Relocate, "dr1").await?;
-    let seen = world.completed(&app, DRState::Relocated).await?;
+    world.completed(&app, DRState::Relocated).await?;
+    let seen = world.protected(&app).await?;
     assert_eq!(conditions(&seen), ["Available=True/Relocated", "PeerReady=True/Success", "Protected=True/Protected"]);
     assert_eq!(decisions(&world, &app).await?, ["dr1"]);
     pass(10).await;
-    let home_again = audit(&world, &app)?;
-    assert_eq!(home_again.cluster, "dr1");
+    assert_eq!(audit_at_home(&world, &app)?.cluster, "dr1");
+    let home_again = audit(&world, "dr1", &app)?;
     assert_eq!(home_again.lost, lost_by_disaster, "the way back lost something");
     assert_eq!((home_again.damaged, home_again.out_of_order), (0, 0));
     Ok(())

@@ -24,7 +24,7 @@ use crate::configuration::Configuration;
 use crate::drpc::act::FIELD_MANAGER;
 use crate::error::PassError;
 
-use super::decide::{Action, Plan, decide};
+use super::decide::{Action, Plan, decide, undelivered};
 use super::manifests;
 use super::snapshot::{Snapshot, StoreCheck};
 use super::stores::{StoreChecks, TRY_AGAIN};
@@ -90,9 +90,19 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, PassError> {
         return Ok(Next::Await);
     };
     let snapshot = observe(&context, &drcluster);
-    let plan = decide(&snapshot);
+    let mut plan = decide(&snapshot);
     for action in &plan.actions {
-        act(&context, &snapshot, action).await?;
+        match act(&context, &snapshot, action).await {
+            Ok(()) => {}
+            // Decided on an older version: another look.
+            Err(error) if error.is_conflict() => return Ok(Next::BackOff),
+            // What could be found out is shown all the same, the fence above all.
+            Err(error) => {
+                undelivered(&snapshot, &mut plan.status, error.to_string());
+                write_status(&context, &drcluster, &plan).await?;
+                return Err(error);
+            }
+        }
     }
     if plan.actions.contains(&Action::Release) {
         return Ok(Next::Await);
@@ -116,14 +126,15 @@ fn observe(context: &Context, drcluster: &DRCluster) -> Snapshot {
         .filter(|interval| !interval.is_empty())
         .collect();
     let settings = context.configuration.settings();
-    let automatic = settings.as_ref().is_ok_and(|config| {
-        config.dr_cluster_operator.deployment_automation_enabled && !config.vol_sync.disabled
-    });
+    let automatic = settings
+        .as_ref()
+        .is_ok_and(|config| config.dr_cluster_operator.deployment_automation_enabled && !config.vol_sync.disabled);
     let add_on_due = automatic && !context.add_ons.lock().unwrap_or_else(PoisonError::into_inner).contains(&name);
     let bundle = settings.and_then(|config| {
         manifests::bundle(&config, context.configuration.namespace()).map_err(|error| error.to_string())
     });
-    let work = |work: &str| caches.works.seen(&ObjectKey::namespaced(name.clone(), work)).map(|work| work.as_ref().clone());
+    let work =
+        |work: &str| caches.works.seen(&ObjectKey::namespaced(name.clone(), work)).map(|work| work.as_ref().clone());
     let config_work = work(names::DRCLUSTERCONFIG_WORK);
     Snapshot {
         now: context.clock.now(),
@@ -144,7 +155,9 @@ fn observe(context: &Context, drcluster: &DRCluster) -> Snapshot {
 pub fn cluster_id(caches: &Caches, cluster: &str) -> Result<String, String> {
     let managed = match caches.managed_clusters.seen(&ObjectKey::cluster(cluster)) {
         Seen::Present(managed) => managed,
-        Seen::Absent => return Err(format!("there is no ManagedCluster {cluster}; import the cluster, or correct the name")),
+        Seen::Absent => {
+            return Err(format!("there is no ManagedCluster {cluster}; import the cluster, or correct the name"));
+        }
         Seen::Unknown(why) => return Err(why),
     };
     if !condition::is_true(managed.conditions(), cluster_types::JOINED) {
@@ -220,7 +233,10 @@ async fn act(context: &Context, s: &Snapshot, action: &Action) -> Result<(), Pas
             match add_ons.create(&post, &add_on).await {
                 // There already, or this hub has no add-ons.
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                answer => drop(answer.map_err(PassError::api(|| format!("create ManagedClusterAddOn {cluster}/{VOLSYNC_ADD_ON}")))?),
+                answer => drop(
+                    answer
+                        .map_err(PassError::api(|| format!("create ManagedClusterAddOn {cluster}/{VOLSYNC_ADD_ON}")))?,
+                ),
             }
             context.add_ons.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster);
         }
@@ -297,7 +313,8 @@ async fn write_status(context: &Context, drcluster: &DRCluster, plan: &Plan) -> 
         "status": plan.status,
     });
     let drclusters: Api<DRCluster> = Api::all(context.client.clone());
-    let written = drclusters.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&body)).await;
+    let written =
+        drclusters.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&body)).await;
     let written = written.map_err(PassError::api(|| format!("write the status of DRCluster {name}")))?;
     context.caches.drclusters.note_written(written);
     Ok(())

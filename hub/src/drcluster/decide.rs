@@ -56,14 +56,19 @@ pub struct Plan {
 
 /// Decides one pass.
 pub fn decide(s: &Snapshot) -> Plan {
-    let mut plan =
-        Plan { actions: Vec::new(), status: s.drcluster.status.clone().unwrap_or_default(), retry: false };
+    let mut plan = Plan { actions: Vec::new(), status: s.drcluster.status.clone().unwrap_or_default(), retry: false };
     if s.drcluster.metadata.deletion_timestamp.is_some() {
         delete(s, &mut plan);
         return plan;
     }
-    let claimed = s.drcluster.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::DRCLUSTER_FINALIZER)
-        && s.drcluster.metadata.labels.iter().flatten().any(|(key, value)| key == names::BACKUP && value == names::BACKUP_VALUE);
+    let claimed =
+        s.drcluster.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::DRCLUSTER_FINALIZER)
+            && s.drcluster
+                .metadata
+                .labels
+                .iter()
+                .flatten()
+                .any(|(key, value)| key == names::BACKUP && value == names::BACKUP_VALUE);
     if !claimed {
         plan.actions.push(Action::Claim);
     }
@@ -88,6 +93,11 @@ pub fn decide(s: &Snapshot) -> Plan {
     plan
 }
 
+/// Something could not be delivered to the cluster.
+pub fn undelivered(s: &Snapshot, status: &mut DRClusterStatus, why: String) {
+    set(s, status, types::VALIDATED, ConditionStatus::False, reasons::DR_CLUSTERS_DEPLOY_FAILED, why);
+}
+
 type Step = Result<(), (&'static str, String)>;
 
 /// Works first, so that a store which is down does not keep a cluster from being supplied; then the checks, in the order
@@ -109,7 +119,11 @@ fn deploy(s: &Snapshot, plan: &mut Plan) -> Step {
     if !applied {
         return Err((
             reasons::DR_CLUSTERS_DEPLOY_STATUS_CHECK_FAILED,
-            format!("ManifestWork {} is not applied on the cluster yet{}", names::DRCLUSTER_WORK, failure(&s.operator_work)),
+            format!(
+                "ManifestWork {} is not applied on the cluster yet{}",
+                names::DRCLUSTER_WORK,
+                failure(&s.operator_work)
+            ),
         ));
     }
     if let Err(why) = &s.cluster_id {
@@ -118,7 +132,11 @@ fn deploy(s: &Snapshot, plan: &mut Plan) -> Step {
     if !s.config_work.present().is_some_and(ManifestWork::is_applied) {
         return Err((
             reasons::DR_CLUSTER_CONFIG_IN_PROGRESS,
-            format!("ManifestWork {} is not applied on the cluster yet{}", names::DRCLUSTERCONFIG_WORK, failure(&s.config_work)),
+            format!(
+                "ManifestWork {} is not applied on the cluster yet{}",
+                names::DRCLUSTERCONFIG_WORK,
+                failure(&s.config_work)
+            ),
         ));
     }
     Ok(())
@@ -132,7 +150,9 @@ fn failure(work: &Seen<ManifestWork>) -> String {
 
 fn work(seen: &Seen<ManifestWork>, name: &'static str, wanted: Vec<Value>, feedback: bool, plan: &mut Plan) -> Step {
     match seen {
-        Seen::Unknown(why) => Err((reasons::DR_CLUSTERS_DEPLOY_FAILED, format!("ManifestWork {name} is not known: {why}"))),
+        Seen::Unknown(why) => {
+            Err((reasons::DR_CLUSTERS_DEPLOY_FAILED, format!("ManifestWork {name} is not known: {why}")))
+        }
         Seen::Present(work) if work.metadata.deletion_timestamp.is_some() => {
             Err((reasons::DR_CLUSTERS_DEPLOY_FAILED, format!("ManifestWork {name} is being deleted")))
         }
@@ -161,9 +181,13 @@ fn fence(s: &Snapshot, status: &mut DRClusterStatus) {
         Some(ClusterFence::ManuallyFenced) => {
             (DRClusterPhase::Fenced, True, False, reasons::FENCED, "Cluster was fenced by its administrator".to_owned())
         }
-        Some(ClusterFence::ManuallyUnfenced) => {
-            (DRClusterPhase::Unfenced, False, True, reasons::CLEAN, "Cluster was unfenced by its administrator".to_owned())
-        }
+        Some(ClusterFence::ManuallyUnfenced) => (
+            DRClusterPhase::Unfenced,
+            False,
+            True,
+            reasons::CLEAN,
+            "Cluster was unfenced by its administrator".to_owned(),
+        ),
         Some(ClusterFence::Fenced) => {
             (DRClusterPhase::Fencing, False, True, reasons::FENCE_ERROR, format!("spec.clusterFence: {not_built}"))
         }
@@ -179,7 +203,9 @@ fn fence(s: &Snapshot, status: &mut DRClusterStatus) {
             condition::find(&status.conditions, types::FENCED).map(|fenced| fenced.status.clone()).unwrap_or_default(),
             condition::find(&status.conditions, types::CLEAN).map(|clean| clean.status.clone()).unwrap_or_default(),
             reasons::FENCE_ERROR,
-            format!("spec.clusterFence is {other}, which is not known; it is ManuallyFenced, ManuallyUnfenced or left out"),
+            format!(
+                "spec.clusterFence is {other}, which is not known; it is ManuallyFenced, ManuallyUnfenced or left out"
+            ),
         ),
     };
     status.phase = phase;
@@ -210,7 +236,14 @@ fn cidrs(s: &Snapshot, status: &mut DRClusterStatus) -> Step {
     let extra: Vec<_> = configured.difference(&detected).collect();
     if !missing.is_empty() {
         let message = format!("spec.cidrs lacks networks that the cluster's nodes use: {}", list(missing));
-        set(s, status, types::CIDRS_VALIDATED, ConditionStatus::False, reasons::DETECTED_CIDRS_UNCONFIGURED, message.clone());
+        set(
+            s,
+            status,
+            types::CIDRS_VALIDATED,
+            ConditionStatus::False,
+            reasons::DETECTED_CIDRS_UNCONFIGURED,
+            message.clone(),
+        );
         return Err((reasons::VALIDATION_FAILED, message));
     }
     let (reason, message) = if extra.is_empty() {

@@ -122,10 +122,7 @@ mod tests {
         let config = RamenConfig::defaults(Role::Hub);
         let manifests = bundle(&config, "ramen-system").unwrap();
         let kinds: Vec<&str> = manifests.iter().skip(5).filter_map(|manifest| manifest["kind"].as_str()).collect();
-        assert_eq!(
-            kinds,
-            ["Namespace", "Namespace", "ClusterRole", "OperatorGroup", "ConfigMap", "Subscription"]
-        );
+        assert_eq!(kinds, ["Namespace", "Namespace", "ClusterRole", "OperatorGroup", "ConfigMap", "Subscription"]);
         let yaml = manifests[9]["data"][kaedama_shared::config::config_map::KEY].as_str().unwrap();
         assert!(yaml.contains("dr-cluster.ramendr.openshift.io"), "{yaml}");
     }

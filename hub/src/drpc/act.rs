@@ -243,7 +243,8 @@ impl Actor<'_> {
             },
             ..Default::default()
         };
-        let work = works::namespace(&names::namespace_work(self.name(), namespace), cluster, &manifest, self.identity());
+        let work =
+            works::namespace(&names::namespace_work(self.name(), namespace), cluster, &manifest, self.identity());
         self.create_work(cluster, work).await
     }
 
@@ -261,7 +262,9 @@ impl Actor<'_> {
         vrg.metadata.namespace = Some(self.s.vrg_namespace.clone());
         let question = works::question(&name, cluster, &vrg, self.identity());
         match self.create_work(cluster, question).await {
-            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.code == 422 => self.view(cluster).await,
+            Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.code == 422 => {
+                self.view(cluster).await
+            }
             answer => answer,
         }
     }
@@ -274,7 +277,12 @@ impl Actor<'_> {
         Ok(())
     }
 
-    async fn update_vrg_work(&self, cluster: &str, id: &ObjectId, vrg: &VolumeReplicationGroup) -> Result<(), ActError> {
+    async fn update_vrg_work(
+        &self,
+        cluster: &str,
+        id: &ObjectId,
+        vrg: &VolumeReplicationGroup,
+    ) -> Result<(), ActError> {
         let key = ObjectKey::namespaced(cluster, id.name.clone());
         let stale = || ActError::Stale { what: format!("ManifestWork {key}") };
         let current = self.caches.works.get(&key).ok_or_else(stale)?;
@@ -289,7 +297,12 @@ impl Actor<'_> {
         Ok(())
     }
 
-    async fn decide(&self, decision: Option<&ObjectId>, placement: &ObjectId, entries: &[Decision]) -> Result<(), ActError> {
+    async fn decide(
+        &self,
+        decision: Option<&ObjectId>,
+        placement: &ObjectId,
+        entries: &[Decision],
+    ) -> Result<(), ActError> {
         let api: Api<PlacementDecision> = self.api(self.namespace());
         let mut object = match decision {
             Some(id) => {
@@ -315,7 +328,11 @@ impl Actor<'_> {
 
     /// The name is the first of `<placement>-decision-<n>` that is not somebody else's. One of ours that the cache has not
     /// seen yet is never doubled: two objects would leave nobody knowing where the application lives (rule S25).
-    async fn create_decision(&self, api: &Api<PlacementDecision>, placement: &ObjectId) -> Result<PlacementDecision, ActError> {
+    async fn create_decision(
+        &self,
+        api: &Api<PlacementDecision>,
+        placement: &ObjectId,
+    ) -> Result<PlacementDecision, ActError> {
         let what = || format!("create the PlacementDecision of {}", placement.name);
         for n in 1..=DECISION_NAMES {
             match api.create(&post_params(), &self.new_decision(placement, n)).await {
@@ -422,7 +439,8 @@ impl Actor<'_> {
         let api: Api<DRPlacementControl> = self.api(self.namespace());
         match api.patch(self.name(), &patch_params(), &Patch::Merge(&patch)).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            answer => checked(answer, || format!("release DRPlacementControl {}/{}", self.namespace(), self.name())).map(|_| ()),
+            answer => checked(answer, || format!("release DRPlacementControl {}/{}", self.namespace(), self.name()))
+                .map(|_| ()),
         }
     }
 

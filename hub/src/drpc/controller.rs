@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kaedama_shared::api::ocm::{ManagedCluster, ManagedClusterView, ManifestWork};
 use kaedama_shared::api::conditions::drpc as types;
+use kaedama_shared::api::ocm::{ManagedCluster, ManagedClusterView, ManifestWork};
 use kaedama_shared::api::{
     DRCluster, DRPlacementControl, DRPlacementControlStatus, DRPolicy, DRState, Progression, condition,
 };
@@ -66,7 +66,8 @@ pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
         // Who was refused for an older DRPC of the same name is looked at again when that one has gone.
         .watches(&caches.drpcs, move |change: &Change<DRPlacementControl>| {
             let name = change.is_deletion().then(|| change.key.name.clone());
-            let namesakes = name.map(|name| namesakes.drpcs.filter(|drpc| drpc.metadata.name.as_deref() == Some(&name)));
+            let namesakes =
+                name.map(|name| namesakes.drpcs.filter(|drpc| drpc.metadata.name.as_deref() == Some(&name)));
             namesakes.into_iter().flatten().map(|drpc| ObjectKey::of(drpc.as_ref())).collect::<Vec<_>>()
         })
         .watches(&caches.works, |change: &Change<ManifestWork>| owner(change))
@@ -74,13 +75,18 @@ pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
         .watches(&caches.policies, move |change: &Change<DRPolicy>| {
             if same_policy(change) { Vec::new() } else { policies.drpcs_of_policy(&change.key.name) }
         })
-        .watches(&caches.drclusters, move |change: &Change<DRCluster>| {
-            if same_drcluster(change) { Vec::new() } else { drclusters(&change.key.name) }
-        })
+        .watches(
+            &caches.drclusters,
+            move |change: &Change<DRCluster>| {
+                if same_drcluster(change) { Vec::new() } else { drclusters(&change.key.name) }
+            },
+        )
         .watches(&caches.managed_clusters, move |change: &Change<ManagedCluster>| {
             if same_availability(change) { Vec::new() } else { managed(&change.key.name) }
         })
-        .watches(&caches.placements, move |change| placements.drpcs_of_placement(change.key.namespace(), &change.key.name))
+        .watches(&caches.placements, move |change| {
+            placements.drpcs_of_placement(change.key.namespace(), &change.key.name)
+        })
         .watches(&caches.decisions, move |change| {
             let labels = change.latest().and_then(|decision| decision.metadata.labels.clone()).unwrap_or_default();
             match labels.get(names::PLACEMENT) {
@@ -99,7 +105,10 @@ pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
 fn owner<K: Resource>(change: &Change<K>) -> Option<ObjectKey> {
     let object = change.latest()?;
     let annotations = object.meta().annotations.as_ref()?;
-    Some(ObjectKey::namespaced(annotations.get(names::DRPC_NAMESPACE)?.clone(), annotations.get(names::DRPC_NAME)?.clone()))
+    Some(ObjectKey::namespaced(
+        annotations.get(names::DRPC_NAMESPACE)?.clone(),
+        annotations.get(names::DRPC_NAME)?.clone(),
+    ))
 }
 
 /// Nothing that a DRPC looks at has changed.
@@ -108,7 +117,13 @@ fn same_policy(change: &Change<DRPolicy>) -> bool {
     let verdict = |policy: &DRPolicy| {
         let status = policy.status.clone().unwrap_or_default();
         let validated = condition::is_true(&status.conditions, kaedama_shared::api::conditions::drpolicy::VALIDATED);
-        (policy.metadata.generation, policy.metadata.deletion_timestamp.is_some(), validated, status.sync, status.async_)
+        (
+            policy.metadata.generation,
+            policy.metadata.deletion_timestamp.is_some(),
+            validated,
+            status.sync,
+            status.async_,
+        )
     };
     verdict(before) == verdict(after)
 }
@@ -119,7 +134,12 @@ fn same_drcluster(change: &Change<DRCluster>) -> bool {
         let status = drcluster.status.clone().unwrap_or_default();
         let fenced = condition::find(&status.conditions, kaedama_shared::api::conditions::drcluster::FENCED)
             .map(|fenced| (fenced.status.clone(), fenced.observed_generation));
-        (drcluster.metadata.generation, drcluster.metadata.deletion_timestamp.is_some(), fenced, status.maintenance_modes)
+        (
+            drcluster.metadata.generation,
+            drcluster.metadata.deletion_timestamp.is_some(),
+            fenced,
+            status.maintenance_modes,
+        )
     };
     facts(before) == facts(after)
 }
@@ -172,7 +192,8 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
 
 /// Nothing of ours is left on a DRPC or Placement that is going away.
 fn is_released(s: &Snapshot) -> bool {
-    let going = s.drpc.metadata.deletion_timestamp.is_some() || s.placement.present().is_some_and(|placement| placement.deleting);
+    let going = s.drpc.metadata.deletion_timestamp.is_some()
+        || s.placement.present().is_some_and(|placement| placement.deleting);
     let ours = s.drpc.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::DRPC_FINALIZER);
     going && !ours
 }

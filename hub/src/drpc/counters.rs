@@ -28,7 +28,11 @@ impl Counters {
 /// The annotation's text once `record` is written: an action is counted when its record first appears.
 pub fn after(drpc: &DRPlacementControl, record: &ActionRecord) -> String {
     let mut counters = Counters::of(drpc);
-    let stored = drpc.metadata.annotations.as_ref().and_then(|annotations| ActionRecord::from_annotations(annotations).ok().flatten());
+    let stored = drpc
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| ActionRecord::from_annotations(annotations).ok().flatten());
     if stored.is_none_or(|stored| stored.id != record.id) {
         match record.kind {
             ActionKind::Deploy => "Deploying".clone_into(&mut counters.last_phase),

@@ -94,7 +94,8 @@ pub fn adopted(s: &Snapshot, site: &Site, vrg: &VolumeReplicationGroup) -> Volum
     let mut annotations = vrg.metadata.annotations.clone().unwrap_or_default();
     annotations.insert(names::DRPC_UID.to_owned(), s.drpc.metadata.uid.clone().unwrap_or_default());
     annotations.insert(names::DESTINATION_CLUSTER.to_owned(), site.cluster.clone());
-    let mut adopted = VolumeReplicationGroup::new(s.drpc.metadata.name.as_deref().unwrap_or_default(), vrg.spec.clone());
+    let mut adopted =
+        VolumeReplicationGroup::new(s.drpc.metadata.name.as_deref().unwrap_or_default(), vrg.spec.clone());
     adopted.metadata = ObjectMeta {
         name: s.drpc.metadata.name.clone(),
         namespace: Some(s.vrg_namespace.clone()),
@@ -162,10 +163,8 @@ fn annotations(
     record: &ActionRecord,
     base: Option<&VolumeReplicationGroup>,
 ) -> BTreeMap<String, String> {
-    let mut annotations = base
-        .filter(|_| site.asked().is_some())
-        .and_then(|vrg| vrg.metadata.annotations.clone())
-        .unwrap_or_default();
+    let mut annotations =
+        base.filter(|_| site.asked().is_some()).and_then(|vrg| vrg.metadata.annotations.clone()).unwrap_or_default();
     for key in [names::IS_CG_ENABLED, names::IS_SUBMARINER_ENABLED, names::USE_VOLSYNC, names::ENABLE_DIFF] {
         annotations.insert(key.to_owned(), s.annotation(key).unwrap_or_default().to_owned());
     }

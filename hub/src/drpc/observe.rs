@@ -32,7 +32,9 @@ pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacemen
     // What was made for this DRPC stays in sight although its policy is gone.
     let delivered: BTreeSet<String> = caches
         .works
-        .filter(|work| work.metadata.name.as_deref() == Some(&names::vrg_work(&name, &vrg_namespace)) && belongs(work, drpc))
+        .filter(|work| {
+            work.metadata.name.as_deref() == Some(&names::vrg_work(&name, &vrg_namespace)) && belongs(work, drpc)
+        })
         .iter()
         .filter_map(|work| work.metadata.namespace.clone())
         .collect();
@@ -118,9 +120,9 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
         (Ok(()), _, Some(report), None) => report,
         (Ok(()), _, None, None) => Seen::Unknown(format!("{cluster} has not been asked yet")),
     };
-    let mute = found
-        .present()
-        .is_some_and(|work| is_there(work) && !reported && applied_since(work).is_some_and(|at| now.duration_since(at) > MUTE_AFTER));
+    let mute = found.present().is_some_and(|work| {
+        is_there(work) && !reported && applied_since(work).is_some_and(|at| now.duration_since(at) > MUTE_AFTER)
+    });
     let work = match &found {
         Seen::Present(_) if question.is_some() => Seen::Absent,
         Seen::Present(work) => read_work(work, last, reported),
@@ -130,7 +132,9 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
     let namespace_work = caches.works.seen(&key(names::namespace_work(drpc, namespace)));
     Site {
         cluster: cluster.to_owned(),
-        drcluster: lasting(caches.drclusters.seen(&ObjectKey::cluster(cluster)).map(|drcluster| drcluster.as_ref().clone())),
+        drcluster: lasting(
+            caches.drclusters.seen(&ObjectKey::cluster(cluster)).map(|drcluster| drcluster.as_ref().clone()),
+        ),
         reachable,
         namespace_work: lasting(namespace_work.map(|work| object_id(work.as_ref()))),
         work,
@@ -170,7 +174,10 @@ fn reachable(caches: &Caches, cluster: &str) -> Result<(), String> {
 
 fn read_work(work: &ManifestWork, last_report: Option<VolumeReplicationGroup>, reported: bool) -> Seen<VrgWork> {
     let Some(manifest) = work.spec.workload.manifests.first() else {
-        return Seen::Unknown(format!("ManifestWork {} holds no manifest", work.metadata.name.as_deref().unwrap_or_default()));
+        return Seen::Unknown(format!(
+            "ManifestWork {} holds no manifest",
+            work.metadata.name.as_deref().unwrap_or_default()
+        ));
     };
     match serde_json::from_value(manifest.clone()) {
         Ok(vrg) => Seen::Present(VrgWork {
@@ -208,7 +215,9 @@ fn read_report(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
 fn read_answer(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
     let available = work.manifest_status(0).and_then(|manifest| condition::find(&manifest.conditions, AVAILABLE));
     match available {
-        Some(available) if available.is_false() && available.is_at(work.metadata.generation.unwrap_or_default()) => Seen::Absent,
+        Some(available) if available.is_false() && available.is_at(work.metadata.generation.unwrap_or_default()) => {
+            Seen::Absent
+        }
         Some(_) | None => match read_report(work) {
             Seen::Unknown(_) if available.is_none() => Seen::Unknown("the cluster has not answered yet".to_owned()),
             // The agent cannot look: the kind is not installed, or it may not read it.
@@ -247,7 +256,8 @@ fn read_view(view: &ManagedClusterView) -> Seen<VolumeReplicationGroup> {
         };
     }
     let missing = ["not found", "the server could not find the requested resource"];
-    if condition.reason == view_types::GET_RESOURCE_FAILED && missing.iter().any(|end| condition.message.ends_with(end)) {
+    if condition.reason == view_types::GET_RESOURCE_FAILED && missing.iter().any(|end| condition.message.ends_with(end))
+    {
         return Seen::Absent;
     }
     Seen::Unknown(format!("its view failed: {}", condition.message))
@@ -265,5 +275,45 @@ fn object_id<K: Resource>(object: &K) -> ObjectId {
         name: metadata.name.clone().unwrap_or_default(),
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kaedama_shared::api::ocm::work::ManifestWorkStatus;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_stays_the_same_while_nothing_changes() {
+        let at = |age: u32| stable(format!("view of drpolicies is stale: last contact {age} s ago"));
+        assert_eq!(at(91), at(101));
+        assert_eq!(stable("the cluster is not heard from".to_owned()), "the cluster is not heard from");
+    }
+
+    fn answered(status: &str, observed: i64, values: serde_json::Value) -> ManifestWork {
+        let status: ManifestWorkStatus = serde_json::from_value(json!({ "resourceStatus": { "manifests": [{
+            "resourceMeta": { "ordinal": 0 },
+            "conditions": [{ "type": "Available", "status": status, "reason": "R", "message": "m", "observedGeneration": observed }],
+            "statusFeedback": { "values": values },
+        }]}}))
+        .unwrap();
+        let mut work = ManifestWork { status: Some(status), ..Default::default() };
+        work.metadata.generation = Some(2);
+        work
+    }
+
+    #[test]
+    fn only_a_present_no_proves_that_there_is_no_vrg() {
+        assert!(read_answer(&answered("False", 2, json!([]))).is_absent());
+        assert!(!read_answer(&answered("False", 1, json!([]))).is_conclusive(), "the answer to another question");
+        assert!(!read_answer(&answered("Unknown", 2, json!([]))).is_conclusive(), "the agent cannot look");
+        assert!(!read_answer(&answered("True", 2, json!([]))).is_conclusive(), "it is there, and says nothing");
+        assert!(!read_answer(&ManifestWork::default()).is_conclusive(), "nobody has answered");
+        let vrg = VolumeReplicationGroup::new("web", Default::default());
+        let text = report::encode(&vrg, &Default::default());
+        let value = json!([{ "name": "report", "fieldValue": { "type": "String", "string": text } }]);
+        assert!(read_answer(&answered("True", 2, value)).present().is_some());
     }
 }

@@ -36,7 +36,8 @@ pub fn protected(reported: Option<(&str, &VolumeReplicationGroup)>) -> Verdict {
     let generation = vrg.metadata.generation.unwrap_or_default();
     let primary = vrg.spec.replication_state == ReplicationState::Primary;
     let hooks = condition::find(conditions, types::HOOKS_READY);
-    if let Some(hooks) = hooks.filter(|c| c.is_false() && c.is_at(generation) && c.reason == reasons::vrg::HOOK_FAILED) {
+    if let Some(hooks) = hooks.filter(|c| c.is_false() && c.is_at(generation) && c.reason == reasons::vrg::HOOK_FAILED)
+    {
         return Verdict::no("Error", format!("{subject}: {}", hooks.message));
     }
     let optional_on_secondary = |type_: &str| primary || condition::find(conditions, type_).is_some();
@@ -78,7 +79,10 @@ pub fn protected(reported: Option<(&str, &VolumeReplicationGroup)>) -> Verdict {
 
 fn unmet(subject: &str, conditions: &[Condition], type_: &str, generation: i64) -> Option<Verdict> {
     let Some(condition) = condition::find(conditions, type_).filter(|condition| condition.is_at(generation)) else {
-        return Some(Verdict::unknown("Unknown", format!("{subject} does not report {type_} for its latest change yet")));
+        return Some(Verdict::unknown(
+            "Unknown",
+            format!("{subject} does not report {type_} for its latest change yet"),
+        ));
     };
     if condition.is_true() {
         return None;

@@ -127,7 +127,8 @@ fn resources(after: &mut DRPlacementControlStatus, s: &Snapshot, outlook: &Outlo
 }
 
 fn same_but_for_update_time(a: &DRPlacementControlStatus, b: &DRPlacementControlStatus) -> bool {
-    let without = |status: &DRPlacementControlStatus| DRPlacementControlStatus { last_update_time: None, ..status.clone() };
+    let without =
+        |status: &DRPlacementControlStatus| DRPlacementControlStatus { last_update_time: None, ..status.clone() };
     without(a) == without(b) && a.last_update_time.is_some()
 }
 

@@ -118,7 +118,10 @@ fn observe(context: &Context, policy: &DRPolicy) -> Snapshot {
     let name = policy.metadata.name.clone().unwrap_or_default();
     let member = |cluster: &String| Member {
         name: cluster.clone(),
-        drcluster: caches.drclusters.seen(&ObjectKey::cluster(cluster.clone())).map(|drcluster| drcluster.as_ref().clone()),
+        drcluster: caches
+            .drclusters
+            .seen(&ObjectKey::cluster(cluster.clone()))
+            .map(|drcluster| drcluster.as_ref().clone()),
         cluster_id: cluster_id(caches, cluster),
         report: {
             let key = ObjectKey::namespaced(cluster.clone(), names::DRCLUSTERCONFIG_WORK);

@@ -110,7 +110,10 @@ fn members(s: &Snapshot) -> Step {
                 ));
             }
             Seen::Unknown(why) => {
-                return Err((reasons::DR_CLUSTER_DETAILS_FAILED, format!("DRCluster {} is not known: {why}", member.name)));
+                return Err((
+                    reasons::DR_CLUSTER_DETAILS_FAILED,
+                    format!("DRCluster {} is not known: {why}", member.name),
+                ));
             }
         }
     }
@@ -125,7 +128,10 @@ fn members(s: &Snapshot) -> Step {
     };
     let problems: Vec<String> = s.clusters.iter().filter_map(problem).collect();
     if problems.len() == s.clusters.len() {
-        return Err((reasons::DR_CLUSTERS_UNAVAILABLE, format!("none of the DRClusters is valid ({})", problems.join("; "))));
+        return Err((
+            reasons::DR_CLUSTERS_UNAVAILABLE,
+            format!("none of the DRClusters is valid ({})", problems.join("; ")),
+        ));
     }
     Ok(())
 }
@@ -205,7 +211,9 @@ fn metro_clusters(s: &Snapshot, status: &DRPolicyStatus) -> Vec<String> {
 
 fn is_newer(a: &DRPolicy, b: &DRPolicy) -> bool {
     // Of two that were made in the same second one has to be the newer, and always the same.
-    let age = |policy: &DRPolicy| (policy.metadata.creation_timestamp.as_ref().map(|time| time.0), policy.metadata.name.clone());
+    let age = |policy: &DRPolicy| {
+        (policy.metadata.creation_timestamp.as_ref().map(|time| time.0), policy.metadata.name.clone())
+    };
     age(a) > age(b)
 }
 
@@ -215,7 +223,9 @@ fn delete(s: &Snapshot, mut status: DRPolicyStatus) -> Plan {
         return Plan { action: None, status, retry: false };
     }
     let message = match &s.users {
-        Seen::Present(users) if users.is_empty() => return Plan { action: Some(Action::Release), status, retry: false },
+        Seen::Present(users) if users.is_empty() => {
+            return Plan { action: Some(Action::Release), status, retry: false };
+        }
         Seen::Present(users) => format!("the policy cannot be deleted while it is used by {}", users.join(", ")),
         Seen::Absent => return Plan { action: Some(Action::Release), status, retry: false },
         Seen::Unknown(_) => return Plan { action: None, status, retry: true },
@@ -229,3 +239,7 @@ fn set(s: &Snapshot, status: &mut DRPolicyStatus, value: ConditionStatus, reason
     let now = kaedama_shared::clock::whole_seconds(s.now);
     condition::set(&mut status.conditions, Condition::new(VALIDATED, value, reason, message, generation), now);
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -91,7 +91,9 @@ fn asynchronous(
         });
     }
     let snapshots = |of: fn(&ClusterReport) -> &Vec<ClassFacts>| {
-        let fits = |report: &ClusterReport, class: &ClassFacts| of(report).iter().any(|snapshot| same_storage(snapshot, class));
+        let fits = |report: &ClusterReport, class: &ClassFacts| {
+            of(report).iter().any(|snapshot| same_storage(snapshot, class))
+        };
         fits(a.report, class) && fits(b.report, twin)
     };
     if snapshots(|report| &report.volume_group_snapshot_classes) {

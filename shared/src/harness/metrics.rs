@@ -230,7 +230,7 @@ impl HarnessMetrics {
 /// # Errors
 ///
 /// When a metric cannot be written as text; those of this crate can.
-pub fn encode(registry: &Registry, harness: &HarnessMetrics) -> Result<String, std::fmt::Error> {
+pub fn encode(registry: &Registry, harness: &HarnessMetrics) -> Result<String, fmt::Error> {
     harness.refresh();
     let mut out = String::new();
     text::encode(&mut out, registry)?;

@@ -28,17 +28,8 @@ impl Refusal {
 type Check = fn(&Snapshot) -> Result<(), String>;
 
 /// In the order in which a user would mend them.
-const CHECKS: [Check; 9] = [
-    configuration,
-    placement,
-    namespaces,
-    conflict,
-    policy,
-    clusters,
-    decisions,
-    action,
-    not_built,
-];
+const CHECKS: [Check; 9] =
+    [configuration, placement, namespaces, conflict, policy, clusters, decisions, action, not_built];
 
 /// All checks.
 pub(super) fn check(s: &Snapshot) -> Result<(), Refusal> {
@@ -130,9 +121,7 @@ fn policy(s: &Snapshot) -> Result<(), String> {
     let conditions = policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match condition::find(conditions, VALIDATED) {
         Some(validated) if validated.is_true() => Ok(()),
-        Some(validated) => {
-            Err(format!("DRPolicy {name} is not valid: {} ({})", validated.message, validated.reason))
-        }
+        Some(validated) => Err(format!("DRPolicy {name} is not valid: {} ({})", validated.message, validated.reason)),
         None => Err(format!("DRPolicy {name} has not been validated yet")),
     }
 }
@@ -141,7 +130,9 @@ fn clusters(s: &Snapshot) -> Result<(), String> {
     for site in &s.sites {
         match &site.drcluster {
             Seen::Present(_) => {}
-            Seen::Absent => return Err(format!("there is no DRCluster {}, which the DRPolicy names; create it", site.cluster)),
+            Seen::Absent => {
+                return Err(format!("there is no DRCluster {}, which the DRPolicy names; create it", site.cluster));
+            }
             Seen::Unknown(why) => return Err(format!("DRCluster {} is not known: {why}", site.cluster)),
         }
     }
@@ -160,7 +151,10 @@ fn action(s: &Snapshot) -> Result<(), String> {
         if known.contains(&cluster) {
             Ok(())
         } else {
-            Err(format!("spec.{field} is {cluster}, which is not a cluster of the DRPolicy; choose one of {}", known.join(", ")))
+            Err(format!(
+                "spec.{field} is {cluster}, which is not a cluster of the DRPolicy; choose one of {}",
+                known.join(", ")
+            ))
         }
     };
     if spec.preferred_cluster.is_empty() {
@@ -176,9 +170,7 @@ fn action(s: &Snapshot) -> Result<(), String> {
             known.join(", ")
         )),
         Some(DRAction::Failover) => member("failoverCluster", &spec.failover_cluster),
-        Some(DRAction::Other(other)) => {
-            Err(format!("spec.action is {other}; it is Failover, Relocate or left out"))
-        }
+        Some(DRAction::Other(other)) => Err(format!("spec.action is {other}; it is Failover, Relocate or left out")),
         Some(DRAction::Relocate) | None => Ok(()),
     }
 }
@@ -190,7 +182,9 @@ fn not_built(s: &Snapshot) -> Result<(), String> {
         return Err("spec.dryRun: test failover is not supported by this version yet; remove it".to_owned());
     }
     if !spec.protected_namespaces.is_empty() {
-        return Err("spec.protectedNamespaces: discovered applications are not supported by this version yet".to_owned());
+        return Err(
+            "spec.protectedNamespaces: discovered applications are not supported by this version yet".to_owned()
+        );
     }
     if spec.kube_object_protection.is_some() {
         return Err(
@@ -217,10 +211,10 @@ pub(super) fn take_ownership(draft: &mut Draft<'_>) {
     let metadata = &s.drpc.metadata;
     let owned = metadata.owner_references.iter().flatten().any(|owner| owner.uid == placement.id.uid);
     let finalized = metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::DRPC_FINALIZER);
-    let labelled = metadata.labels.iter().flatten().any(|(key, value)| key == names::BACKUP && value == names::BACKUP_VALUE);
+    let labelled =
+        metadata.labels.iter().flatten().any(|(key, value)| key == names::BACKUP && value == names::BACKUP_VALUE);
     if !(owned && finalized && labelled) {
-        draft.marks.ownership =
-            Some(Ownership { placement: placement.id.name.clone(), uid: placement.id.uid.clone() });
+        draft.marks.ownership = Some(Ownership { placement: placement.id.name.clone(), uid: placement.id.uid.clone() });
     }
     if s.annotation(names::APP_NAMESPACE).is_none() {
         draft.marks.app_namespace = Some(s.vrg_namespace.clone());

@@ -19,7 +19,8 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
     if !ours {
         return draft.finish();
     }
-    let unknown = s.sites.iter().find_map(|site| site.work.unknown().map(|why| format!("the works of {}: {why}", site.cluster)));
+    let unknown =
+        s.sites.iter().find_map(|site| site.work.unknown().map(|why| format!("the works of {}: {why}", site.cluster)));
     let unseen = s.placement.unknown().map(|why| format!("the Placement: {why}"));
     if let Some(why) = unknown.or(unseen).or_else(|| s.doubt.clone()) {
         return waiting(draft, Owner::System, why);

@@ -67,7 +67,8 @@ impl<'a> Draft<'a> {
 
     /// Puts a record into the DRPC, where it is not there already.
     pub(super) fn record(&mut self, record: &ActionRecord) {
-        let stored = self.s.drpc.metadata.annotations.as_ref().and_then(|a| ActionRecord::from_annotations(a).ok().flatten());
+        let stored =
+            self.s.drpc.metadata.annotations.as_ref().and_then(|a| ActionRecord::from_annotations(a).ok().flatten());
         self.marks.record = (stored.as_ref() != Some(record)).then(|| record.clone());
     }
 

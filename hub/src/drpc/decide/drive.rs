@@ -1,8 +1,8 @@
 //! Drives a recorded action on from where it is. Level-triggered: each step makes things what they should be, so a
 //! pass that is repeated after a crash does the rest.
 
-use kaedama_shared::api::conditions::vrg as vrg_types;
 use kaedama_shared::api::Progression;
+use kaedama_shared::api::conditions::vrg as vrg_types;
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 use kaedama_shared::seen::Seen;
 
@@ -153,7 +153,10 @@ fn promote(draft: &mut Draft<'_>, record: &ActionRecord) {
         }
         Some(vrg) => {
             let restored = facts::holds(vrg, vrg_types::CLUSTER_DATA_READY);
-            draft.show(phase.clone(), if restored { Progression::WaitForReadiness } else { Progression::WaitingForResourceRestore });
+            draft.show(
+                phase.clone(),
+                if restored { Progression::WaitForReadiness } else { Progression::WaitingForResourceRestore },
+            );
             draft.wait(Waiting::on(Owner::Storage, format!("{}: {}", record.to, facts::unready(vrg))));
         }
         None => {

@@ -9,9 +9,9 @@ use kaedama_shared::api::{DRAction, DRState, MMode, Progression, VolumeReplicati
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 use kaedama_shared::seen::Seen;
 
+use super::super::dr_type::DrType;
 use super::super::facts::{self, Says};
 use super::super::plan::{DemotePermit, Owner, Permit, PromotePermit, Waiting};
-use super::super::dr_type::DrType;
 use super::super::snapshot::{Site, Snapshot};
 
 /// A gate that is shut.
@@ -69,7 +69,11 @@ fn target_is_settled(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut> {
     let progression = Progression::CheckingFailoverPrerequisites;
     let target = site(s, &record.to)?;
     if let Err(why) = &target.reachable {
-        return Err(Shut::absent(progression, Owner::User, format!("target cluster {} cannot be reached: {why}", record.to)));
+        return Err(Shut::absent(
+            progression,
+            Owner::User,
+            format!("target cluster {} cannot be reached: {why}", record.to),
+        ));
     }
     match &target.vrg {
         Seen::Present(_) if !target.in_step() => Err(Shut::new(
@@ -81,7 +85,11 @@ fn target_is_settled(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut> {
         Seen::Present(vrg) => Err(Shut::new(
             progression,
             Owner::Storage,
-            format!("the VolumeReplicationGroup on {} is not a settled secondary: {}", record.to, facts::unsettled(vrg)),
+            format!(
+                "the VolumeReplicationGroup on {} is not a settled secondary: {}",
+                record.to,
+                facts::unsettled(vrg)
+            ),
         )),
         Seen::Absent => Err(Shut::new(
             progression,
@@ -221,9 +229,7 @@ fn one_source(s: &Snapshot) -> Result<(), Shut> {
     let primaries: Vec<&str> = s
         .sites
         .iter()
-        .filter(|site| {
-            site.vrg.present().is_some_and(|vrg| facts::is_primary(vrg) && !vrg.spec.dry_run)
-        })
+        .filter(|site| site.vrg.present().is_some_and(|vrg| facts::is_primary(vrg) && !vrg.spec.dry_run))
         .map(|site| site.cluster.as_str())
         .collect();
     if primaries.len() <= 1 {
@@ -266,7 +272,10 @@ fn relocate_may_begin(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> R
     }
     let source = site(s, &record.from)?;
     let Some(vrg) = source.vrg.present() else {
-        return shut(Owner::System, format!("there is no VolumeReplicationGroup on {}, where the application lives", record.from));
+        return shut(
+            Owner::System,
+            format!("there is no VolumeReplicationGroup on {}, where the application lives", record.from),
+        );
     };
     for type_ in [vrg_types::DATA_READY, vrg_types::CLUSTER_DATA_PROTECTED] {
         let why = match facts::says(vrg, type_) {
@@ -285,9 +294,10 @@ fn target_may_take_over(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut>
     let target = site(s, &record.to)?;
     let shut = |owner, what: String| Err(Shut::new(Progression::PreparingFinalSync, owner, what));
     match &target.vrg {
-        Seen::Present(_) if !target.in_step() => {
-            shut(Owner::System, format!("{} has not yet taken up the last change of its VolumeReplicationGroup", record.to))
-        }
+        Seen::Present(_) if !target.in_step() => shut(
+            Owner::System,
+            format!("{} has not yet taken up the last change of its VolumeReplicationGroup", record.to),
+        ),
         Seen::Present(vrg) if facts::is_settled_secondary(vrg) => Ok(()),
         Seen::Present(vrg) if facts::is_primary(vrg) && record.from.is_empty() => Ok(()),
         Seen::Present(vrg) => {
@@ -296,7 +306,9 @@ fn target_may_take_over(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut>
         Seen::Absent => {
             shut(Owner::System, format!("there is no VolumeReplicationGroup on {}: it holds no replica", record.to))
         }
-        Seen::Unknown(why) => shut(Owner::System, format!("the VolumeReplicationGroup on {} is not known: {why}", record.to)),
+        Seen::Unknown(why) => {
+            shut(Owner::System, format!("the VolumeReplicationGroup on {} is not known: {why}", record.to))
+        }
     }
 }
 
@@ -357,13 +369,17 @@ pub(super) fn relocate_may_promote(s: &Snapshot, record: &ActionRecord) -> Resul
     target_may_take_over(s, record)?;
     for site in s.others(&record.to) {
         let why = match (site.answer(record), site.vrg.is_absent()) {
-            (Some(vrg), _) if facts::is_settled_secondary(vrg) && facts::holds(vrg, vrg_types::DATA_PROTECTED) => continue,
+            (Some(vrg), _) if facts::is_settled_secondary(vrg) && facts::holds(vrg, vrg_types::DATA_PROTECTED) => {
+                continue;
+            }
             (Some(vrg), _) => match facts::says(vrg, vrg_types::DATA_READY) {
                 Says::False(condition) => condition.message.clone(),
                 Says::True | Says::Nothing => "its volumes are not yet secondary and in sync".to_owned(),
             },
             (None, false) => "it has not yet taken up the demotion".to_owned(),
-            (None, true) => "its VolumeReplicationGroup is gone, so nobody can tell whether its data arrived".to_owned(),
+            (None, true) => {
+                "its VolumeReplicationGroup is gone, so nobody can tell whether its data arrived".to_owned()
+            }
         };
         return shut(site, &why);
     }

@@ -20,8 +20,8 @@
 mod admission;
 mod course;
 mod delete;
-mod drive;
 mod draft;
+mod drive;
 pub mod gates;
 mod recovery;
 mod settle;
@@ -43,7 +43,8 @@ pub fn needs_stores(s: &Snapshot) -> bool {
     if s.drpc.metadata.deletion_timestamp.is_some() {
         return false;
     }
-    let lost_sight = memory(s).is_ok_and(|memory| !memory.is_sound) && s.sites.iter().any(|site| site.reachable.is_err());
+    let lost_sight =
+        memory(s).is_ok_and(|memory| !memory.is_sound) && s.sites.iter().any(|site| site.reachable.is_err());
     lost_sight || gates::needs_stores(s)
 }
 
@@ -252,4 +253,4 @@ pub(super) fn home(record: &ActionRecord) -> &str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

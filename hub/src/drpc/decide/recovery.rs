@@ -61,14 +61,19 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
         several => {
             let names: Vec<&str> = several.iter().map(|(site, _)| site.cluster.as_str()).collect();
             // Two primaries, one of them by the latest record, are a failover on its way; otherwise nobody can say.
-            let latest = newest.filter(|record| several.iter().any(|(site, vrg)| {
-                site.cluster == record.to && action_of(vrg).is_some_and(|theirs| theirs.id == record.id)
-            }));
+            let latest = newest.filter(|record| {
+                several.iter().any(|(site, vrg)| {
+                    site.cluster == record.to && action_of(vrg).is_some_and(|theirs| theirs.id == record.id)
+                })
+            });
             return match latest {
                 Some(record) if silent.is_empty() => Rebuilt::Found(record),
                 _ => Rebuilt::Unclear {
                     ask: unheard,
-                    message: format!("the application is primary on {} at once, and no record says which is right", names.join(" and ")),
+                    message: format!(
+                        "the application is primary on {} at once, and no record says which is right",
+                        names.join(" and ")
+                    ),
                 },
             };
         }
@@ -89,9 +94,10 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
         },
         ([], _) => Rebuilt::Unclear {
             ask: unheard,
-            message: "Operation Paused - User Intervention Required. The application is secondary on every cluster, and no \
+            message:
+                "Operation Paused - User Intervention Required. The application is secondary on every cluster, and no \
                       record says where it belongs"
-                .to_owned(),
+                    .to_owned(),
         },
     }
 }
@@ -211,9 +217,10 @@ pub(super) fn pause(mut draft: Draft<'_>, ask: &[String], message: String) -> Pl
 
 /// The user has edited the spec since they were told that their word is needed.
 pub(super) fn is_confirmed(s: &Snapshot) -> bool {
-    s.drpc.status.as_ref().is_some_and(|status| {
-        status.phase == DRState::WaitForUser && status.observed_generation < s.generation()
-    })
+    s.drpc
+        .status
+        .as_ref()
+        .is_some_and(|status| status.phase == DRState::WaitForUser && status.observed_generation < s.generation())
 }
 
 /// The clusters tell where the application is; the spec, which may come out of a backup, asks for something else. The

@@ -66,7 +66,8 @@ pub(super) fn settle(draft: &mut Draft<'_>, record: &ActionRecord) {
         }
         ActionKind::Failover | ActionKind::Relocate => Verdict::no("Progressing", what.clone()),
     });
-    draft.outlook.waiting = pending.into_iter().min_by_key(|pending| pending.recheck).map(|soonest| Waiting { what, ..soonest });
+    draft.outlook.waiting =
+        pending.into_iter().min_by_key(|pending| pending.recheck).map(|soonest| Waiting { what, ..soonest });
 }
 
 /// One cluster that is not the home. Says whether its decision has to be kept, and what is still to be waited for.
@@ -110,7 +111,10 @@ fn clean_up(draft: &mut Draft<'_>, record: &ActionRecord, home: &Site, site: &Si
 fn becomes_secondary(record: &ActionRecord, home: &Site, site: &Site) -> Result<Permit, Waiting> {
     let demoted = |what: &str| {
         gates::former_home_may_be_demoted(record, home).map(Permit::Demote).ok_or_else(|| {
-            Waiting::on(Owner::System, format!("{} is not ready to take over from {}{what}", home.cluster, site.cluster))
+            Waiting::on(
+                Owner::System,
+                format!("{} is not ready to take over from {}{what}", home.cluster, site.cluster),
+            )
         })
     };
     if site.work.present().is_some_and(|work| work.deleting) {
@@ -137,10 +141,9 @@ fn becomes_secondary(record: &ActionRecord, home: &Site, site: &Site) -> Result<
         )),
         Seen::Present(vrg) if facts::is_primary(vrg) => demoted(", which is primary too"),
         // Rule S21: the secondary is made with the peer classes of a primary that is known.
-        Seen::Present(_) | Seen::Absent if home.vrg.present().is_none() => Err(Waiting::on(
-            Owner::System,
-            format!("the VolumeReplicationGroup on {} is not known", home.cluster),
-        )),
+        Seen::Present(_) | Seen::Absent if home.vrg.present().is_none() => {
+            Err(Waiting::on(Owner::System, format!("the VolumeReplicationGroup on {} is not known", home.cluster)))
+        }
         Seen::Present(_) | Seen::Absent => Ok(Permit::SameSide),
     }
 }

@@ -19,7 +19,8 @@ pub enum Live {
     MadeToWait,
 }
 
-/// Judges a live volume of the stored one's name. `claim` is the live claim that the stored volume is for.
+/// Judges a live volume of the stored one's name. `claim` is the live claim that the stored volume is for. `own`: the
+/// stored one is this cluster's own, and nobody was primary since.
 ///
 /// # Errors
 /// Why it cannot be taken.
@@ -28,6 +29,7 @@ pub fn volume(
     stored: &PersistentVolume,
     claim: Option<&PersistentVolumeClaim>,
     asynchronous: bool,
+    own: bool,
 ) -> Result<Live, String> {
     let name = live.metadata.name.as_deref().unwrap_or_default();
     let refuse = |why: &str| Err(format!("PersistentVolume {name} exists and {why}"));
@@ -48,7 +50,8 @@ pub fn volume(
         return refuse("is being deleted");
     }
     let ours = annotation(&live.metadata, names::RESTORED) == Some("True");
-    if asynchronous && !ours {
+    // The volume of a relocation that was called off: released here a moment ago, and nobody has written to it since.
+    if asynchronous && !ours && !own {
         return refuse("is not bound and was not restored by a recovery: its content is not known");
     }
     if let Some(difference) = difference(live, stored) {

@@ -222,7 +222,8 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
         };
         with_volume.insert(claim.clone());
         let live_claim = recovery.live_claims.get(&claim).map(|claim| &**claim);
-        let mut steps = match volume_steps(snapshot, order, recovery, volume, live_claim) {
+        let own = order.intent == Intent::Relocate && set.capture.is_some() && set.cluster == order.writer.cluster;
+        let mut steps = match volume_steps(snapshot, order, recovery, volume, live_claim, own) {
             Ok(steps) => steps,
             Err(problem) => {
                 problems.push(problem);
@@ -255,6 +256,7 @@ fn volume_steps(
     recovery: &Recovery,
     stored: &PersistentVolume,
     claim: Option<&PersistentVolumeClaim>,
+    own: bool,
 ) -> Result<Vec<Action>, String> {
     let name = stored.metadata.name.clone().unwrap_or_default();
     let asynchronous = matches!(order.mode, Mode::Async { .. });
@@ -268,13 +270,19 @@ fn volume_steps(
     let Some(live) = recovery.live_volumes.get(&name) else {
         return Ok(vec![Action::CreateVolume(Box::new(fit(stored, asynchronous)?))]);
     };
-    match adopt::volume(live, stored, claim, asynchronous)? {
+    match adopt::volume(live, stored, claim, asynchronous, own)? {
         adopt::Live::AsItIs => Ok(Vec::new()),
         // Shared storage: the volume of this cluster is what counts, not the stored copy.
         adopt::Live::MadeToWait => {
             let mut volume = fit(live, false)?;
             volume.metadata.finalizers.clone_from(&live.metadata.finalizers);
-            volume.metadata.annotations.get_or_insert_default().insert(names::RESTORED.to_owned(), "True".to_owned());
+            let annotations = volume.metadata.annotations.get_or_insert_default();
+            annotations.insert(names::RESTORED.to_owned(), "True".to_owned());
+            if asynchronous {
+                // It was left to be reclaimed. The storage deletes no secondary, and until this is written nothing is promoted.
+                annotations.insert(names::VR_RETAINED.to_owned(), names::RETAINED.to_owned());
+                volume.spec.get_or_insert_default().persistent_volume_reclaim_policy = Some("Retain".to_owned());
+            }
             Ok(vec![Action::AdoptVolume { id: ObjectId::of(&**live), volume: Box::new(volume) }])
         }
     }

@@ -28,13 +28,23 @@ fn a_first_placement_asks_both_clusters_and_then_deploys() {
     assert!(status.conditions[2].is_true(), "{:?}", status.conditions[2]);
     assert_eq!(status.preferred_decision.cluster_name, "dr1");
     assert!(status.action_duration.is_some());
-    let order: Vec<&str> = world.writes.iter().map(String::as_str).filter(|write| !write.starts_with("status")).collect();
+    let order: Vec<&str> =
+        world.writes.iter().map(String::as_str).filter(|write| !write.starts_with("status")).collect();
     assert_eq!(
         order,
         [
-            "mark", "claim", "ask dr1", "ask dr2",
-            "mark Promoting", "namespace dr1", "create dr1 primary", "decide dr1",
-            "mark Placed", "namespace dr2", "create dr2 secondary", "mark Completed",
+            "mark",
+            "claim",
+            "ask dr1",
+            "ask dr2",
+            "mark Promoting",
+            "namespace dr1",
+            "create dr1 primary",
+            "decide dr1",
+            "mark Placed",
+            "namespace dr2",
+            "create dr2 secondary",
+            "mark Completed",
         ]
     );
 }
@@ -47,13 +57,19 @@ fn a_failover_is_few_writes_and_keeps_the_old_home_until_it_is_a_secondary() {
     world.assert_at_rest("dr2", DRState::FailedOver);
     // Eight, and a status for each thing that the clusters report.
     assert!(world.writes.len() <= 14, "{}: {:?}", world.writes.len(), world.writes);
-    let order: Vec<&str> = world.writes.iter().map(String::as_str).filter(|write| !write.starts_with("status")).collect();
+    let order: Vec<&str> =
+        world.writes.iter().map(String::as_str).filter(|write| !write.starts_with("status")).collect();
     assert_eq!(
         order,
         [
-            "mark Promoting", "decide (dr1)", "update dr2 primary",
-            "mark Placed", "decide (dr1) dr2", "update dr1 secondary",
-            "decide dr2", "mark Completed",
+            "mark Promoting",
+            "decide (dr1)",
+            "update dr2 primary",
+            "mark Placed",
+            "decide (dr1) dr2",
+            "update dr1 secondary",
+            "decide dr2",
+            "mark Completed",
         ]
     );
 }
@@ -80,12 +96,20 @@ fn a_relocate_loses_no_write() {
     world.relocate("dr2");
     world.settle();
     world.assert_at_rest("dr2", DRState::Relocated);
-    let order: Vec<&str> = world.writes.iter().map(String::as_str).filter(|write| !write.starts_with("status")).collect();
+    let order: Vec<&str> =
+        world.writes.iter().map(String::as_str).filter(|write| !write.starts_with("status")).collect();
     assert_eq!(
         order,
         [
-            "mark Quiescing", "update dr1 primary prepare", "decide ", "update dr1 primary final-sync",
-            "update dr1 secondary", "mark Promoting", "update dr2 primary", "mark Completed", "decide dr2",
+            "mark Quiescing",
+            "update dr1 primary prepare",
+            "decide ",
+            "update dr1 primary final-sync",
+            "update dr1 secondary",
+            "mark Promoting",
+            "update dr2 primary",
+            "mark Completed",
+            "decide dr2",
         ]
     );
 }
@@ -95,7 +119,11 @@ fn ten_actions_in_a_row() {
     let mut world = World::deployed();
     for round in 0..10 {
         let to = if round % 2 == 0 { "dr2" } else { "dr1" };
-        if round % 3 == 0 { world.relocate(to) } else { world.fail_over(to) }
+        if round % 3 == 0 {
+            world.relocate(to)
+        } else {
+            world.fail_over(to)
+        }
         world.settle();
         let phase = if round % 3 == 0 { DRState::Relocated } else { DRState::FailedOver };
         world.assert_at_rest(to, phase);
@@ -249,7 +277,11 @@ fn a_crash_between_any_two_writes_changes_nothing_in_the_end() {
     for action in ["failover", "relocate"] {
         for crash in 0..30 {
             let mut world = World::deployed();
-            if action == "failover" { world.fail_over("dr2") } else { world.relocate("dr2") }
+            if action == "failover" {
+                world.fail_over("dr2")
+            } else {
+                world.relocate("dr2")
+            }
             let mut left = crash;
             for _ in 0..40 {
                 let snapshot = world.snapshot();

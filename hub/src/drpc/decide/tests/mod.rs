@@ -3,7 +3,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`site`] | a managed cluster of the model: work agent, spoke, storage, application |
-//! | [`world`] | the hub of the model: objects with versions, a pass that may crash between any two writes, the invariants |
+//! | [`world`], [`hub`] | the hub of the model: objects with versions, a pass that may crash between any two writes |
+//! | [`invariants`] | what must never happen, and what has to be so at rest |
 //! | [`actions`] | tables: what each kind of action does step by step |
 //! | [`refusals`] | tables: what is refused, and what holds a gate shut |
 //! | [`recovery`] | tables: what a hub without memory makes of what it finds |
@@ -12,8 +13,10 @@
 
 mod actions;
 mod deletion;
+mod hub;
+mod invariants;
 mod properties;
 mod recovery;
 mod refusals;
-mod site;
+pub(crate) mod site;
 mod world;

@@ -14,7 +14,10 @@ enum Event {
     /// The hub looks; what it decides on may be what an earlier look saw.
     Look,
     /// A pass on the present, or in part on the last look, which may crash after some writes.
-    Pass { stale: Stale, crash: Option<usize> },
+    Pass {
+        stale: Stale,
+        crash: Option<usize>,
+    },
     Agent(usize),
     Spoke(usize),
     Gitops(usize),

@@ -2,8 +2,8 @@
 
 use kaedama_shared::api::conditions::{drcluster as drcluster_types, drpolicy, vrg as vrg_types};
 use kaedama_shared::api::{
-    ClusterMaintenanceMode, Condition, ConditionStatus, DRAction, DRClusterStatus, DRState, MMode, PeerClass, Progression,
-    ProtectedPVC, VolumeReplicationGroup, condition,
+    ClusterMaintenanceMode, Condition, ConditionStatus, DRAction, DRClusterStatus, DRState, MMode, PeerClass,
+    Progression, ProtectedPVC, VolumeReplicationGroup, condition,
 };
 use kaedama_shared::names;
 use kaedama_shared::seen::Seen;

@@ -14,41 +14,41 @@ use crate::drpc::snapshot::ObjectId;
 
 /// The ManifestWork with the VRG, as it lies on the hub.
 #[derive(Clone, Debug)]
-pub(super) struct Work {
-    pub(super) id: ObjectId,
+pub(crate) struct Work {
+    pub(crate) id: ObjectId,
     /// None: a work that only asks.
-    pub(super) vrg: Option<VolumeReplicationGroup>,
-    pub(super) deleting: bool,
+    pub(crate) vrg: Option<VolumeReplicationGroup>,
+    pub(crate) deleting: bool,
     /// What was fed back last.
-    pub(super) report: Option<VolumeReplicationGroup>,
+    pub(crate) report: Option<VolumeReplicationGroup>,
     /// The agent has answered for this content, and there was no VRG.
-    pub(super) missing: bool,
+    pub(crate) missing: bool,
 }
 
 /// The cluster itself.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cluster {
-    pub(super) name: String,
+pub(crate) struct Cluster {
+    pub(crate) name: String,
     /// Spoke, storage and application work.
-    pub(super) alive: bool,
+    pub(crate) alive: bool,
     /// The work agent has contact with the hub.
-    pub(super) connected: bool,
-    pub(super) vrg: Option<VolumeReplicationGroup>,
+    pub(crate) connected: bool,
+    pub(crate) vrg: Option<VolumeReplicationGroup>,
     /// The VRG as it was when the spoke last wrote its status: what it reports.
-    pub(super) reported: Option<VolumeReplicationGroup>,
+    pub(crate) reported: Option<VolumeReplicationGroup>,
     /// The VRG came with a work of this uid, which owns it.
-    pub(super) owner: String,
+    pub(crate) owner: String,
     /// The application runs.
-    pub(super) app: bool,
+    pub(crate) app: bool,
     /// Number of the last write that is on the volumes here.
-    pub(super) data: u64,
+    pub(crate) data: u64,
     /// The volumes are writable here.
-    pub(super) writable: bool,
+    pub(crate) writable: bool,
 }
 
 impl Cluster {
     /// The agent compares the work with the cluster, and feeds back.
-    pub(super) fn agent(&mut self, work: Option<&mut Work>) {
+    pub(crate) fn agent(&mut self, work: Option<&mut Work>) {
         if !(self.alive && self.connected) {
             return;
         }
@@ -69,7 +69,7 @@ impl Cluster {
     }
 
     /// A deleted work goes when its cluster has finished.
-    pub(super) fn finishes(&self, work: &Work) -> bool {
+    pub(crate) fn finishes(&self, work: &Work) -> bool {
         work.deleting && self.alive && self.connected && (self.vrg.is_none() || self.owner != work.id.uid)
     }
 
@@ -85,7 +85,10 @@ impl Cluster {
             have.metadata.generation = have.metadata.generation.map(|generation| generation + 1);
         }
         // Open Cluster Management merges metadata maps.
-        have.metadata.annotations.get_or_insert_default().extend(wanted.metadata.annotations.clone().unwrap_or_default());
+        have.metadata
+            .annotations
+            .get_or_insert_default()
+            .extend(wanted.metadata.annotations.clone().unwrap_or_default());
     }
 
     fn feed_back(&self, work: &mut Work) {
@@ -98,7 +101,7 @@ impl Cluster {
 
     /// The spoke takes one step. Storage can hand its data over while the peer is there. Returns the number of the last
     /// write when everything has been handed over.
-    pub(super) fn spoke(&mut self, peer_is_there: bool) -> Option<u64> {
+    pub(crate) fn spoke(&mut self, peer_is_there: bool) -> Option<u64> {
         if !self.alive {
             return None;
         }
@@ -151,22 +154,21 @@ impl Cluster {
     }
 
     /// GitOps starts and stops the application by the decisions.
-    pub(super) fn gitops(&mut self, decided: bool) {
+    pub(crate) fn gitops(&mut self, decided: bool) {
         if self.alive {
             self.app = decided;
         }
     }
 
     /// The role that the VRG on the cluster has.
-    pub(super) fn is_primary(&self) -> bool {
+    pub(crate) fn is_primary(&self) -> bool {
         self.vrg.as_ref().is_some_and(facts::is_primary)
     }
 
     /// Ready to run the application, in truth and not by report.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.vrg.as_ref().is_some_and(facts::is_ready_primary)
     }
-
 }
 
 fn say(status: &mut VolumeReplicationGroupStatus, type_: &str, holds: bool, reason: &str, generation: i64) {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kaedama_shared::api::conditions::{drpc as drpc_types, drpolicy};
 use kaedama_shared::api::{
-    Condition, ConditionStatus, DRAction, DRCluster, DRPlacementControl, DRPolicy, DRPolicyStatus, DRState, Progression,
-    Time, condition,
+    Condition, ConditionStatus, DRAction, DRCluster, DRPlacementControl, DRPolicy, DRPolicyStatus, DRState,
+    Progression, Time, condition,
 };
 use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, ActionRecord};
@@ -15,9 +15,8 @@ use serde_json::json;
 
 use super::site::{Cluster, Work};
 use crate::drpc::decide::decide;
-use crate::drpc::facts;
-use crate::drpc::plan::{Action, Permit, Plan};
-use crate::drpc::snapshot::{Decision, Decisions, ObjectId, PlacementSite, Settings, Site, Snapshot, VrgWork};
+use crate::drpc::plan::{Action, Plan};
+use crate::drpc::snapshot::{Decisions, ObjectId, PlacementSite, Settings, Site, Snapshot, VrgWork};
 use crate::drpc::status::status;
 
 pub(super) const CLUSTERS: [&str; 2] = ["dr1", "dr2"];
@@ -42,7 +41,7 @@ pub(super) struct World {
     pub(super) failover_ordered: bool,
     /// The last write that an application has acknowledged.
     pub(super) acknowledged: u64,
-    version: u64,
+    pub(super) version: u64,
 }
 
 /// How far a pass gets.
@@ -53,7 +52,7 @@ pub(super) enum Crash {
     After(usize),
 }
 
-fn id(name: &str, uid: u64, version: u64) -> ObjectId {
+pub(super) fn id(name: &str, uid: u64, version: u64) -> ObjectId {
     ObjectId { name: name.to_owned(), uid: format!("uid-{uid}"), resource_version: version.to_string() }
 }
 
@@ -75,7 +74,8 @@ impl World {
             "spec": { "drClusters": CLUSTERS, "schedulingInterval": "5m" },
         }))
         .unwrap();
-        let valid = Condition { status: ConditionStatus::True, type_: drpolicy::VALIDATED.to_owned(), ..Default::default() };
+        let valid =
+            Condition { status: ConditionStatus::True, type_: drpolicy::VALIDATED.to_owned(), ..Default::default() };
         let mut policy_status = DRPolicyStatus { conditions: vec![valid], ..Default::default() };
         policy_status.async_.peer_classes =
             serde_json::from_value(json!([{ "storageClassName": "fast", "replicationID": "r" }])).unwrap();
@@ -208,7 +208,7 @@ impl World {
         self.lost.retain(|lost| lost != cluster);
     }
 
-    fn next_version(&mut self) -> u64 {
+    pub(super) fn next_version(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
@@ -296,146 +296,6 @@ impl World {
         plan
     }
 
-    /// Carries one write out, as the API server would: none where the version is another.
-    fn apply(&mut self, s: &Snapshot, action: &Action) -> Option<()> {
-        self.check(s, action);
-        let version = self.next_version();
-        match action {
-            Action::MarkDrpc(marks) => {
-                let drpc = self.drpc.as_mut()?;
-                (drpc.metadata.resource_version == s.drpc.metadata.resource_version).then_some(())?;
-                let annotations = drpc.metadata.annotations.get_or_insert_default();
-                if let Some(record) = &marks.record {
-                    annotations.insert(names::ACTION_RECORD.to_owned(), record.to_annotation());
-                }
-                if let Some((cluster, action)) = &marks.last {
-                    annotations.insert(names::LAST_APP_DEPLOYMENT_CLUSTER.to_owned(), cluster.clone());
-                    annotations.insert(names::LAST_ACTION.to_owned(), action.clone());
-                }
-                if let Some(namespace) = &marks.app_namespace {
-                    annotations.insert(names::APP_NAMESPACE.to_owned(), namespace.clone());
-                }
-                if let Some(ownership) = &marks.ownership {
-                    drpc.metadata.finalizers = Some(vec![names::DRPC_FINALIZER.to_owned()]);
-                    drpc.metadata.labels = Some([(names::BACKUP.to_owned(), names::BACKUP_VALUE.to_owned())].into());
-                    let owner = serde_json::from_value(json!({
-                        "apiVersion": "v1", "kind": "Placement", "name": ownership.placement, "uid": ownership.uid,
-                    }));
-                    drpc.metadata.owner_references = Some(vec![owner.unwrap()]);
-                }
-                drpc.metadata.resource_version = Some(version.to_string());
-                let step = marks.record.as_ref().map(|record| format!(" {:?}", record.step)).unwrap_or_default();
-                self.writes.push(format!("mark{step}"));
-            }
-            Action::ClaimPlacement(_) => {
-                self.placement.finalizers.push(names::DRPC_FINALIZER.to_owned());
-                self.placement.annotations.insert(names::DRPC_NAME.to_owned(), "web".to_owned());
-                self.placement.annotations.insert(names::DRPC_NAMESPACE.to_owned(), "shop".to_owned());
-                self.writes.push("claim".to_owned());
-            }
-            Action::EnsureNamespace { cluster, .. } => {
-                self.namespaces.insert(cluster.clone(), id("ns", version, version));
-                self.writes.push(format!("namespace {cluster}"));
-            }
-            Action::Ask { cluster } => {
-                self.works.contains_key(cluster).then_some(()).map_or(Some(()), |()| None)?;
-                let work = Work { id: id("vrg", version, version), vrg: None, deleting: false, report: None, missing: false };
-                self.works.insert(cluster.clone(), work);
-                self.writes.push(format!("ask {cluster}"));
-            }
-            Action::CreateVrgWork { cluster, question, vrg, .. } => {
-                let have = self.works.get(cluster).map(|work| work.id.clone());
-                (have == *question).then_some(())?;
-                let uid = have.map_or(format!("uid-{version}"), |id| id.uid);
-                let id = ObjectId { uid, ..id("vrg", version, version) };
-                let report = self.works.get(cluster).and_then(|work| work.report.clone());
-                let missing = report.is_none();
-                let work = Work { id, vrg: Some((**vrg).clone()), deleting: false, report, missing };
-                self.works.insert(cluster.clone(), work);
-                self.writes.push(format!("create {cluster} {}", vrg.spec.replication_state));
-            }
-            Action::UpdateVrgWork { cluster, work, vrg, .. } => {
-                let have = self.works.get_mut(cluster).filter(|have| have.id == *work && !have.deleting)?;
-                have.vrg = Some((**vrg).clone());
-                have.id.resource_version = version.to_string();
-                let flags = match (vrg.spec.prepare_for_final_sync, vrg.spec.run_final_sync) {
-                    (true, _) => " prepare",
-                    (_, true) => " final-sync",
-                    (false, false) => "",
-                };
-                self.writes.push(format!("update {cluster} {}{flags}", vrg.spec.replication_state));
-            }
-            Action::Decide { decision, entries, .. } => {
-                let id = match (decision, &self.placement.decisions) {
-                    (Some(decided_on), Decisions::One { id, .. }) if id == decided_on => {
-                        ObjectId { resource_version: version.to_string(), ..id.clone() }
-                    }
-                    (None, Decisions::None) => id("place-decision-1", version, version),
-                    _ => return None,
-                };
-                self.placement.decisions = Decisions::One { id, entries: entries.clone() };
-                self.writes.push(format!("decide {}", self.decided().join(" ")));
-            }
-            Action::DeleteVrgWork { cluster, work } => {
-                let have = self.works.get_mut(cluster).filter(|have| have.id == *work)?;
-                have.deleting = true;
-                self.writes.push(format!("delete {cluster}"));
-                if have.vrg.is_none() {
-                    self.works.remove(cluster);
-                }
-            }
-            Action::DeleteNamespaceWork { cluster, .. } => {
-                self.namespaces.remove(cluster);
-            }
-            Action::EnsureView { .. } | Action::DeleteView { .. } => {}
-            Action::ReleasePlacement(_) => self.placement.finalizers.clear(),
-            Action::ReleaseDrpc => self.drpc = None,
-        }
-        Some(())
-    }
-
-    /// What must not happen, whatever came before.
-    fn check(&self, s: &Snapshot, action: &Action) {
-        match action {
-            Action::UpdateVrgWork { cluster, vrg, permit, .. } => {
-                let before = s.site(cluster).and_then(Site::asked).map(|work| facts::is_primary(&work.vrg));
-                match (before, facts::is_primary(vrg), permit) {
-                    (Some(false), true, permit) => assert!(matches!(permit, Permit::Promote(_)), "{action:?}"),
-                    (Some(true), false, permit) => assert!(matches!(permit, Permit::Demote(_)), "{action:?}"),
-                    _ => {}
-                }
-            }
-            Action::Decide { entries, .. } => self.check_decision(s, entries),
-            _ => {}
-        }
-    }
-
-    fn check_decision(&self, s: &Snapshot, entries: &[Decision]) {
-        let live: Vec<&Decision> = entries.iter().filter(|entry| !entry.is_retained()).collect();
-        assert!(live.len() <= 1, "two live decisions: {entries:?}");
-        let had = |cluster: &str| s.placement.present().unwrap().decisions.entries().iter().any(|entry| entry.cluster == cluster);
-        let record = self.record().unwrap();
-        for entry in entries.iter().filter(|entry| !had(&entry.cluster)) {
-            let truth = self.clusters.get(&entry.cluster).unwrap();
-            let first = record.kind == ActionKind::Deploy;
-            assert!(first || truth.is_ready(), "{} is decided for and not ready: {:?}", entry.cluster, truth.vrg);
-        }
-        // Whoever loses its decision loses the application, and with it the claims.
-        for gone in s.placement.present().unwrap().decisions.entries() {
-            if entries.iter().any(|entry| entry.cluster == gone.cluster) {
-                continue;
-            }
-            let truth = self.clusters.get(&gone.cluster).unwrap();
-            let vrg = truth.vrg.as_ref();
-            let at_rest = vrg.is_none_or(|vrg| facts::is_secondary(vrg) && facts::is_observed(vrg));
-            let leaving = vrg.is_some_and(|vrg| {
-                vrg.spec.prepare_for_final_sync && vrg.status.as_ref().unwrap().prepare_for_final_sync_complete
-                    || vrg.spec.run_final_sync
-            });
-            assert!(at_rest || leaving, "{} loses its decision while it is a plain primary", gone.cluster);
-        }
-    }
-
     /// One step of each part, in a fixed order.
     pub(super) fn tick(&mut self) {
         self.now = self.now.checked_add(SignedDuration::from_secs(1)).unwrap();
@@ -497,30 +357,6 @@ impl World {
             cluster.data = next;
             self.acknowledged = next;
         }
-    }
-
-    fn check_primaries(&self) {
-        let primaries: Vec<&Cluster> = self.clusters.values().filter(|cluster| cluster.is_primary()).collect();
-        assert!(primaries.len() < 2 || self.failover_ordered, "two primaries, and no failover was ordered");
-    }
-
-    /// The application is on its home, its peer stands by, nothing is left to do.
-    pub(super) fn assert_at_rest(&mut self, home: &str, phase: DRState) {
-        let peer = CLUSTERS.into_iter().find(|cluster| *cluster != home).unwrap();
-        assert_eq!(self.phase(), phase, "{:?} {:?}", self.available(), self.writes);
-        assert_eq!(self.progression(), Progression::Completed);
-        assert!(self.available().is_true());
-        assert_eq!((self.peer_ready().is_true(), self.peer_ready().reason.as_str()), (true, "Success"));
-        assert_eq!(self.decided(), [home]);
-        assert_eq!((self.asked(home).as_str(), self.asked(peer).as_str()), ("primary", "secondary"));
-        assert!(self.clusters[home].is_ready() && self.clusters[home].app);
-        assert!(!self.clusters[peer].is_primary() && !self.clusters[peer].app);
-        let snapshot = self.snapshot();
-        let plan = decide(&snapshot);
-        assert!(plan.actions.is_empty(), "at rest nothing is planned: {:?}", plan.actions);
-        assert!(plan.outlook.waiting.is_none(), "at rest nothing is waited for: {:?}", plan.outlook.waiting);
-        let later = Snapshot { now: self.now.checked_add(SignedDuration::from_hours(5)).unwrap(), ..snapshot };
-        assert_eq!(Some(status(&later, &decide(&later))), later.drpc.status, "at rest no status is written");
     }
 
     /// The user deletes the DRPC.

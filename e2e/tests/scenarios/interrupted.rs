@@ -1,0 +1,195 @@
+//! Actions that are interrupted: the hub restarts, clusters die in the middle, the storage refuses.
+
+use std::time::Duration;
+
+use kaedama_e2e::bytes::{audit, audit_at_home, last_syncs, records, volumes};
+use kaedama_e2e::objects::{decisions, message, stage};
+use kaedama_e2e::start::{deployed, drpc, pass, regional};
+use kaedama_sandbox::storage::array::{Code, StorageError};
+use kaedama_sandbox::storage::fabric::{Fault, Operation};
+use kaedama_sandbox::world::app::App;
+use kaedama_sandbox::world::{World, array};
+use kaedama_shared::api::{DRAction, DRState};
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_loss() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    for (round, millis) in [0, 20, 100, 400, 1_000, 2_500, 5_000].into_iter().enumerate() {
+        let to = if round % 2 == 0 { "dr2" } else { "dr1" };
+        world.order(&app, DRAction::Relocate, to).await?;
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        let at = stage(&drpc(&world, &app).await?);
+        world.restart_hub();
+        world.until_drpc(&app, to, |drpc| {
+            stage(drpc) == "Relocated/Completed" && drpc.spec.preferred_cluster == to
+        })
+        .await?;
+        while decisions(&world, &app).await? != [to] {
+            pass(1).await;
+        }
+        world.completed(&app, DRState::Relocated).await?;
+        world.protected(&app).await?;
+        pass(5).await;
+        let now = audit_at_home(&world, &app)?;
+        assert!(now.is_clean() && now.cluster == to, "restarted after {millis} ms at {at}: {now:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it() -> anyhow::Result<()> {
+    for millis in [0, 50, 500, 2_000] {
+        let mut world = regional().await?;
+        let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+        pass(70).await;
+        world.kill("dr1")?;
+        let (written, syncs) = (records(&world, "dr1", &app)?, last_syncs(&world, &app)?);
+        world.order(&app, DRAction::Failover, "dr2").await?;
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        world.restart_hub();
+        world.placed(&app, DRState::FailedOver).await?;
+        pass(5).await;
+        let now = audit(&world, "dr2", &app)?;
+        for (claim, all) in &written {
+            let late = all.iter().filter(|record| record.at > syncs[claim].at).count() as u64;
+            assert_eq!(now.volumes[claim].lost, late, "{claim}, restarted after {millis} ms");
+        }
+        world.revive("dr1")?;
+        world.restart_hub();
+        world.completed(&app, DRState::FailedOver).await?;
+        assert_eq!(decisions(&world, &app).await?, ["dr2"]);
+    }
+    Ok(())
+}
+
+async fn relocating(world: &World, app: &App, progressions: &[&str]) -> anyhow::Result<()> {
+    world.order(app, DRAction::Relocate, "dr2").await?;
+    let what = progressions.join(" or ");
+    world.until_drpc(app, &what, |drpc| {
+        let stage = stage(drpc);
+        stage.strip_prefix("Relocating/").is_some_and(|progression| progressions.contains(&progression))
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    pass(75).await;
+    relocating(&world, &app, &["RunningFinalSync", "EnsuringVolumesAreSecondary"]).await?;
+    world.kill("dr1")?;
+    let (written, kept) = (volumes(&world, "dr1", &app)?, volumes(&world, "dr2", &app)?);
+    pass(60).await;
+    let waits = drpc(&world, &app).await?;
+    assert!(stage(&waits).starts_with("Relocating/"), "{}", stage(&waits));
+    assert!(message(&waits, "Available").contains("dr1"), "{}", message(&waits, "Available"));
+    assert_eq!((volumes(&world, "dr1", &app)?, volumes(&world, "dr2", &app)?), (written, kept.clone()), "bytes are gone");
+
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    world.placed(&app, DRState::FailedOver).await?;
+    pass(10).await;
+    for (claim, bytes) in volumes(&world, "dr2", &app)? {
+        assert!(bytes.starts_with(&kept[&claim]) && bytes.len() > kept[&claim].len(), "{claim} lost what it had");
+    }
+    world.revive("dr1")?;
+    world.completed(&app, DRState::FailedOver).await?;
+    assert_eq!(decisions(&world, &app).await?, ["dr2"]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    pass(20).await;
+    relocating(&world, &app, &["WaitingForResourceRestore", "WaitForReadiness"]).await?;
+    world.kill("dr2")?;
+    let written = volumes(&world, "dr1", &app)?;
+    pass(60).await;
+    let waits = drpc(&world, &app).await?;
+    assert!(stage(&waits).starts_with("Relocating/"), "{}", stage(&waits));
+    assert!(message(&waits, "Available").contains("dr2"), "{}", message(&waits, "Available"));
+    assert_eq!(volumes(&world, "dr1", &app)?, written, "bytes are gone");
+
+    world.order(&app, DRAction::Failover, "dr1").await?;
+    world.placed(&app, DRState::FailedOver).await?;
+    pass(10).await;
+    let now = audit_at_home(&world, &app)?;
+    assert!(now.is_clean() && now.cluster == "dr1", "{now:#?}");
+    world.revive("dr2")?;
+    world.completed(&app, DRState::FailedOver).await?;
+    let now = audit_at_home(&world, &app)?;
+    assert_eq!((now.lost, now.cluster.as_str()), (0, "dr1"), "{now:#?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_whose_target_dies_is_turned_to_the_cluster_that_came_back() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    pass(75).await;
+    world.kill("dr1")?;
+    refuse(&world, "dr2", Operation::Promote);
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    world.until_drpc(&app, "FailingOver", |drpc| stage(drpc) == "FailingOver/WaitForReadiness").await?;
+    world.kill("dr2")?;
+    world.fabric().clear_faults();
+    world.revive("dr1")?;
+    pass(30).await;
+    world.order(&app, DRAction::Failover, "dr1").await?;
+    world.placed(&app, DRState::FailedOver).await?;
+    pass(10).await;
+    assert_eq!(decisions(&world, &app).await?.last().map(String::as_str), Some("dr1"));
+    let now = audit(&world, "dr1", &app)?;
+    assert_eq!((now.lost, now.damaged), (0, 0), "dr1 had everything: {now:#?}");
+    assert_eq!(now.writers, ["dr1"]);
+    Ok(())
+}
+
+/// The storage answers with an error from now on.
+fn refuse(world: &World, cluster: &str, operation: Operation) {
+    let error = StorageError::new(Code::Internal, "the controller lost its cache battery");
+    world.fabric().inject(Fault { array: Some(array(cluster)), operation, error, times: u32::MAX, after: false });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promotion_that_the_storage_refuses_is_told_in_the_storages_words() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    pass(70).await;
+    world.kill("dr1")?;
+    refuse(&world, "dr2", Operation::Promote);
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    pass(60).await;
+    let waits = drpc(&world, &app).await?;
+    assert_eq!(stage(&waits), "FailingOver/WaitForReadiness");
+    let said = message(&waits, "Available");
+    assert!(said.contains("dr2") && said.contains("cache battery"), "{said}");
+    // No decision names a cluster whose volumes are not promoted.
+    assert_eq!(decisions(&world, &app).await?, ["dr1 (retained)"]);
+    world.fabric().clear_faults();
+    world.placed(&app, DRState::FailedOver).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_demotion_that_the_storage_refuses_holds_the_relocate_up() -> anyhow::Result<()> {
+    let world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    refuse(&world, "dr1", Operation::Demote);
+    world.order(&app, DRAction::Relocate, "dr2").await?;
+    pass(60).await;
+    let waits = drpc(&world, &app).await?;
+    assert!(stage(&waits).starts_with("Relocating/"), "{}", stage(&waits));
+    let said = message(&waits, "Available");
+    assert!(said.contains("dr1") && said.contains("cache battery"), "{said}");
+    world.fabric().clear_faults();
+    world.completed(&app, DRState::Relocated).await?;
+    pass(5).await;
+    let now = audit_at_home(&world, &app)?;
+    assert!(now.is_clean() && now.cluster == "dr2", "{now:#?}");
+    Ok(())
+}

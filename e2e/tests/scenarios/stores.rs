@@ -1,0 +1,82 @@
+//! Stores come and go: what is protected where is told, a store that returns is filled up, and one store is enough.
+
+use kaedama_e2e::bytes::{audit_at_home, keys, stored};
+use kaedama_e2e::objects::{conditions, message, site, stage, until_site};
+use kaedama_e2e::start::{deployed, drpc, pass, regional};
+use kaedama_sandbox::world::app::App;
+use kaedama_shared::api::{DRAction, DRState};
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_is_named_and_filled_up_when_it_returns() -> anyhow::Result<()> {
+    let world = regional().await?;
+    let app = App::new("web", "dr1").claims(2);
+    world.set_store_down("dr1", true);
+    world.protect(&app).await?;
+    world.completed(&app, DRState::Deployed).await?;
+    pass(30).await;
+
+    let home = site(&world, "dr1", &app).await?;
+    let said = home.condition("ClusterDataProtected");
+    assert!(said.starts_with("False/") && said.contains("s3-dr1") && !said.contains("s3-dr2"), "{said}");
+    let seen = drpc(&world, &app).await?;
+    assert!(conditions(&seen)[2].starts_with("Protected=False/"), "{:?}", conditions(&seen));
+    assert!(message(&seen, "Protected").contains("s3-dr1"), "{}", message(&seen, "Protected"));
+    assert!(keys(&world, "dr1", &app).is_empty());
+    let there = keys(&world, "dr2", &app);
+    assert!(there.iter().any(|key| key.starts_with("v1.PersistentVolume/")), "the store that is there has nothing: {there:?}");
+
+    world.set_store_down("dr1", false);
+    world.protected(&app).await?;
+    assert_eq!(keys(&world, "dr1", &app), keys(&world, "dr2", &app));
+    let now = audit_at_home(&world, &app)?;
+    assert!(now.is_clean(), "{now:#?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_restores_from_the_store_that_is_left_and_says_which_was_not_read() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    pass(70).await;
+    world.kill("dr1")?;
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    world.placed(&app, DRState::FailedOver).await?;
+    pass(20).await;
+    let there = site(&world, "dr2", &app).await?;
+    assert_eq!((there.claims.len(), there.volumes.len()), (2, 2));
+    let said = there.condition("ClusterDataReady");
+    assert!(said.starts_with("True/Restored") && said.contains("s3-dr2") && said.contains("Not read: s3-dr1"), "{said}");
+    let said = there.condition("ClusterDataProtected");
+    assert!(said.starts_with("False/") && said.contains("s3-dr1"), "{said}");
+
+    // The store alone returns, and is told who is primary now.
+    world.set_store_down("dr1", false);
+    until_site(&world, "dr2", &app, "stored everywhere", |site| site.condition("ClusterDataProtected").starts_with("True/"))
+        .await?;
+    assert_eq!(stored(&world, "dr1", &app, "kaedama/v1/epoch")?["cluster"], "dr2");
+    assert_eq!(stored(&world, "dr1", &app, "kaedama/v1/manifest")?, stored(&world, "dr2", &app, "kaedama/v1/manifest")?);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_without_any_store_waits_and_promotes_nothing() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    pass(70).await;
+    world.kill("dr1")?;
+    world.set_store_down("dr2", true);
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    pass(60).await;
+    let seen = drpc(&world, &app).await?;
+    assert_eq!(stage(&seen), "FailingOver/WaitingForResourceRestore");
+    let said = message(&seen, "Available");
+    assert!(said.contains("s3-dr1") && said.contains("s3-dr2"), "{said}");
+    let there = site(&world, "dr2", &app).await?;
+    assert!(there.claims.is_empty() && there.replications.is_empty(), "{there:#?}");
+
+    world.set_store_down("dr2", false);
+    world.placed(&app, DRState::FailedOver).await?;
+    pass(5).await;
+    assert_eq!(audit_at_home(&world, &app)?.cluster, "dr2");
+    Ok(())
+}

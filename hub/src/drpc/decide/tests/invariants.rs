@@ -1,0 +1,83 @@
+//! What must never happen, and what has to be so when everything has come to rest.
+
+use jiff::SignedDuration;
+use kaedama_shared::api::{DRState, Progression};
+use kaedama_shared::record::ActionKind;
+
+use super::site::Cluster;
+use super::world::{CLUSTERS, World};
+use crate::drpc::decide::decide;
+use crate::drpc::facts;
+use crate::drpc::plan::{Action, Permit};
+use crate::drpc::snapshot::{Decision, Site, Snapshot};
+use crate::drpc::status::status;
+
+impl World {
+    /// What must not happen, whatever came before.
+    pub(super) fn check(&self, s: &Snapshot, action: &Action) {
+        match action {
+            Action::UpdateVrgWork { cluster, vrg, permit, .. } => {
+                let before = s.site(cluster).and_then(Site::asked).map(|work| facts::is_primary(&work.vrg));
+                match (before, facts::is_primary(vrg), permit) {
+                    (Some(false), true, permit) => assert!(matches!(permit, Permit::Promote(_)), "{action:?}"),
+                    (Some(true), false, permit) => assert!(matches!(permit, Permit::Demote(_)), "{action:?}"),
+                    _ => {}
+                }
+            }
+            Action::Decide { entries, .. } => self.check_decision(s, entries),
+            _ => {}
+        }
+    }
+
+    fn check_decision(&self, s: &Snapshot, entries: &[Decision]) {
+        let live: Vec<&Decision> = entries.iter().filter(|entry| !entry.is_retained()).collect();
+        assert!(live.len() <= 1, "two live decisions: {entries:?}");
+        let had = |cluster: &str| {
+            s.placement.present().unwrap().decisions.entries().iter().any(|entry| entry.cluster == cluster)
+        };
+        let record = self.record().unwrap();
+        for entry in entries.iter().filter(|entry| !had(&entry.cluster)) {
+            let truth = self.clusters.get(&entry.cluster).unwrap();
+            let first = record.kind == ActionKind::Deploy;
+            assert!(first || truth.is_ready(), "{} is decided for and not ready: {:?}", entry.cluster, truth.vrg);
+        }
+        // Whoever loses its decision loses the application, and with it the claims.
+        for gone in s.placement.present().unwrap().decisions.entries() {
+            if entries.iter().any(|entry| entry.cluster == gone.cluster) {
+                continue;
+            }
+            let truth = self.clusters.get(&gone.cluster).unwrap();
+            let vrg = truth.vrg.as_ref();
+            let at_rest = vrg.is_none_or(|vrg| facts::is_secondary(vrg) && facts::is_observed(vrg));
+            let leaving = vrg.is_some_and(|vrg| {
+                vrg.spec.prepare_for_final_sync && vrg.status.as_ref().unwrap().prepare_for_final_sync_complete
+                    || vrg.spec.run_final_sync
+            });
+            assert!(at_rest || leaving, "{} loses its decision while it is a plain primary", gone.cluster);
+        }
+    }
+
+    pub(super) fn check_primaries(&self) {
+        let primaries: Vec<&Cluster> = self.clusters.values().filter(|cluster| cluster.is_primary()).collect();
+        assert!(primaries.len() < 2 || self.failover_ordered, "two primaries, and no failover was ordered");
+    }
+
+    /// The application is on its home, its peer stands by, nothing is left to do.
+    pub(super) fn assert_at_rest(&mut self, home: &str, phase: DRState) {
+        let peer = CLUSTERS.into_iter().find(|cluster| *cluster != home).unwrap();
+        assert_eq!(self.phase(), phase, "{:?} {:?}", self.available(), self.writes);
+        assert_eq!(self.progression(), Progression::Completed);
+        assert!(self.available().is_true());
+        assert_eq!((self.peer_ready().is_true(), self.peer_ready().reason.as_str()), (true, "Success"));
+        assert_eq!(self.decided(), [home]);
+        assert_eq!((self.asked(home).as_str(), self.asked(peer).as_str()), ("primary", "secondary"));
+        assert!(self.clusters[home].is_ready() && self.clusters[home].app);
+        assert!(!self.clusters[peer].is_primary() && !self.clusters[peer].app);
+        let snapshot = self.snapshot();
+        let plan = decide(&snapshot);
+        assert!(plan.actions.is_empty(), "at rest nothing is planned: {:?}", plan.actions);
+        assert!(plan.outlook.waiting.is_none(), "at rest nothing is waited for: {:?}", plan.outlook.waiting);
+        let later = Snapshot { now: self.now.checked_add(SignedDuration::from_hours(5)).unwrap(), ..snapshot };
+        assert_eq!(Some(status(&later, &decide(&later))), later.drpc.status, "at rest no status is written");
+    }
+}
