@@ -82,7 +82,7 @@ pub async fn run(args: Args, logging: bool) -> anyhow::Result<ExitCode> {
         eprintln!("interrupted");
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    if let Some(stage) = stage.as_mut().filter(|_| args.hold) {
+    if let Some(stage) = stage.as_mut().filter(|stage| args.hold && stage.front().is_some()) {
         hold::hold(stage, &mut screen).await?;
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

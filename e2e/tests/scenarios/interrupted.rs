@@ -127,6 +127,26 @@ async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_that_dies_right_after_a_relocate_can_be_failed_over_from() -> anyhow::Result<()> {
+    let mut world = regional().await?;
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    pass(20).await;
+    world.order(&app, DRAction::Relocate, "dr2").await?;
+    world.placed(&app, DRState::Relocated).await?;
+    world.kill("dr2")?;
+    let kept = records(&world, "dr1", &app)?;
+    world.order(&app, DRAction::Failover, "dr1").await?;
+    world.placed(&app, DRState::FailedOver).await?;
+    pass(10).await;
+    let now = audit_at_home(&world, &app)?;
+    assert_eq!((now.cluster.as_str(), now.damaged, now.out_of_order), ("dr1", 0, 0), "{now:#?}");
+    for (claim, home) in records(&world, "dr1", &app)? {
+        assert!(home.starts_with(&kept[&claim]), "{claim} lost what dr1 had");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failover_whose_target_dies_is_turned_to_the_cluster_that_came_back() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;

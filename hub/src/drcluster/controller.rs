@@ -233,10 +233,12 @@ async fn act(context: &Context, s: &Snapshot, action: &Action) -> Result<(), Pas
             match add_ons.create(&post, &add_on).await {
                 // There already, or this hub has no add-ons.
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                answer => drop(
-                    answer
-                        .map_err(PassError::api(|| format!("create ManagedClusterAddOn {cluster}/{VOLSYNC_ADD_ON}")))?,
-                ),
+                // A cluster without the add-on can be used all the same. It is tried again when something changes.
+                Err(error) => {
+                    tracing::warn!(cluster, %error, "cannot create ManagedClusterAddOn {VOLSYNC_ADD_ON}");
+                    return Ok(());
+                }
+                Ok(_) => {}
             }
             context.add_ons.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster);
         }

@@ -93,8 +93,9 @@ pub fn decide(s: &Snapshot) -> Plan {
     plan
 }
 
-/// Something could not be delivered to the cluster.
+/// Something could not be delivered to the cluster: what is known to be wrong with the cluster itself goes first.
 pub fn undelivered(s: &Snapshot, status: &mut DRClusterStatus, why: String) {
+    let why = s.cluster_id.as_ref().err().cloned().unwrap_or(why);
     set(s, status, types::VALIDATED, ConditionStatus::False, reasons::DR_CLUSTERS_DEPLOY_FAILED, why);
 }
 

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kaedama_shared::api::{
-    DRAction, PeerClasses, ReplicationState, VRGAsyncSpec, VolumeReplicationGroup, VolumeReplicationGroupSpec,
+    DRAction, KubeObjectProtectionSpec, PeerClasses, ReplicationState, VRGAsyncSpec, VolumeReplicationGroup,
+    VolumeReplicationGroupSpec,
 };
 use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
@@ -68,7 +69,7 @@ pub fn vrg(s: &Snapshot, site: &Site, role: &Role, record: &ActionRecord) -> Vol
     wanted.run_final_sync = role.run_final_sync;
     wanted.dry_run = false;
     wanted.protected_namespaces.clone_from(&spec.protected_namespaces);
-    wanted.kube_object_protection.clone_from(&spec.kube_object_protection);
+    wanted.kube_object_protection = kube_objects(s, base);
     wanted.s3_profiles = profiles(s);
     let dr_type = dr_type(s);
     wanted.vol_sync.disabled =
@@ -87,6 +88,14 @@ pub fn vrg(s: &Snapshot, site: &Site, role: &Role, record: &ActionRecord) -> Vol
         ..Default::default()
     };
     vrg
+}
+
+/// Capture of Kubernetes objects is not supported by this version: a VRG that has it (the reference product made it) keeps
+/// it, and none gets it, or a failover would wait for objects that nobody captured.
+fn kube_objects(s: &Snapshot, base: Option<&VolumeReplicationGroup>) -> Option<KubeObjectProtectionSpec> {
+    let harmless = s.config.as_ref().is_ok_and(|settings| settings.kube_objects_disabled);
+    let has = base.is_some_and(|vrg| vrg.spec.kube_object_protection.is_some());
+    s.drpc.spec.kube_object_protection.clone().filter(|_| harmless || has)
 }
 
 /// A VRG that is on the cluster already, as it is, under this DRPC's identity.

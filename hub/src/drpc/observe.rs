@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use kaedama_shared::api::ocm::work::{AVAILABLE, ManifestStatus};
+use kaedama_shared::api::ocm::work::{APPLIED, AVAILABLE, ManifestStatus};
 use kaedama_shared::api::ocm::{ManagedClusterView, ManifestWork, cluster as cluster_types, view as view_types};
 use kaedama_shared::api::{DRPlacementControl, VolumeReplicationGroup, condition};
 use kaedama_shared::harness::ObjectKey;
@@ -46,6 +46,7 @@ pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacemen
         config: configuration.settings().map(|config| Settings {
             ops_namespace: config.ramen_ops_namespace.clone(),
             volsync_disabled: config.vol_sync.disabled,
+            kube_objects_disabled: config.kube_object_protection.disabled,
         }),
         placement,
         policy,
@@ -211,11 +212,17 @@ fn read_report(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
     }
 }
 
-/// What a question was answered with. A cluster that has no such VRG says so by the manifest's `Available`.
+/// What a question was answered with. A cluster that has no such VRG says so by the manifest's `Available`; agents that
+/// give that condition no generation are believed once they have applied the question.
 fn read_answer(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
+    let generation = work.metadata.generation.unwrap_or_default();
     let available = work.manifest_status(0).and_then(|manifest| condition::find(&manifest.conditions, AVAILABLE));
+    let applied = condition::is_true_at(work.conditions(), APPLIED, generation);
     match available {
-        Some(available) if available.is_false() && available.is_at(work.metadata.generation.unwrap_or_default()) => {
+        Some(available)
+            if available.is_false()
+                && (available.is_at(generation) || applied && available.observed_generation == 0) =>
+        {
             Seen::Absent
         }
         Some(_) | None => match read_report(work) {
@@ -235,7 +242,7 @@ fn is_there(work: &ManifestWork) -> bool {
 }
 
 fn applied_since(work: &ManifestWork) -> Option<Timestamp> {
-    let applied = condition::find(work.conditions(), "Applied").filter(|applied| applied.is_true())?;
+    let applied = condition::find(work.conditions(), APPLIED).filter(|applied| applied.is_true())?;
     applied.last_transition_time.as_ref().map(|time| time.0)
 }
 
@@ -308,6 +315,12 @@ mod tests {
     fn only_a_present_no_proves_that_there_is_no_vrg() {
         assert!(read_answer(&answered("False", 2, json!([]))).is_absent());
         assert!(!read_answer(&answered("False", 1, json!([]))).is_conclusive(), "the answer to another question");
+        let mut undated = answered("False", 0, json!([]));
+        assert!(!read_answer(&undated).is_conclusive(), "nobody knows what it answers");
+        let applied =
+            json!([{ "type": "Applied", "status": "True", "reason": "R", "message": "", "observedGeneration": 2 }]);
+        undated.status.as_mut().unwrap().conditions = serde_json::from_value(applied).unwrap();
+        assert!(read_answer(&undated).is_absent());
         assert!(!read_answer(&answered("Unknown", 2, json!([]))).is_conclusive(), "the agent cannot look");
         assert!(!read_answer(&answered("True", 2, json!([]))).is_conclusive(), "it is there, and says nothing");
         assert!(!read_answer(&ManifestWork::default()).is_conclusive(), "nobody has answered");

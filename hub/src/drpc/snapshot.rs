@@ -53,6 +53,8 @@ pub struct Settings {
     pub ops_namespace: String,
     /// VolSync is switched off for all.
     pub volsync_disabled: bool,
+    /// Capture of Kubernetes objects is switched off for all.
+    pub kube_objects_disabled: bool,
 }
 
 /// The user's Placement, and the decisions in its name.
@@ -127,7 +129,11 @@ impl Decisions {
                 let live: Vec<&str> =
                     entries.iter().filter(|entry| !entry.is_retained()).map(|entry| entry.cluster.as_str()).collect();
                 (live.len() > 1).then(|| {
-                    format!("PlacementDecision {} holds more than one live decision ({})", id.name, live.join(", "))
+                    format!(
+                        "PlacementDecision {} holds more than one live decision ({}); remove all but the right one",
+                        id.name,
+                        live.join(", ")
+                    )
                 })
             }
             Decisions::None => None,

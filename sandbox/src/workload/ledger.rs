@@ -110,6 +110,12 @@ impl Ledger {
         self.lock().get(app).map_or(0, |entry| entry.acknowledged.len() as u64)
     }
 
+    /// What was acknowledged to an application, from the `from`th record on, in order.
+    #[must_use]
+    pub fn records_from(&self, app: &AppId, from: usize) -> Vec<Acknowledged> {
+        self.lock().get(app).and_then(|entry| entry.acknowledged.get(from..)).map(<[_]>::to_vec).unwrap_or_default()
+    }
+
     /// What the volumes where the application started last hold of what was acknowledged. `None`: it never started.
     #[must_use]
     pub fn audit(&self, app: &AppId) -> Option<Audit> {
@@ -125,6 +131,8 @@ impl Ledger {
     }
 
     fn audit_at(&self, app: &AppId, location: &Location) -> Option<Audit> {
+        // What was acknowledged comes first: a record that is written meanwhile is then extra, and never looks lost.
+        let acknowledged = self.lock().get(app).map(|entry| entry.acknowledged.clone())?;
         let array = self.fabric.attached(&location.cluster, &location.driver);
         let content = |handle: &VolumeHandle| {
             let array = array.as_ref()?;
@@ -136,7 +144,6 @@ impl Ledger {
             .iter()
             .map(|(claim, handle)| (claim.clone(), content(handle).unwrap_or_default()))
             .collect();
-        let apps = self.lock();
-        apps.get(app).map(|entry| compare(app, &location.cluster, &entry.acknowledged, &volumes))
+        Some(compare(app, &location.cluster, &acknowledged, &volumes))
     }
 }

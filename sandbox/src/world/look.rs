@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kaedama_shared::api::conditions::{drpc as drpc_types, drpolicy as drpolicy_types};
 use kaedama_shared::api::{DRPlacementControl, DRPolicy, DRState, Progression, condition};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -33,7 +33,9 @@ impl World {
         let named = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut objects = std::pin::pin!(watcher(api, named).default_backoff().applied_objects());
         let looking = async {
-            while let Ok(Some(object)) = objects.as_mut().try_next().await {
+            // An error is a watch that broke off; it is opened again.
+            while let Some(seen) = objects.as_mut().next().await {
+                let Ok(object) = seen else { continue };
                 if wanted(&object) {
                     return Some(object);
                 }

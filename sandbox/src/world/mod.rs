@@ -114,10 +114,7 @@ impl World {
             }
             network
         };
-        let server = |name: &str| {
-            let clock = clock;
-            ApiServer::builder(name).clock(move || clock.now()).build()
-        };
+        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).build();
         let mut world = World {
             hub: server("hub"),
             hub_s3: network(),

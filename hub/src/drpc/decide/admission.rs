@@ -115,8 +115,9 @@ fn policy(s: &Snapshot) -> Result<(), String> {
         Seen::Absent => return Err(format!("spec.drPolicyRef: there is no DRPolicy {name}; create it")),
         Seen::Unknown(why) => return Err(format!("spec.drPolicyRef: DRPolicy {name} is not known: {why}")),
     };
-    if policy.metadata.deletion_timestamp.is_some() && !is_established(s) {
-        return Err(format!("spec.drPolicyRef: DRPolicy {name} is being deleted"));
+    if policy.metadata.deletion_timestamp.is_some() {
+        // It waits for its applications, and until it goes says that it is not valid. They must be able to fail over.
+        return if is_established(s) { Ok(()) } else { Err(format!("spec.drPolicyRef: DRPolicy {name} is being deleted")) };
     }
     let conditions = policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match condition::find(conditions, VALIDATED) {
@@ -186,13 +187,6 @@ fn not_built(s: &Snapshot) -> Result<(), String> {
             "spec.protectedNamespaces: discovered applications are not supported by this version yet".to_owned()
         );
     }
-    if spec.kube_object_protection.is_some() {
-        return Err(
-            "spec.kubeObjectProtection: capture of Kubernetes objects is not supported by this version yet; remove it, and let \
-             GitOps deploy them"
-                .to_owned(),
-        );
-    }
     // An application that has its volumes in groups already stays in charge; its clusters say what they cannot do.
     if s.annotation(names::IS_CG_ENABLED) == Some("true") && !is_established(s) {
         return Err(format!(
@@ -200,6 +194,15 @@ fn not_built(s: &Snapshot) -> Result<(), String> {
              by itself",
             names::IS_CG_ENABLED
         ));
+    }
+    let captured = spec.kube_object_protection.is_some()
+        && s.config.as_ref().is_ok_and(|settings| !settings.kube_objects_disabled);
+    if captured && !is_established(s) {
+        return Err(
+            "spec.kubeObjectProtection: capture of Kubernetes objects is not supported by this version yet, and a \
+                    failover would wait for what was never captured; remove it"
+                .to_owned(),
+        );
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ pub fn volume(
         return refuse("is being deleted");
     }
     let ours = annotation(&live.metadata, names::RESTORED) == Some("True");
-    // The volume of a relocation that was called off: released here a moment ago, and nobody has written to it since.
+    // Released here for an action that never got to its target: the newest that is stored is still this very volume.
     if asynchronous && !ours && !own {
         return refuse("is not bound and was not restored by a recovery: its content is not known");
     }

@@ -106,6 +106,19 @@ fn an_invalid_policy_is_refused_and_one_that_is_going_away_keeps_what_it_has() {
 }
 
 #[test]
+fn what_would_hang_a_failover_is_refused_before_the_first_placement() {
+    let mut s = World::new().snapshot();
+    s.drpc.spec.kube_object_protection = Some(Default::default());
+    assert!(refused(&decide(&s)).contains("spec.kubeObjectProtection"));
+    s.config.as_mut().unwrap().kube_objects_disabled = true;
+    assert!(decide(&s).outlook.available.is_none_or(|available| available.reason != "Error"));
+    // What is placed already is not left alone for it.
+    let mut s = World::deployed().snapshot();
+    s.drpc.spec.kube_object_protection = Some(Default::default());
+    assert!(decide(&s).outlook.available.unwrap().status == "True");
+}
+
+#[test]
 fn a_view_that_cannot_be_believed_is_looked_at_again() {
     let mut s = World::deployed().snapshot();
     s.policy = Seen::Unknown("view of drpolicies is stale".into());

@@ -218,7 +218,11 @@ impl World {
         Snapshot {
             now: self.now,
             drpc: self.drpc().clone(),
-            config: Ok(Settings { ops_namespace: "ramen-ops".into(), volsync_disabled: false }),
+            config: Ok(Settings {
+                ops_namespace: "ramen-ops".into(),
+                volsync_disabled: false,
+                kube_objects_disabled: false,
+            }),
             placement: Seen::Present(self.placement.clone()),
             policy: Seen::Present(self.policy.clone()),
             conflict: None,

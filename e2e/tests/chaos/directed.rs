@@ -1,0 +1,1 @@
+//! Stories that chance would take long to find.
