@@ -31,7 +31,8 @@ pub fn audit_at_home(world: &World, app: &App) -> anyhow::Result<Audit> {
 /// # Errors
 /// The application never ran.
 pub fn handles(world: &World, app: &App) -> anyhow::Result<BTreeMap<String, VolumeHandle>> {
-    let location = world.ledger().location(&app.id()).with_context(|| format!("application {} never started", app.name))?;
+    let location =
+        world.ledger().location(&app.id()).with_context(|| format!("application {} never started", app.name))?;
     Ok(location.volumes)
 }
 
@@ -109,6 +110,7 @@ pub fn keys(world: &World, cluster: &str, app: &App) -> Vec<String> {
 pub fn stored(world: &World, cluster: &str, app: &App, key: &str) -> anyhow::Result<serde_json::Value> {
     let key = format!("{}/{}/{key}", app.namespace, app.name);
     let store = world.store(cluster).with_context(|| format!("no store of {cluster}"))?;
-    let body = store.object(&bucket(cluster), &key).with_context(|| format!("{key} is not in the store of {cluster}"))?;
+    let body =
+        store.object(&bucket(cluster), &key).with_context(|| format!("{key} is not in the store of {cluster}"))?;
     Ok(kaedama_shared::s3::codec::decode(&body)?)
 }

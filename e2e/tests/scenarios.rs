@@ -2,17 +2,17 @@
 //!
 //! Each scenario is a whole world in virtual time: hub, two clusters, storage, stores, and applications that write.
 
+#[path = "scenarios/disable.rs"]
+mod disable;
+#[path = "scenarios/interrupted.rs"]
+mod interrupted;
+#[path = "scenarios/links.rs"]
+mod links;
+#[path = "scenarios/metro.rs"]
+mod metro;
 #[path = "scenarios/moves.rs"]
 mod moves;
 #[path = "scenarios/relocate.rs"]
 mod relocate;
-#[path = "scenarios/disable.rs"]
-mod disable;
-#[path = "scenarios/metro.rs"]
-mod metro;
 #[path = "scenarios/stores.rs"]
 mod stores;
-#[path = "scenarios/links.rs"]
-mod links;
-#[path = "scenarios/interrupted.rs"]
-mod interrupted;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use kaedama_sandbox::world::app::App;
+use kaedama_sandbox::world::look::describe;
 use kaedama_shared::api::conditions::drpc as types;
 use kaedama_shared::api::{DRAction, DRPlacementControl, DRState, Progression, condition};
 use serde_json::json;
@@ -85,8 +86,7 @@ async fn until(
         }
         bed.pass(1000).await?;
     }
-    let status = bed.drpc(app).await?.status;
-    bail!("STUCK: {} is not {what} after {seconds} s: {status:#?}", app.name)
+    bail!("STUCK: {} is not {what} after {seconds} s: {}", app.name, describe(&bed.drpc(app).await?))
 }
 
 /// Everything is as ordered, and everybody says so.
@@ -137,7 +137,7 @@ async fn settle(bed: &mut Bed) -> anyhow::Result<usize> {
             *count += 1;
             since.insert(app.name.clone(), second);
             if *count > 3 {
-                bail!("STUCK: {} does not come right: {:#?}", app.name, drpc.status);
+                bail!("STUCK: {} does not come right: {}", app.name, describe(&drpc));
             }
             nudge(bed, &app, &drpc, *count, &live).await?;
         }

@@ -21,10 +21,9 @@ async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_los
         tokio::time::sleep(Duration::from_millis(millis)).await;
         let at = stage(&drpc(&world, &app).await?);
         world.restart_hub();
-        world.until_drpc(&app, to, |drpc| {
-            stage(drpc) == "Relocated/Completed" && drpc.spec.preferred_cluster == to
-        })
-        .await?;
+        world
+            .until_drpc(&app, to, |drpc| stage(drpc) == "Relocated/Completed" && drpc.spec.preferred_cluster == to)
+            .await?;
         while decisions(&world, &app).await? != [to] {
             pass(1).await;
         }
@@ -66,11 +65,12 @@ async fn a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it() -> anyhow
 async fn relocating(world: &World, app: &App, progressions: &[&str]) -> anyhow::Result<()> {
     world.order(app, DRAction::Relocate, "dr2").await?;
     let what = progressions.join(" or ");
-    world.until_drpc(app, &what, |drpc| {
-        let stage = stage(drpc);
-        stage.strip_prefix("Relocating/").is_some_and(|progression| progressions.contains(&progression))
-    })
-    .await?;
+    world
+        .until_drpc(app, &what, |drpc| {
+            let stage = stage(drpc);
+            stage.strip_prefix("Relocating/").is_some_and(|progression| progressions.contains(&progression))
+        })
+        .await?;
     Ok(())
 }
 
@@ -86,7 +86,11 @@ async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> anyho
     let waits = drpc(&world, &app).await?;
     assert!(stage(&waits).starts_with("Relocating/"), "{}", stage(&waits));
     assert!(message(&waits, "Available").contains("dr1"), "{}", message(&waits, "Available"));
-    assert_eq!((volumes(&world, "dr1", &app)?, volumes(&world, "dr2", &app)?), (written, kept.clone()), "bytes are gone");
+    assert_eq!(
+        (volumes(&world, "dr1", &app)?, volumes(&world, "dr2", &app)?),
+        (written, kept.clone()),
+        "bytes are gone"
+    );
 
     world.order(&app, DRAction::Failover, "dr2").await?;
     world.placed(&app, DRState::FailedOver).await?;

@@ -36,7 +36,10 @@ async fn a_relocate_while_writing_loses_nothing_in_either_direction() -> anyhow:
         }
 
         assert_eq!(stage(&seen), "Relocated/Completed");
-        assert_eq!(conditions(&seen), ["Available=True/Relocated", "PeerReady=True/Success", "Protected=True/Protected"]);
+        assert_eq!(
+            conditions(&seen),
+            ["Available=True/Relocated", "PeerReady=True/Success", "Protected=True/Protected"]
+        );
         assert_eq!(decisions(&world, &app).await?, [to]);
         assert_eq!(site(&world, to, &app).await?.role(), "primary/Primary");
         let left = site(&world, from, &app).await?;

@@ -222,7 +222,7 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
         };
         with_volume.insert(claim.clone());
         let live_claim = recovery.live_claims.get(&claim).map(|claim| &**claim);
-        let own = set.capture.is_some() && set.cluster == order.writer.cluster;
+        let own = set.capture.is_some() && !set.cluster.is_empty() && set.cluster == order.writer.cluster;
         let mut steps = match volume_steps(snapshot, order, recovery, volume, live_claim, own) {
             Ok(steps) => steps,
             Err(problem) => {

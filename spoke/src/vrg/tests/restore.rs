@@ -183,6 +183,33 @@ fn a_volume_of_an_earlier_recovery_is_taken_again() {
 }
 
 #[test]
+fn a_released_volume_that_this_cluster_stored_last_is_taken_back_and_kept() {
+    let released = json!({"status": {"phase": "Released"}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}});
+    let captured_by = |cluster: &str| {
+        let newest = StoredSet { capture: Some((1, 4)), cluster: cluster.into(), ..set(&["a"]) };
+        Recovery { stores: vec![("s1".into(), read(newest))], ..live(released.clone(), None) }
+    };
+    let now = "2026-03-01T03:00:00Z".parse().unwrap();
+    let back = ActionRecord::accept("u", 2, ActionKind::Relocate, "dr2", "dr2", 5, now);
+    let decided = |recovery: Recovery| {
+        let mut snapshot = with(Some("Relocate"), recovery);
+        let vrg = Arc::make_mut(&mut snapshot.vrg);
+        vrg.metadata.annotations.get_or_insert_default().insert(names::ACTION_RECORD.to_owned(), back.to_annotation());
+        snapshot.order = crate::vrg::order::Order::of(vrg, &settings());
+        decide(&snapshot)
+    };
+    let plan = decided(captured_by("dr2"));
+    assert_eq!(actions(&plan, "a"), ["AdoptVolume", "CreateClaim"]);
+    let Action::AdoptVolume { volume, .. } = &of(&plan, "a").unwrap().actions[0] else { panic!() };
+    assert_eq!(volume.spec.as_ref().unwrap().persistent_volume_reclaim_policy.as_deref(), Some("Retain"));
+    assert_eq!(volume.metadata.annotations.as_ref().unwrap()[names::VR_RETAINED], names::RETAINED);
+    for other in ["dr1", ""] {
+        let plan = decided(captured_by(other));
+        assert!(!settled(&plan) && plan.volumes.is_empty(), "stored by {other:?}: {plan:?}");
+    }
+}
+
+#[test]
 fn on_shared_storage_the_volume_that_is_there_is_taken() {
     let mut snapshot = with(Some("Failover"), live(json!({"status": {"phase": "Released"}}), None));
     let vrg = Arc::make_mut(&mut snapshot.vrg);

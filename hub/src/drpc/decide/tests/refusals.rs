@@ -111,7 +111,8 @@ fn what_would_hang_a_failover_is_refused_before_the_first_placement() {
     s.drpc.spec.kube_object_protection = Some(Default::default());
     assert!(refused(&decide(&s)).contains("spec.kubeObjectProtection"));
     s.config.as_mut().unwrap().kube_objects_disabled = true;
-    assert!(decide(&s).outlook.available.is_none_or(|available| available.reason != "Error"));
+    let available = decide(&s).outlook.available;
+    assert!(available.as_ref().is_none_or(|available| available.reason != "Error"), "{available:?}");
     // What is placed already is not left alone for it.
     let mut s = World::deployed().snapshot();
     s.drpc.spec.kube_object_protection = Some(Default::default());
