@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kaedama_shared::api::ocm::{ManagedCluster, ManagedClusterView, ManifestWork, Placement, PlacementDecision};
+use kaedama_shared::api::ocm::{ApplicationSet, ManagedCluster, ManagedClusterView, ManifestWork, Placement, PlacementDecision};
 use kaedama_shared::api::{DRCluster, DRPlacementControl, DRPolicy};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::{Cache, Scope};
@@ -29,6 +29,8 @@ pub struct Caches {
     pub placements: Cache<Placement>,
     /// PlacementDecisions of every namespace.
     pub decisions: Cache<PlacementDecision>,
+    /// ApplicationSets of every namespace; the kind need not be installed.
+    pub application_sets: Cache<ApplicationSet>,
     /// ConfigMaps of the operator's namespace.
     pub config_maps: Cache<ConfigMap>,
     /// Secrets of the operator's namespace.
@@ -48,6 +50,7 @@ impl Caches {
             views: Cache::start("managedclusterviews", Api::all(client.clone()), ours().optional()),
             placements: Cache::start("placements", Api::all(client.clone()), scope.clone()),
             decisions: Cache::start("placementdecisions", Api::all(client.clone()), scope.clone()),
+            application_sets: Cache::start("applicationsets", Api::all(client.clone()), scope.clone().optional()),
             config_maps: Cache::start("configmaps", Api::namespaced(client.clone(), namespace), scope.clone()),
             secrets: Cache::start("secrets", Api::namespaced(client.clone(), namespace), scope.clone()),
         }

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kaedama_sandbox::storage::array::ArrayId;
+use kaedama_sandbox::storage::array::{ArrayId, Arrays, SideState};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::{Options, Replication, World, array};
+use kaedama_shared::api::csiaddons::VolumeReplication;
 use kaedama_shared::api::{DRAction, DRCluster, DRPlacementControl};
 use kaedama_shared::clock::Clock;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::watch::Watch;
@@ -175,6 +176,32 @@ impl Bed {
         let word = if fenced { "ManuallyFenced" } else { "ManuallyUnfenced" };
         let patch = Patch::Merge(json!({ "spec": { "clusterFence": word } }));
         api.patch(cluster, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// What a storage admin has to do by hand where the protection of a demoted volume ended before its array could see
+    /// the peer: the volume is then in split-brain, with writes that the failover gave up, and nobody is left to say so.
+    pub async fn mend_split_brains(&mut self) -> anyhow::Result<()> {
+        if self.metro {
+            return Ok(());
+        }
+        for cluster in self.world.clusters().to_vec() {
+            let client = self.world.server(&cluster)?.client("chaos");
+            for app in self.apps.clone() {
+                let api: Api<VolumeReplication> = Api::namespaced(client.clone(), &app.namespace);
+                let list = api.list(&ListParams::default()).await?.items;
+                for replication in list.iter().filter(|vr| vr.metadata.deletion_timestamp.is_some()) {
+                    let handles = self.watch.handles(&app);
+                    let Some(unit) = handles.get(&replication.spec.data_source.name).cloned() else { continue };
+                    let (array, now) = (self.array(&cluster), self.world.clock().now());
+                    let split = |arrays: &Arrays| arrays.state(&array, &unit) == SideState::SplitBrain;
+                    if self.world.fabric().with(|arrays, _| split(arrays)) {
+                        self.note(format!("the storage admin resolves the split-brain of {unit} on {array}"));
+                        self.world.fabric().with(|arrays, _| arrays.resync(&array, &unit, true, now))?;
+                    }
+                }
+            }
+        }
         Ok(())
     }
 

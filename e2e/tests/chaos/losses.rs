@@ -15,6 +15,7 @@ use crate::watch::{of_unit, synced_by};
 
 /// What an application's volumes hold on a cluster.
 #[derive(Debug, Default)]
+#[allow(dead_code, reason = "told to whoever runs seeds, as it is printed")]
 pub struct Account {
     pub acknowledged: usize,
     /// Missing from some volume, and given up by a Failover.

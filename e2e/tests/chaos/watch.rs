@@ -1,6 +1,6 @@
 //! What must never be, looked for once in a second.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::bail;
 use jiff::Timestamp;
@@ -39,6 +39,8 @@ pub struct Watch {
     odd: BTreeMap<String, u32>,
     told: BTreeMap<String, String>,
     read: BTreeMap<String, usize>,
+    /// Each start of an application, and on which cluster it was, in order of their first writes.
+    starts: BTreeMap<String, Vec<(String, String)>>,
     stores: BTreeMap<(String, String), Manifest>,
     handles: BTreeMap<String, BTreeMap<String, UnitId>>,
 }
@@ -189,17 +191,25 @@ impl Watch {
         self.is_odd(format!("{} waits in silence: {line}", app.name), open && !says, SILENCE)
     }
 
-    /// Two clusters writing at once needs a Failover; on shared storage it must not be at all.
+    /// Two clusters writing at once needs a Failover; on shared storage it must not be at all. One start of the
+    /// application that writes again after another one on another cluster has begun is what proves it.
     fn writers(&mut self, bed: &Bed, app: &App) -> anyhow::Result<()> {
         let records = bed.world.ledger().records_from(&app.id(), self.read.get(&app.name).copied().unwrap_or(0));
         *self.read.entry(app.name.clone()).or_default() += records.len();
-        let clusters: BTreeSet<&str> = records.iter().map(|ack| ack.cluster.as_str()).collect();
-        if clusters.len() < 2 {
-            return Ok(());
-        }
         let failed_over = bed.orders.iter().any(|order| order.app == app.name && order.action == DRAction::Failover);
-        if bed.metro || !failed_over {
-            bail!("VIOLATED: {} writes on {clusters:?} at once", app.name);
+        for ack in records {
+            let starts = self.starts.entry(app.name.clone()).or_default();
+            let start = (ack.record.writer, ack.cluster);
+            let at = starts.iter().position(|known| *known == start).unwrap_or_else(|| {
+                starts.push(start.clone());
+                starts.len() - 1
+            });
+            let beside = starts.iter().skip(at + 1).find(|(_, cluster)| *cluster != start.1);
+            if let Some(beside) = beside
+                && (bed.metro || !failed_over)
+            {
+                bail!("VIOLATED: {} writes as {start:?} beside {beside:?}", app.name);
+            }
         }
         Ok(())
     }

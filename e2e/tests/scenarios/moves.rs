@@ -53,7 +53,7 @@ async fn a_deployed_application_is_protected_in_storage_and_in_both_stores() -> 
             assert!(object["metadata"]["name"].is_string(), "{object}");
         }
         assert!(keys.contains(&"kaedama/v1/manifest".to_owned()), "{keys:?}");
-        assert_eq!(stored(&world, cluster, &app, "kaedama/v1/epoch")?["cluster"], "dr1");
+        assert_eq!(stored(&world, cluster, &app, "kaedama/v1/manifest")?["writer"]["cluster"], "dr1");
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_c
     let snapshots = last_syncs(&world, &app)?;
     let written = records(&world, "dr1", &app)?;
     let replicas = volumes(&world, "dr2", &app)?;
-    let epoch_before = stored(&world, "dr2", &app, "kaedama/v1/epoch")?["epoch"].as_u64().unwrap();
+    let epoch_before = stored(&world, "dr2", &app, "kaedama/v1/manifest")?["writer"]["epoch"].as_u64().unwrap();
     world.order(&app, DRAction::Failover, "dr2").await?;
     let seen = world.placed(&app, DRState::FailedOver).await?;
     pass(20).await;
@@ -121,7 +121,7 @@ async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_c
     assert_eq!(old_home.role(), "secondary/Secondary");
     assert!(old_home.deployments.is_empty(), "the application is still deployed on dr1");
     for cluster in ["dr1", "dr2"] {
-        let epoch = stored(&world, cluster, &app, "kaedama/v1/epoch")?;
+        let epoch = stored(&world, cluster, &app, "kaedama/v1/manifest")?["writer"].clone();
         assert_eq!((&epoch["cluster"], epoch["epoch"].as_u64()), (&"dr2".into(), Some(epoch_before + 1)), "{epoch}");
     }
     pass(125).await;

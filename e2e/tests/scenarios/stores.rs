@@ -63,7 +63,7 @@ async fn a_failover_restores_from_the_store_that_is_left_and_says_which_was_not_
         site.condition("ClusterDataProtected").starts_with("True/")
     })
     .await?;
-    assert_eq!(stored(&world, "dr1", &app, "kaedama/v1/epoch")?["cluster"], "dr2");
+    assert_eq!(stored(&world, "dr1", &app, "kaedama/v1/manifest")?["writer"]["cluster"], "dr2");
     let (here, there) = (stored(&world, "dr1", &app, MANIFEST)?, stored(&world, "dr2", &app, MANIFEST)?);
     assert_eq!(here["writer"]["cluster"], "dr2", "{here}");
     assert_eq!((&here["writer"], &here["counts"]), (&there["writer"], &there["counts"]));

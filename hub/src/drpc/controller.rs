@@ -159,7 +159,7 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
         return Ok(Next::Await);
     };
     let mut snapshot = observe(&context.caches, &context.configuration, &drpc, context.clock.now());
-    snapshot.conflict = conflict(&context.caches, &snapshot);
+    snapshot.conflict = snapshot.conflict.take().or_else(|| conflict(&context.caches, &snapshot));
     if decide::needs_stores(&snapshot) {
         snapshot.stored = stored::newest_primary(&context.configuration, &snapshot).await;
     }

@@ -25,8 +25,16 @@ const MUTE_AFTER: SignedDuration = SignedDuration::from_secs(20);
 pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacementControl, now: Timestamp) -> Snapshot {
     let policy_key = ObjectKey::cluster(drpc.spec.dr_policy_ref.name.clone().unwrap_or_default());
     let policy = lasting(caches.policies.seen(&policy_key).map(|policy| policy.as_ref().clone()));
-    let placement = placement(caches, drpc);
-    let vrg_namespace = vrg_namespace(drpc);
+    let (vrg_namespace, conflict) = match vrg_namespace(caches, drpc) {
+        Seen::Present(namespace) => (Seen::Present(namespace), None),
+        Seen::Absent => (Seen::Absent, Some(templated(drpc))),
+        Seen::Unknown(why) => (Seen::Unknown(stable(why)), None),
+    };
+    let placement = match vrg_namespace.unknown() {
+        Some(why) => Seen::Unknown(why.to_owned()),
+        None => placement(caches, drpc),
+    };
+    let vrg_namespace = vrg_namespace.present().cloned().unwrap_or_default();
     let name = drpc.metadata.name.clone().unwrap_or_default();
     let mut clusters: Vec<String> = policy.present().map(|policy| policy.spec.dr_clusters.clone()).unwrap_or_default();
     // What was made for this DRPC stays in sight although its policy is gone.
@@ -50,7 +58,7 @@ pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacemen
         }),
         placement,
         policy,
-        conflict: None,
+        conflict,
         vrg_namespace,
         sites,
         doubt: caches.works.doubt().map(stable),
@@ -58,10 +66,36 @@ pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacemen
     }
 }
 
-/// The namespace of the VRG: cached in an annotation, else the Placement's.
-fn vrg_namespace(drpc: &DRPlacementControl) -> String {
+/// The namespace of the VRG: cached in an annotation, else where an ApplicationSet that follows the Placement deploys to,
+/// else the Placement's. Absent where an ApplicationSet leaves it to each cluster.
+fn vrg_namespace(caches: &Caches, drpc: &DRPlacementControl) -> Seen<String> {
     let cached = drpc.metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::APP_NAMESPACE));
-    cached.filter(|namespace| !namespace.is_empty()).or(drpc.metadata.namespace.as_ref()).cloned().unwrap_or_default()
+    if let Some(cached) = cached.filter(|namespace| !namespace.is_empty()) {
+        return Seen::Present(cached.clone());
+    }
+    if let Some(why) = caches.application_sets.doubt() {
+        return Seen::Unknown(why);
+    }
+    let own = drpc.metadata.namespace.clone().unwrap_or_default();
+    let placement = drpc.spec.placement_ref.name.as_deref().unwrap_or_default();
+    // Decisions are looked for in the ApplicationSet's own namespace.
+    let following = caches.application_sets.filter(|set| {
+        set.metadata.namespace.as_ref() == Some(&own) && set.follows(placement) && !set.namespace().is_empty()
+    });
+    match following.first() {
+        None => Seen::Present(own),
+        Some(set) if set.namespace().contains("{{") => Seen::Absent,
+        Some(set) => Seen::Present(set.namespace().to_owned()),
+    }
+}
+
+fn templated(drpc: &DRPlacementControl) -> String {
+    format!(
+        "the ApplicationSet that follows Placement {} has a template for its destination namespace, so the namespace cannot be \
+         read from it: annotate this DRPlacementControl with {}: the namespace on the clusters",
+        drpc.spec.placement_ref.name.as_deref().unwrap_or_default(),
+        names::APP_NAMESPACE
+    )
 }
 
 fn placement(caches: &Caches, drpc: &DRPlacementControl) -> Seen<PlacementSite> {

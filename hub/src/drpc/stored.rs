@@ -29,7 +29,10 @@ pub async fn newest_primary(configuration: &Configuration, s: &Snapshot) -> Seen
     match reading.seen() {
         Seen::Present(set) => match set.vrg::<VolumeReplicationGroup>() {
             Ok(Some(vrg)) => Seen::Present(vrg),
-            Ok(None) => Seen::Absent,
+            Ok(None) => match &set.vrg_unread {
+                Some(error) => Seen::Unknown(error.to_string()),
+                None => Seen::Absent,
+            },
             Err(error) => Seen::Unknown(error.to_string()),
         },
         Seen::Absent => Seen::Absent,

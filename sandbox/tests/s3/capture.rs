@@ -23,12 +23,18 @@ fn source(reading: &kaedama_shared::s3::capture::Reading) -> (&str, u64, usize) 
 #[tokio::test(start_paused = true)]
 async fn a_failover_of_three_volumes_takes_at_most_eight_requests_on_two_stores() {
     let world = World::new();
-    written(write_capture(&world.stores(), &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 3)).await);
+    let old = world.stores();
+    written(write_capture(&old, &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 3)).await);
     world.reset_requests();
 
+    // The new primary reads, becomes the owner of what it read, and stores itself as the primary.
     let stores = world.stores();
-    raise_epoch(&stores, &app(), &writer(2, "dr2")).await.into_iter().for_each(|store| store.result.unwrap());
     let reading = read_newest_capture(&stores, &app()).await;
+    raise_epoch(&stores, &app(), &writer(2, "dr2")).await.into_iter().for_each(|store| store.result.unwrap());
+    let first = set(writer(2, "dr2"), "2041-05-06T07:10:00Z", 3);
+    for store in written(write_capture(&stores, &app(), &first).await) {
+        assert_eq!((store.manifest, store.objects), (false, 1));
+    }
     assert!(world.requests() <= 8, "{:?} {:?}", world.dr1.requests(), world.dr2.requests());
 
     let Seen::Present(set) = reading.seen() else { panic!("{:?}", reading.seen()) };
@@ -39,6 +45,108 @@ async fn a_failover_of_three_volumes_takes_at_most_eight_requests_on_two_stores(
     assert_eq!(set.vrg::<Value>().unwrap(), Some(vrg("2041-05-06T07:00:00Z", "primary")));
     assert_eq!(set.gaps, [""; 0]);
     assert_eq!(reading.unread().count(), 0);
+
+    // It is the new one's set now, and the old one learns that even if its VolumeReplicationGroup is all that changed.
+    let now = read_newest_capture(&world.stores(), &app()).await;
+    assert_eq!(source(&now), ("dr1", 2, 3));
+    assert_eq!(now.newest.unwrap().vrg::<Value>().unwrap(), Some(vrg("2041-05-06T07:10:00Z", "primary")));
+    let mut late = crate::world::set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 3);
+    late.insert(ObjectRef::Vrg, &vrg("2041-05-06T08:00:00Z", "primary")).unwrap();
+    let results = write_capture(&old, &app(), &late).await;
+    assert!(results.iter().all(|store| store.result.as_ref().is_err_and(CaptureError::is_superseded)));
+    let stored = read_newest_capture(&world.stores(), &app()).await.newest.unwrap();
+    assert_eq!(stored.vrg::<Value>().unwrap(), Some(vrg("2041-05-06T07:10:00Z", "primary")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_for_what_was_read() {
+    let world = World::new();
+    let old = world.stores();
+    written(write_capture(&old, &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1)).await);
+    let new = world.stores();
+    read_newest_capture(&new, &app()).await;
+    // Another volume is protected, and called so, before the claim.
+    written(write_capture(&old, &app(), &set(writer(1, "dr1"), "2041-05-06T07:01:00Z", 2)).await);
+    for store in raise_epoch(&new, &app(), &writer(2, "dr2")).await {
+        assert!(matches!(store.result, Err(CaptureError::Changed { .. })), "{:?}", store.result);
+    }
+    assert_eq!(source(&read_newest_capture(&new, &app()).await).2, 2);
+    raise_epoch(&new, &app(), &writer(2, "dr2")).await.into_iter().for_each(|store| store.result.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_alone_makes_an_old_set_no_newer_and_a_promotion_does() {
+    let world = World::new();
+    written(write_capture(&world.stores(), &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1)).await);
+    world.dr1.set_down(true);
+    let newer = set(writer(1, "dr1"), "2041-05-06T07:01:00Z", 2);
+    assert!(write_capture(&world.stores(), &app(), &newer).await[1].result.is_ok());
+    world.dr1.set_down(false);
+    // The claim reaches only the store that is behind, and its writer dies.
+    world.dr2.set_down(true);
+    let new = world.stores();
+    read_newest_capture(&new, &app()).await;
+    raise_epoch(&new, &app(), &writer(2, "dr2")).await.remove(0).result.unwrap();
+    world.dr2.set_down(false);
+    assert_eq!(source(&read_newest_capture(&world.stores(), &app()).await), ("dr2", 1, 2));
+
+    // A primary that went on from that store has decided otherwise.
+    world.dr2.set_down(true);
+    let promoted = set(writer(2, "dr2"), "2041-05-06T06:00:00Z", 1);
+    let results = write_capture(&new, &app(), &promoted).await;
+    assert!(results[0].result.as_ref().is_ok_and(|store| !store.manifest), "{:?}", results[0].result);
+    world.dr2.set_down(false);
+    assert_eq!(source(&read_newest_capture(&world.stores(), &app()).await), ("dr1", 2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layout_that_may_be_incomplete_is_written_again() {
+    let server = server();
+    let stores = || StoreSet::new([store(&server)]);
+    let take_over = async |epoch, cluster| {
+        let stores = stores();
+        read_newest_capture(&stores, &app()).await;
+        raise_epoch(&stores, &app(), &writer(epoch, cluster)).await.remove(0).result.unwrap();
+        let set = set(writer(epoch, cluster), "2041-05-06T07:10:00Z", 1);
+        written(write_capture(&stores, &app(), &set).await).remove(0).objects
+    };
+    // The writer dies between its manifest and the layout.
+    server.set_delay(Duration::from_millis(10));
+    let first = set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1);
+    let (before, app_id) = (stores(), app());
+    let cut = tokio::time::timeout(Duration::from_millis(25), write_capture(&before, &app_id, &first)).await;
+    assert!(cut.is_err());
+    assert_eq!(server.keys(BUCKET), [MANIFEST]);
+    server.set_delay(Duration::ZERO);
+    assert_eq!(take_over(2, "dr2").await, 3);
+    // Now it is complete, and known to be.
+    assert_eq!(take_over(3, "dr1").await, 1);
+    // Another product has been at work.
+    let body = kaedama_shared::s3::codec::encode(&vrg("2041-05-06T06:00:00Z", "primary").to_string());
+    server.insert(BUCKET, "shop/shop-drpc/v1alpha1.VolumeReplicationGroup/a", body);
+    server.remove(BUCKET, "shop/shop-drpc/v1.PersistentVolume/pv-0");
+    assert_eq!(take_over(4, "dr2").await, 3);
+    assert!(server.keys(BUCKET).contains(&"shop/shop-drpc/v1.PersistentVolume/pv-0".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_corrupt_manifest_does_not_let_an_older_writer_in() {
+    let server = server();
+    let stores = || StoreSet::new([store(&server)]);
+    written(write_capture(&stores(), &app(), &set(writer(2, "dr2"), "2041-05-06T07:00:00Z", 1)).await);
+    server.insert(BUCKET, MANIFEST, "");
+    let late = set(writer(1, "dr1"), "2041-05-06T07:30:00Z", 1);
+    assert!(write_capture(&stores(), &app(), &late).await.remove(0).result.unwrap_err().is_superseded());
+    assert!(raise_epoch(&stores(), &app(), &writer(1, "dr1")).await.remove(0).result.unwrap_err().is_superseded());
+    assert_eq!(server.object(BUCKET, MANIFEST).unwrap(), b"");
+    // A newer one restores from Ramen's layout, and what is left there stays readable after its claim.
+    for _ in 0..2 {
+        let reading = read_newest_capture(&stores(), &app()).await;
+        assert!(matches!(reading.newest.unwrap().source, Source::RamenLayout { .. }));
+        raise_epoch(&stores(), &app(), &writer(3, "dr1")).await.remove(0).result.unwrap();
+    }
+    written(write_capture(&stores(), &app(), &set(writer(3, "dr1"), "2041-05-06T07:40:00Z", 1)).await);
+    assert_eq!(source(&read_newest_capture(&stores(), &app()).await).1, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,7 +154,6 @@ async fn ramens_layout_is_written_beside_the_capture_set() {
     let world = World::new();
     written(write_capture(&world.stores(), &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1)).await);
     let keys = [
-        "shop/shop-drpc/kaedama/v1/epoch",
         MANIFEST,
         "shop/shop-drpc/v1.PersistentVolume/pv-0",
         "shop/shop-drpc/v1.PersistentVolumeClaim/shop/data-0",
@@ -56,7 +163,7 @@ async fn ramens_layout_is_written_beside_the_capture_set() {
         (world.dr1.keys(BUCKET), world.dr2.keys(BUCKET)),
         (keys.map(String::from).into(), keys.map(String::from).into())
     );
-    let body = world.dr1.object(BUCKET, keys[2]).unwrap();
+    let body = world.dr1.object(BUCKET, keys[1]).unwrap();
     let text = String::from_utf8(kaedama_shared::s3::codec::unpack(&body).unwrap()).unwrap();
     assert!(text.ends_with("}\n") && text.contains(r#""note":"\u003ca\u003e \u0026 b""#), "{text}");
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), pv("pv-0", "data-0"));
@@ -78,8 +185,14 @@ async fn only_what_changed_is_written_again() {
     let third = written(write_capture(&stores, &app(), &changed).await);
     assert_eq!((third[0].objects, third[0].manifest), (1, true));
     assert!(third[0].sequence > first[0].sequence);
-    // Each store: the manifest, a look at the epoch, the volume.
+    // Each store: the manifest, the volume, and the note that the layout is complete.
     assert_eq!(world.requests(), 6);
+
+    world.reset_requests();
+    changed.insert(ObjectRef::Vrg, &vrg("2041-05-06T07:20:00Z", "primary")).unwrap();
+    let fourth = written(write_capture(&stores, &app(), &changed).await);
+    assert_eq!((fourth[0].objects, fourth[0].manifest), (1, false));
+    assert_eq!(world.requests(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +226,7 @@ async fn a_writer_that_was_superseded_after_its_last_look_is_not_acknowledged() 
     let world = World::new();
     let old = world.stores();
     written(write_capture(&old, &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1)).await);
-    // Raised, and nothing written by the new primary yet: the manifest's condition alone would let the old one through.
+    // Raised, and nothing written by the new primary yet.
     raise_epoch(&world.stores(), &app(), &writer(2, "dr2")).await.into_iter().for_each(|store| store.result.unwrap());
     let layout = world.dr1.object(BUCKET, "shop/shop-drpc/v1alpha1.VolumeReplicationGroup/a");
     let results = write_capture(&old, &app(), &set(writer(1, "dr1"), "2041-05-06T07:30:00Z", 2)).await;
@@ -292,15 +405,15 @@ async fn a_large_set_is_in_parts_and_old_parts_go() {
     let parts = || server.keys(BUCKET).into_iter().filter(|key| key.contains("/parts/")).collect::<Vec<_>>();
     written(write_capture(&stores, &app(), &large(2_000_000)).await);
     let first = parts();
-    assert_eq!(first.len(), 3);
+    assert_eq!(first.len(), 2);
     let reading = read_newest_capture(&stores, &app()).await;
     let Seen::Present(set) = reading.seen() else { panic!("{:?}", reading.seen()) };
     let volume = &set.persistent_volumes().unwrap()[0];
     assert_eq!(volume.metadata.annotations.as_ref().unwrap()["large"].len(), 2_000_000);
 
     written(write_capture(&stores, &app(), &large(2_000_001)).await);
-    assert_eq!(parts().len(), 3);
-    assert_eq!(parts().iter().filter(|part| first.contains(part)).count(), 2, "only the volume changed");
+    assert_eq!(parts().len(), 2);
+    assert_eq!(parts().iter().filter(|part| first.contains(part)).count(), 1, "only the volume changed");
 
     // A part that is gone makes the set incomplete; it is not restored from.
     for part in parts() {

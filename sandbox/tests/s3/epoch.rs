@@ -75,13 +75,13 @@ async fn a_store_that_is_down_does_not_hinder_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_corrupt_epoch_is_not_overwritten() {
+async fn a_corrupt_manifest_is_not_claimed_where_nothing_else_is_left() {
     let server = server();
-    server.insert(BUCKET, "shop/shop-drpc/kaedama/v1/epoch", "");
+    server.insert(BUCKET, "shop/shop-drpc/kaedama/v1/manifest", "");
     let stores = StoreSet::new([store(&server)]);
     let error = raise_epoch(&stores, &app(), &writer(1, "dr1")).await.remove(0).result.unwrap_err();
     assert!(matches!(&error, CaptureError::Store(error) if error.kind == S3ErrorKind::Corrupt), "{error}");
-    assert_eq!(server.object(BUCKET, "shop/shop-drpc/kaedama/v1/epoch").unwrap(), b"");
+    assert_eq!(server.object(BUCKET, "shop/shop-drpc/kaedama/v1/manifest").unwrap(), b"");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@
 //!                           /v1alpha1.VolumeGroupReplication/<namespace>/<name>
 //!                           /v1alpha1.VolumeGroupReplicationContent/<name>
 //!                           /kube-objects/<0|1>/velero/…                       (written by Velero)
-//!                           /kaedama/v1/{manifest, epoch, parts/<sha256>}      (ours)
+//!                           /kaedama/v1/{manifest, parts/<sha256>}             (ours)
 //! ```
 //!
 //! Ramen lists by type segment only, so it never reads what is under `kaedama/`; it deletes the whole prefix of an
@@ -198,10 +198,8 @@ pub enum KeyContent {
         /// The rest of the key.
         path: String,
     },
-    /// The manifest of the capture set.
+    /// The manifest: who may write, and the capture set.
     Manifest,
-    /// The epoch: who may write.
-    Epoch,
     /// A part of a capture set that was too large to be in the manifest; named by the sha256 of its JSON.
     Part(String),
 }
@@ -224,12 +222,6 @@ impl S3Key {
         Self { app: app.clone(), content: KeyContent::Manifest }
     }
 
-    /// The key of the epoch of `app`.
-    #[must_use]
-    pub fn epoch(app: &AppId) -> Self {
-        Self { app: app.clone(), content: KeyContent::Epoch }
-    }
-
     /// The key of a part with this digest.
     #[must_use]
     pub fn part(app: &AppId, sha256: &str) -> Self {
@@ -244,7 +236,6 @@ impl fmt::Display for S3Key {
             KeyContent::Object(object) => write!(f, "{object}"),
             KeyContent::KubeObjects { number, path } => write!(f, "kube-objects/{number}/velero/{path}"),
             KeyContent::Manifest => f.write_str("kaedama/v1/manifest"),
-            KeyContent::Epoch => f.write_str("kaedama/v1/epoch"),
             KeyContent::Part(sha256) => write!(f, "kaedama/v1/parts/{sha256}"),
         }
     }
@@ -268,7 +259,6 @@ impl std::str::FromStr for S3Key {
 fn content(segments: &[&str]) -> Option<KeyContent> {
     match segments {
         ["kaedama", "v1", "manifest"] => return Some(KeyContent::Manifest),
-        ["kaedama", "v1", "epoch"] => return Some(KeyContent::Epoch),
         ["kaedama", "v1", "parts", sha256] if !sha256.is_empty() => {
             return Some(KeyContent::Part((*sha256).to_owned()));
         }
@@ -325,7 +315,6 @@ mod tests {
                 "shop/shop-drpc/kube-objects/1/velero/backups/b/x.gz",
             ),
             (S3Key::manifest(&app()), "shop/shop-drpc/kaedama/v1/manifest"),
-            (S3Key::epoch(&app()), "shop/shop-drpc/kaedama/v1/epoch"),
             (S3Key::part(&app(), "ab12"), "shop/shop-drpc/kaedama/v1/parts/ab12"),
         ];
         for (key, text) in table {
@@ -356,7 +345,7 @@ mod tests {
     #[test]
     fn our_keys_are_below_no_prefix_that_ramen_lists_by_type() {
         for kind in ObjectKind::ALL {
-            for key in [S3Key::manifest(&app()), S3Key::epoch(&app()), S3Key::part(&app(), "00")] {
+            for key in [S3Key::manifest(&app()), S3Key::part(&app(), "00")] {
                 let key = key.to_string();
                 assert!(!key.starts_with(&app().type_prefix(kind)));
                 assert!(key.starts_with(&app().prefix()));

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Stores`] | the stores of all groups |
 //! | `memory` | what is known of one store of one group, and when it is tried again |
+//! | `probe` | noticing that a store is back |
 //! | `content` | between what the stores hold and what decisions know |
 //!
 //! Writing goes on beside the passes: a store that does not answer holds no pass up. What was written is remembered
@@ -11,8 +12,9 @@
 
 mod content;
 mod memory;
+mod probe;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use kaedama_shared::clock::Clock;
 use kaedama_shared::config::{ProfileChoice, RamenConfig, S3StoreProfile};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Cache;
-use kaedama_shared::s3::capture::{delete_application, raise_epoch, read_newest_capture, write_capture};
+use kaedama_shared::s3::capture::{CaptureError, delete_application, raise_epoch, read_newest_capture, write_capture};
 use kaedama_shared::s3::{
     Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet,
 };
@@ -49,6 +51,8 @@ pub struct Stores {
     secrets: Cache<Secret>,
     config: Mutex<Result<Arc<RamenConfig>, String>>,
     memory: Mutex<HashMap<ObjectKey, HashMap<String, Memory>>>,
+    /// Stores that could not be reached and are asked whether they are back.
+    probed: Mutex<BTreeSet<String>>,
     /// Told when something of a group's stores has changed.
     wake: UnboundedSender<ObjectKey>,
     tasks: TaskTracker,
@@ -73,6 +77,7 @@ impl Stores {
             secrets,
             config: Mutex::new(Err("the operator's configuration has not been read yet".to_owned())),
             memory: Mutex::default(),
+            probed: Mutex::default(),
             wake,
             tasks: TaskTracker::new(),
         }
@@ -198,7 +203,10 @@ impl Stores {
         for PerStore { profile, result } in results {
             match result {
                 Ok(()) => taken += 1,
-                Err(error) if error.is_superseded() => return EpochClaim::Refused(error.to_string()),
+                // A set that was changed after it was read may hold more than what is about to be restored.
+                Err(error) if error.is_superseded() || matches!(error, CaptureError::Changed { .. }) => {
+                    return EpochClaim::Refused(error.to_string());
+                }
                 Err(error) => missed.push(format!("{profile}: {error}")),
             }
         }
@@ -274,7 +282,7 @@ impl Stores {
         next.map(|at| at.saturating_duration_since(now))
     }
 
-    async fn write(&self, job: Job) {
+    async fn write(self: &Arc<Self>, job: Job) {
         let mut set = StoreSet::default();
         for profile in &job.profiles {
             set.push(profile.clone(), self.open(profile).await);
@@ -304,7 +312,12 @@ impl Stores {
                 }
                 match result {
                     Ok(()) => known.done(&job.capture),
-                    Err(error) => known.failed(&error, now),
+                    Err(error) => {
+                        known.failed(&error, now);
+                        if matches!(&error, CaptureError::Store(error) if error.is_unreachable()) {
+                            self.await_return(&profile);
+                        }
+                    }
                 }
             }
         }

@@ -117,7 +117,11 @@ fn policy(s: &Snapshot) -> Result<(), String> {
     };
     if policy.metadata.deletion_timestamp.is_some() {
         // It waits for its applications, and until it goes says that it is not valid. They must be able to fail over.
-        return if is_established(s) { Ok(()) } else { Err(format!("spec.drPolicyRef: DRPolicy {name} is being deleted")) };
+        return if is_established(s) {
+            Ok(())
+        } else {
+            Err(format!("spec.drPolicyRef: DRPolicy {name} is being deleted"))
+        };
     }
     let conditions = policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match condition::find(conditions, VALIDATED) {

@@ -9,7 +9,7 @@
 //! | Promoting | Failover to another cluster | replaces it: the target may have been lost meanwhile |
 //! | Promoting | anything else | taken up when the action has ended |
 //! | Placed | Failover to another cluster | replaces it |
-//! | Placed | Relocate | taken up when the old home is a clean secondary again |
+//! | Placed | Relocate, also to where the failover has put it | taken up when the old home is a clean secondary again |
 //! | Completed | anything else than the home | a new action |
 
 use kaedama_shared::api::DRAction;
@@ -63,6 +63,11 @@ pub(super) fn course(s: &Snapshot, record: &ActionRecord) -> Course {
             "The {} to {} is under way; the edit is taken up when it has ended",
             named(record.kind),
             record.to
+        )),
+        // The old home still has writes of its own, which only the failover's cleanup may give up: a relocate would ask
+        // it to come into step without losing any, and wait for ever.
+        Step::Placed if to == home && record.kind == ActionKind::Failover => Course::Note(format!(
+            "The application is on {to} already; the Relocate there is taken up when the old home has been cleaned up"
         )),
         Step::Placed if to == home => new(s, record, kind, "", to),
         Step::Placed => Course::Note(format!(

@@ -277,13 +277,22 @@ fn relocate_may_begin(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> R
             format!("there is no VolumeReplicationGroup on {}, where the application lives", record.from),
         );
     };
+    source_is_protected(record, vrg)
+}
+
+/// All of the source's claims are replicated and stored (rule S7). What is not, the target would start without.
+fn source_is_protected(record: &ActionRecord, vrg: &VolumeReplicationGroup) -> Result<(), Shut> {
     for type_ in [vrg_types::DATA_READY, vrg_types::CLUSTER_DATA_PROTECTED] {
         let why = match facts::says(vrg, type_) {
             Says::True => continue,
             Says::False(condition) => format!("{} ({})", condition.message, condition.reason),
             Says::Nothing => "not known for the current generation".to_owned(),
         };
-        return shut(Owner::Storage, format!("{} does not report {type_}: {why}", record.from));
+        return Err(Shut::new(
+            Progression::PreparingFinalSync,
+            Owner::Storage,
+            format!("{} does not report {type_}: {why}", record.from),
+        ));
     }
     Ok(())
 }
@@ -313,20 +322,21 @@ fn target_may_take_over(s: &Snapshot, record: &ActionRecord) -> Result<(), Shut>
 }
 
 /// The last look before the application is stopped: the way back from there is long. The source has prepared, and the
-/// target is still there to take over.
+/// target is still there to take over; and a claim that was added since the relocate began is protected as well.
 pub(super) fn source_may_be_stopped(s: &Snapshot, record: &ActionRecord, source: &Site) -> Result<(), Shut> {
-    let prepared = source.answer(record).is_some_and(|vrg| {
+    let prepared = source.answer(record).filter(|vrg| {
         vrg.spec.prepare_for_final_sync
             && facts::is_observed(vrg)
             && vrg.status.as_ref().is_some_and(|status| status.prepare_for_final_sync_complete)
     });
-    if !prepared {
+    let Some(vrg) = prepared else {
         let what = format!("{} prepares the final sync", source.cluster);
         return Err(Shut::new(Progression::PreparingFinalSync, Owner::Storage, what));
-    }
+    };
     if record.from == record.to {
         return Ok(());
     }
+    source_is_protected(record, vrg)?;
     all_clusters_answer(s)?;
     target_may_take_over(s, record)
 }

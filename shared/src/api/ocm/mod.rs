@@ -7,6 +7,7 @@
 //! | [`placement`] | Placement, PlacementDecision, PlacementRule |
 //! | [`view`] | ManagedClusterView |
 //! | [`addon`] | ManagedClusterAddOn, ClusterManagementAddOn |
+//! | [`argocd`] | ApplicationSet, which is Argo CD's and follows a Placement |
 //!
 //! Reading is tolerant: a missing or `null` list, map, string or struct is its empty value, enumerations are strings
 //! (one value that a newer version adds must not hide the whole object), unknown fields are ignored. Writing leaves
@@ -17,12 +18,14 @@ mod kind;
 mod work_status;
 
 pub mod addon;
+pub mod argocd;
 pub mod cluster;
 pub mod placement;
 pub mod view;
 pub mod work;
 
 pub use addon::{ClusterManagementAddOn, ManagedClusterAddOn};
+pub use argocd::ApplicationSet;
 pub use cluster::{ClusterClaim, ManagedCluster, ManagedClusterSet, ManagedClusterSetBinding};
 pub use placement::{Placement, PlacementDecision, PlacementRule};
 pub use view::ManagedClusterView;

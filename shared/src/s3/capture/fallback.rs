@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{CapturedObject, Objects, corrupt};
+use super::{CapturedObject, EpochRecord, Objects, corrupt};
 use crate::s3::codec;
 use crate::s3::error::{Operation, S3Error, S3ErrorKind};
 use crate::s3::layout::{AppId, KeyContent, ObjectKind, ObjectRef, S3Key};
@@ -15,12 +15,19 @@ use crate::s3::store::{S3Store, StoredObject};
 /// Objects that are read from one store at the same time.
 const PARALLEL: usize = 8;
 
+/// The annotation of a stored VolumeReplicationGroup that names its writer: `<cluster>/<epoch>/<action>`. It is only on
+/// the stored copy, so an operator that does not know it never writes it.
+const STORED_BY: &str = "kaedama.dev/stored-by";
+
 /// A VolumeReplicationGroup of Ramen's layout, as far as it decides which copy is the newest.
 #[derive(Clone, Debug)]
 pub(super) struct StoredVrg {
+    /// Without the marker of its writer.
     pub(super) object: CapturedObject,
-    /// sha256 of its text as it is stored, to tell our own copy from another writer's.
+    /// sha256 of its text as it is stored.
     pub(super) sha256: String,
+    /// Who wrote it; none for another product.
+    pub(super) stored_by: Option<EpochRecord>,
     /// `status.lastUpdateTime`.
     pub(super) updated: Option<Timestamp>,
     /// Whether `spec.replicationState` is primary.
@@ -34,27 +41,44 @@ impl StoredVrg {
         let text = codec::unpack(&stored.body).map_err(bad)?;
         let text = String::from_utf8_lossy(&text);
         let sha256 = codec::digest(text.strip_suffix('\n').unwrap_or(&text));
-        let value = codec::decode_object(ObjectKind::VolumeReplicationGroup, &stored.body).map_err(bad)?;
-        Self::of(value, sha256).map_err(|error| bad(error.into()))
-    }
-
-    fn of(value: Value, sha256: String) -> Result<Self, serde_json::Error> {
-        let (updated, primary) = standing(&value);
-        Ok(Self { object: CapturedObject::new(&value)?, sha256, updated, primary })
+        let mut value = codec::decode_object(ObjectKind::VolumeReplicationGroup, &stored.body).map_err(bad)?;
+        let stored_by = unmark(&mut value);
+        // Null, empty and absent times are the same.
+        let updated = value.pointer("/status/lastUpdateTime").and_then(Value::as_str);
+        let updated = updated.and_then(|time| time.parse().ok());
+        let primary = value.pointer("/spec/replicationState").and_then(Value::as_str) == Some("primary");
+        let object = CapturedObject::new(&value).map_err(|error| bad(error.into()))?;
+        Ok(Self { object, sha256, stored_by, updated, primary })
     }
 }
 
-/// `status.lastUpdateTime` and whether `spec.replicationState` is primary. Null, empty and absent times are the same.
-fn standing(vrg: &Value) -> (Option<Timestamp>, bool) {
-    let updated = vrg.pointer("/status/lastUpdateTime").and_then(Value::as_str).and_then(|time| time.parse().ok());
-    let primary = vrg.pointer("/spec/replicationState").and_then(Value::as_str) == Some("primary");
-    (updated, primary)
+/// The text of a VolumeReplicationGroup as `writer` stores it.
+pub(super) fn marked(vrg: &CapturedObject, writer: &EpochRecord) -> Result<CapturedObject, serde_json::Error> {
+    let mut value: Value = serde_json::from_str(vrg.json())?;
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        let annotations = metadata.entry("annotations").or_insert(Value::Null);
+        if annotations.is_null() {
+            *annotations = Value::Object(serde_json::Map::new());
+        }
+        if let Some(annotations) = annotations.as_object_mut() {
+            let marker = format!("{}/{}/{}", writer.cluster, writer.epoch, writer.action_id);
+            annotations.insert(STORED_BY.to_owned(), marker.into());
+        }
+    }
+    CapturedObject::new(&value)
 }
 
-/// The same of a captured VolumeReplicationGroup.
-pub(super) fn updated(vrg: &CapturedObject) -> Option<Timestamp> {
-    let value: Value = vrg.typed().ok()?;
-    standing(&value).0
+/// Takes the marker off, and says what it said.
+fn unmark(vrg: &mut Value) -> Option<EpochRecord> {
+    let metadata = vrg.get_mut("metadata")?.as_object_mut()?;
+    let annotations = metadata.get_mut("annotations")?.as_object_mut()?;
+    let marker = annotations.remove(STORED_BY)?;
+    if annotations.is_empty() {
+        metadata.remove("annotations");
+    }
+    let mut parts = marker.as_str()?.splitn(3, '/');
+    let (cluster, epoch, action) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+    Some(EpochRecord { epoch, cluster: cluster.to_owned(), action_id: action.to_owned() })
 }
 
 /// All objects that Ramen's layout has of `app`, in one listing and one request per object; the

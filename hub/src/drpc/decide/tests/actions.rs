@@ -303,3 +303,50 @@ fn a_crash_between_any_two_writes_changes_nothing_in_the_end() {
         }
     }
 }
+
+#[test]
+fn a_relocate_to_where_a_failover_has_put_it_does_not_stop_the_failovers_cleanup() {
+    let mut world = World::deployed();
+    world.lose("dr1");
+    world.fail_over("dr2");
+    run(&mut world, |world| world.record().is_some_and(|record| record.step == Step::Placed));
+    world.relocate("dr2");
+    for _ in 0..5 {
+        world.tick();
+    }
+    let record = world.record().unwrap();
+    assert_eq!((record.kind, record.step), (ActionKind::Failover, Step::Placed), "{record:?}");
+    assert!(world.available().message.contains("is on dr2 already"), "{:?}", world.available());
+    world.restore("dr1");
+    world.settle();
+    world.assert_at_rest("dr2", DRState::Relocated);
+}
+
+#[test]
+fn the_application_is_not_stopped_while_a_claim_that_came_late_is_not_protected() {
+    use kaedama_shared::api::conditions::vrg as vrg_types;
+    use kaedama_shared::api::{Condition, ConditionStatus, condition};
+    use kaedama_shared::seen::Seen;
+    for type_ in [vrg_types::DATA_READY, vrg_types::CLUSTER_DATA_PROTECTED] {
+        let mut world = World::deployed();
+        world.relocate("dr2");
+        let prepared = |world: &World| {
+            let snapshot = world.snapshot();
+            snapshot.sites[0].vrg.present().is_some_and(|vrg| {
+                vrg.spec.prepare_for_final_sync
+                    && vrg.status.as_ref().is_some_and(|status| status.prepare_for_final_sync_complete)
+            })
+        };
+        run(&mut world, prepared);
+        assert_eq!(world.decided(), ["dr1"]);
+        let mut snapshot = world.snapshot();
+        let Seen::Present(vrg) = &mut snapshot.sites[0].vrg else { unreachable!() };
+        let late =
+            Condition::new(type_, ConditionStatus::False, "Progressing", "waiting", vrg.metadata.generation.unwrap());
+        condition::set(&mut vrg.status.as_mut().unwrap().conditions, late, world.now);
+        let plan = crate::drpc::decide::decide(&snapshot);
+        let said = plan.outlook.available.unwrap().message;
+        assert!(said.contains(type_), "{said}");
+        assert!(!plan.actions.iter().any(|action| matches!(action, crate::drpc::plan::Action::Decide { .. })));
+    }
+}
