@@ -26,7 +26,9 @@ const FIXED: [u64; 3] = [1, 2, 3];
 
 fn seeds() -> Vec<u64> {
     let Ok(text) = std::env::var("KAEDAMA_CHAOS_SEEDS") else { return FIXED.to_vec() };
-    let number = |text: &str| text.trim().parse::<u64>().unwrap_or_else(|_| panic!("KAEDAMA_CHAOS_SEEDS: {text:?} is no number"));
+    let number = |text: &str| {
+        text.trim().parse::<u64>().unwrap_or_else(|_| panic!("KAEDAMA_CHAOS_SEEDS: {text:?} is no number"))
+    };
     match text.split_once("..") {
         Some((from, to)) => (number(from)..number(to)).collect(),
         None => text.split(',').map(number).collect(),

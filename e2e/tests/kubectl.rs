@@ -1,5 +1,7 @@
 //! The admin's own tool against the embedded world: real kubectl, over HTTP, in real time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that something is wrong")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -19,7 +21,10 @@ async fn kubectl(config: &Path, arguments: &[&str], stdin: &str, editor: Option<
     if let Some(editor) = editor {
         command.env("KUBE_EDITOR", editor);
     }
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
     let stdin = stdin.to_owned();
     let output: Output = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
@@ -29,11 +34,7 @@ async fn kubectl(config: &Path, arguments: &[&str], stdin: &str, editor: Option<
     .await
     .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "kubectl {arguments:?}: {text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "kubectl {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     text
 }
 
@@ -72,7 +73,9 @@ async fn an_admin_moves_an_application_with_kubectl_alone() {
     world.protected(&app).await.unwrap();
 
     let wide = kubectl(&hub, &["get", "drpc", "-A", "-o", "wide"], "", None).await;
-    for column in ["PREFERREDCLUSTER", "DESIREDSTATE", "CURRENTSTATE", "PROGRESSION", "PEER READY", "Deployed", "Completed"] {
+    for column in
+        ["PREFERREDCLUSTER", "DESIREDSTATE", "CURRENTSTATE", "PROGRESSION", "PEER READY", "Deployed", "Completed"]
+    {
         assert!(wide.contains(column), "{column} is not in\n{wide}");
     }
     let explained = kubectl(&hub, &["explain", "drpc.spec.action"], "", None).await;

@@ -2,6 +2,8 @@
 //!
 //! Each scenario is a whole world in virtual time: hub, two clusters, storage, stores, and applications that write.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that something is wrong")]
+
 #[path = "scenarios/disable.rs"]
 mod disable;
 #[path = "scenarios/interrupted.rs"]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kaedama_shared::api::ocm::{ApplicationSet, ManagedCluster, ManagedClusterView, ManifestWork, Placement, PlacementDecision};
+use kaedama_shared::api::ocm::{
+    ApplicationSet, ManagedCluster, ManagedClusterView, ManifestWork, Placement, PlacementDecision,
+};
 use kaedama_shared::api::{DRCluster, DRPlacementControl, DRPolicy};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::{Cache, Scope};

@@ -273,7 +273,9 @@ impl World {
         let all = self.server.accounting().take();
         let own = all.iter().filter(|(key, _)| key.user_agent == "kaedama-hub" && key.verb != "watch");
         let mut requests = BTreeMap::new();
-        let kept = |resource: &str| resource.starts_with("leases") || resource.starts_with("managedclusterviews");
+        let kept = |resource: &str| {
+            ["leases", "managedclusterviews", "applicationsets"].iter().any(|kind| resource.starts_with(kind))
+        };
         for (key, count) in own.filter(|(key, _)| !kept(&key.resource)) {
             *requests.entry(format!("{} {}", key.verb, key.resource)).or_default() += count;
         }

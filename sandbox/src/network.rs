@@ -99,7 +99,12 @@ pub struct LinkedBody {
 impl LinkedBody {
     fn new(inner: ResponseBody, links: Vec<Link>) -> Self {
         let down = async move {
-            let waits = links.iter().map(|link| Box::pin(async move { link.down().await; cut(link) }));
+            let waits = links.iter().map(|link| {
+                Box::pin(async move {
+                    link.down().await;
+                    cut(link)
+                })
+            });
             if links.is_empty() {
                 return futures::future::pending().await;
             }
@@ -113,7 +118,10 @@ impl Body for LinkedBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if let Poll::Ready(error) = self.down.as_mut().poll(context) {
             return Poll::Ready(Some(Err(error)));
         }

@@ -54,7 +54,10 @@ impl Bed {
             Options::metro(clock)
         } else {
             let every = Duration::from_secs(60);
-            Options { replication: Replication::Regional { interval: "1m".to_owned(), every }, ..Options::regional(clock) }
+            Options {
+                replication: Replication::Regional { interval: "1m".to_owned(), every },
+                ..Options::regional(clock)
+            }
         };
         let world = World::start(Options { leader_election: false, ..options }).await?;
         for cluster in world.clusters() {
@@ -119,7 +122,8 @@ impl Bed {
 
     pub async fn order(&mut self, app: &App, action: DRAction, to: &str) -> anyhow::Result<()> {
         self.note(format!("order {} {action:?} to {to}", app.name));
-        let ordered = Ordered { at: self.world.clock().now(), app: app.name.clone(), action: action.clone(), to: to.to_owned() };
+        let ordered =
+            Ordered { at: self.world.clock().now(), app: app.name.clone(), action: action.clone(), to: to.to_owned() };
         self.orders.push(ordered);
         Ok(self.world.order(app, action, to).await?)
     }
@@ -144,7 +148,11 @@ impl Bed {
 
     pub fn link(&mut self, cluster: &str, up: bool) -> anyhow::Result<()> {
         self.note(format!("link of {cluster} to the hub {}", if up { "mended" } else { "cut" }));
-        if up { self.cut.remove(cluster) } else { self.cut.insert(cluster.to_owned()) };
+        if up {
+            self.cut.remove(cluster)
+        } else {
+            self.cut.insert(cluster.to_owned())
+        };
         Ok(self.world.set_link(cluster, up)?)
     }
 
@@ -157,7 +165,11 @@ impl Bed {
 
     pub fn store(&mut self, cluster: &str, up: bool) {
         self.note(format!("store of {cluster} {}", if up { "up" } else { "down" }));
-        if up { self.dark.remove(cluster) } else { self.dark.insert(cluster.to_owned()) };
+        if up {
+            self.dark.remove(cluster)
+        } else {
+            self.dark.insert(cluster.to_owned())
+        };
         self.world.set_store_down(cluster, !up);
     }
 
@@ -169,7 +181,11 @@ impl Bed {
     /// What an admin does who fences by hand: first the network, then the word.
     pub async fn fence(&mut self, cluster: &str, fenced: bool) -> anyhow::Result<()> {
         self.note(format!("{} {cluster} by hand", if fenced { "fence" } else { "unfence" }));
-        if fenced { self.fenced.insert(cluster.to_owned()) } else { self.fenced.remove(cluster) };
+        if fenced {
+            self.fenced.insert(cluster.to_owned())
+        } else {
+            self.fenced.remove(cluster)
+        };
         let (array, now) = (self.array(cluster), self.world.clock().now());
         self.world.fabric().with(|arrays, _| arrays.fence(&array, &network(cluster), fenced, now))?;
         let api: Api<DRCluster> = Api::all(self.world.hub());

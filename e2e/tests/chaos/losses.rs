@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
-use kaedama_sandbox::storage::array::{What, VolumeHandle};
+use kaedama_sandbox::storage::array::{VolumeHandle, What};
 use kaedama_sandbox::workload::Record;
 use kaedama_sandbox::world::app::App;
 
@@ -33,7 +33,10 @@ pub fn account(bed: &Bed, app: &App, cluster: &str) -> anyhow::Result<Account> {
         let (records, damaged) = Record::read_all(&content.to_bytes());
         let there: BTreeSet<&Record> = records.iter().collect();
         if damaged > 0 || there.len() != records.len() || !records.is_sorted_by_key(|record| record.seq) {
-            bail!("VIOLATED: {claim} of {} on {cluster} has {damaged} damaged lines, or records out of order", app.name);
+            bail!(
+                "VIOLATED: {claim} of {} on {cluster} has {damaged} damaged lines, or records out of order",
+                app.name
+            );
         }
         for ack in acknowledged.iter().filter(|ack| !there.contains(&ack.record)) {
             let at = ack.record.at;
@@ -45,19 +48,24 @@ pub fn account(bed: &Bed, app: &App, cluster: &str) -> anyhow::Result<Account> {
                 })
             };
             let home = bed.array(&ack.cluster);
-            let before = promotions().filter(|(when, ..)| *when <= at).next_back();
+            let before = promotions().rfind(|(when, ..)| *when <= at);
             let explained = match before {
                 // The other side had been promoted by force: this is the old home.
                 Some((_, array, forced)) if *array != home => forced,
-                _ => promotions().find(|(when, array, _)| *when > at && **array != home).is_some_and(|(when, _, forced)| {
-                    forced && synced_by(&bed.watch.history, &unit, when).is_none_or(|synced| synced <= at)
-                }),
+                _ => promotions().find(|(when, array, _)| *when > at && **array != home).is_some_and(
+                    |(when, _, forced)| {
+                        forced && synced_by(&bed.watch.history, &unit, when).is_none_or(|synced| synced <= at)
+                    },
+                ),
             };
             if !explained {
                 bail!(
                     "VIOLATED: record {} of {}, written on {} at {at}, is lost on {claim} on {cluster}, and no Failover gave it \
                      up; promotions: {:?}",
-                    ack.record.seq, app.name, ack.cluster, promotions().collect::<Vec<_>>()
+                    ack.record.seq,
+                    app.name,
+                    ack.cluster,
+                    promotions().collect::<Vec<_>>()
                 );
             }
             missing.insert(&ack.record);

@@ -6,14 +6,17 @@ use anyhow::{Context as _, bail};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::look::describe;
 use kaedama_shared::api::conditions::drpc as types;
-use kaedama_shared::api::{DRAction, DRPlacementControl, DRState, Progression, condition};
+use kaedama_shared::api::ocm::ManifestWork;
+use kaedama_shared::api::{DRAction, DRPlacementControl, DRState, Progression, VolumeReplicationGroup, condition};
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::json;
 
 use crate::bed::Bed;
 use crate::events::{happen, unfence_if_safe};
 use crate::losses::account;
 use crate::rng::Rng;
-use crate::watch::decisions;
+use crate::watch::{action, decisions, drpc_record, vrg};
 
 /// Virtual seconds that everything may take to come right after all is mended.
 const PATIENCE: u64 = 600;
@@ -29,8 +32,57 @@ pub fn directed<R>(story: impl AsyncFnOnce(&mut Bed) -> anyhow::Result<R>, metro
     runtime.block_on(async {
         let mut bed = Bed::start(metro).await?;
         let told = story(&mut bed).await;
-        told.map_err(|why| anyhow::anyhow!("{}\n{why:#}", bed.journal.join("\n")))
+        let Err(why) = told else { return told };
+        let state = state(&bed).await.unwrap_or_else(|error| format!("{error:#}"));
+        Err(anyhow::anyhow!("{}\n{state}{why:#}", bed.journal.join("\n")))
     })
+}
+
+/// How the groups stand, and what the hub has asked for.
+async fn state(bed: &Bed) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for app in &bed.apps {
+        let record = drpc_record(&bed.drpc(app).await?);
+        text.push_str(&format!("{}: {record:?}\n", app.name));
+        for cluster in bed.world.clusters() {
+            let there = vrg(bed, cluster, app).await?;
+            let status = there.as_ref().and_then(|vrg| vrg.status.clone()).unwrap_or_default();
+            let says = |vrg: &VolumeReplicationGroup| {
+                let spec = &vrg.spec;
+                let id = action(vrg).map(|record| record.id).unwrap_or_default();
+                format!(
+                    "{} {:?} for {id}, prepare {}, run {}",
+                    spec.replication_state, spec.action, spec.prepare_for_final_sync, spec.run_final_sync
+                )
+            };
+            let generation = there.as_ref().and_then(|vrg| vrg.metadata.generation);
+            let has = there.as_ref().map(&says);
+            text.push_str(&format!(
+                "    {cluster} has {has:?}, {:?}, generation {generation:?}, observed {}\n",
+                status.state, status.observed_generation
+            ));
+            let works: Api<ManifestWork> = Api::namespaced(bed.world.hub(), cluster);
+            for work in works.list(&ListParams::default()).await?.items {
+                let name = work.metadata.name.clone().unwrap_or_default();
+                if !name.starts_with(&format!("{}-", app.name)) || !name.contains("vrg") {
+                    continue;
+                }
+                let asked =
+                    work.spec.workload.manifests.first().cloned().map(serde_json::from_value::<VolumeReplicationGroup>);
+                let asked = asked.transpose()?.as_ref().map(&says);
+                let told: Vec<String> = work
+                    .conditions()
+                    .iter()
+                    .map(|c| format!("{}={} at {}: {}", c.type_, c.status, c.observed_generation, c.message))
+                    .collect();
+                text.push_str(&format!(
+                    "    {cluster} is asked {asked:?}, generation {:?}; {told:?}\n",
+                    work.metadata.generation
+                ));
+            }
+        }
+    }
+    Ok(text)
 }
 
 async fn play(bed: &mut Bed, seed: u64) -> anyhow::Result<String> {
@@ -38,7 +90,10 @@ async fn play(bed: &mut Bed, seed: u64) -> anyhow::Result<String> {
     let clusters = bed.world.clusters().to_vec();
     for number in 0..rng.within(1, 3) {
         let claims = usize::try_from(rng.within(1, 3))?;
-        let app = App { records_per_second: 2, ..App::new(&format!("app{number}"), rng.pick(&clusters).as_str()).claims(claims) };
+        let app = App {
+            records_per_second: 2,
+            ..App::new(&format!("app{number}"), rng.pick(&clusters).as_str()).claims(claims)
+        };
         bed.note(format!("protect {} on {} with {claims} claims", app.name, app.home));
         bed.world.protect(&app).await?;
         bed.apps.push(app);
@@ -152,7 +207,13 @@ async fn settle(bed: &mut Bed) -> anyhow::Result<usize> {
     bail!("STUCK: not everything comes right within {} s", PATIENCE * 3)
 }
 
-async fn nudge(bed: &mut Bed, app: &App, drpc: &DRPlacementControl, count: usize, live: &[String]) -> anyhow::Result<()> {
+async fn nudge(
+    bed: &mut Bed,
+    app: &App,
+    drpc: &DRPlacementControl,
+    count: usize,
+    live: &[String],
+) -> anyhow::Result<()> {
     let spec = drpc.spec.clone();
     let home = live.first().unwrap_or(&spec.preferred_cluster).clone();
     bed.note(format!("NUDGE {count} {}", app.name));
@@ -200,11 +261,19 @@ async fn rest(bed: &mut Bed) -> anyhow::Result<()> {
             let ours = key.user_agent.starts_with("kaedama-hub") || key.user_agent.starts_with("kaedama-spoke");
             // The spokes tell when they synchronised last; the status of a group is the only thing that changes at rest.
             let sync = key.resource.starts_with("volumereplicationgroups") && key.resource.ends_with("/status")
-                || key.resource.starts_with("drplacementcontrols") && key.resource.ends_with("/status");
+                || key.resource.starts_with("drplacementcontrols") && key.resource.ends_with("/status")
+                || key.resource.starts_with("drclusterconfigs") && key.resource.ends_with("/status");
             // The spokes look now and then whether a kind that is not installed has come.
             let missing = key.verb == "list" && key.code == 404;
             if ours && !sync && !missing && key.verb != "watch" {
-                bail!("VIOLATED: at rest {} asks {} for {} {} ({count} times, {})", key.user_agent, server.name(), key.verb, key.resource, key.code);
+                bail!(
+                    "VIOLATED: at rest {} asks {} for {} {} ({count} times, {})",
+                    key.user_agent,
+                    server.name(),
+                    key.verb,
+                    key.resource,
+                    key.code
+                );
             }
         }
     }
@@ -231,7 +300,8 @@ async fn lose_the_home(bed: &mut Bed) -> anyhow::Result<()> {
     }
     for app in &moving {
         until(bed, app, "failed over", 180, |drpc| {
-            drpc.status.as_ref().is_some_and(|status| status.phase == DRState::FailedOver) && is_true(drpc, types::AVAILABLE)
+            drpc.status.as_ref().is_some_and(|status| status.phase == DRState::FailedOver)
+                && is_true(drpc, types::AVAILABLE)
         })
         .await?;
     }

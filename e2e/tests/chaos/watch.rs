@@ -133,20 +133,23 @@ impl Watch {
             bail!(
                 "VIOLATED: {} of {} was promoted by force on {cluster}; a Failover there was ordered: {ordered}; the action \
                  in force there: {kind:?}",
-                event.unit, app.name
+                event.unit,
+                app.name
             );
         }
         Ok(())
     }
 
     fn discard(&self, event: &Event) -> anyhow::Result<()> {
-        let promotion = |past: &&Event| past.unit == event.unit && matches!(past.what, What::Promoted { .. } | What::Enabled);
+        let promotion =
+            |past: &&Event| past.unit == event.unit && matches!(past.what, What::Promoted { .. } | What::Enabled);
         let last = self.history.iter().rev().find(promotion);
         match last {
             Some(last) if last.array != event.array && last.what == (What::Promoted { forced: true }) => Ok(()),
             _ => bail!(
                 "VIOLATED: writes of {} were discarded on {} without a failover away from there; before: {last:?}",
-                event.unit, event.array
+                event.unit,
+                event.array
             ),
         }
     }
@@ -181,7 +184,13 @@ impl Watch {
         let status = drpc.status.clone().unwrap_or_default();
         let conditions: Vec<String> =
             status.conditions.iter().map(|c| format!("{}={}/{} {}", c.type_, c.status, c.reason, c.message)).collect();
-        let line = format!("    {}: {}/{} on {entries:?}; {}", app.name, status.phase, status.progression, conditions.join("; "));
+        let line = format!(
+            "    {}: {}/{} on {entries:?}; {}",
+            app.name,
+            status.phase,
+            status.progression,
+            conditions.join("; ")
+        );
         if self.told.get(&app.name) != Some(&line) {
             self.told.insert(app.name.clone(), line.clone());
             self.news.push(line.clone());
@@ -221,7 +230,11 @@ impl Watch {
             location.volumes.iter().map(|(claim, handle)| (claim.clone(), UnitId::from(handle))).collect();
         let first = self.handles.entry(app.name.clone()).or_insert_with(|| now.clone());
         if *first != now {
-            bail!("VIOLATED: {} started on {} with other volumes than its own: {now:?}, not {first:?}", app.name, location.cluster);
+            bail!(
+                "VIOLATED: {} started on {} with other volumes than its own: {now:?}, not {first:?}",
+                app.name,
+                location.cluster
+            );
         }
         Ok(())
     }
@@ -236,11 +249,16 @@ impl Watch {
             let before = self.stores.get(&(cluster.clone(), app.name.clone())).cloned();
             let key = (cluster.clone(), app.name.clone());
             match (before, now) {
-                (Some(before), None) => bail!("VIOLATED: the capture set of {} in the store of {cluster} is gone: {before:?}", app.name),
+                (Some(before), None) => {
+                    bail!("VIOLATED: the capture set of {} in the store of {cluster} is gone: {before:?}", app.name)
+                }
                 (Some(before), Some(now)) => {
                     let back = now.epoch < before.epoch || now.epoch == before.epoch && now.cluster != before.cluster;
                     if back || now.volumes < before.volumes || now.claims < before.claims {
-                        bail!("VIOLATED: the capture set of {} in the store of {cluster} went from {before:?} to {now:?}", app.name);
+                        bail!(
+                            "VIOLATED: the capture set of {} in the store of {cluster} went from {before:?} to {now:?}",
+                            app.name
+                        );
                     }
                     self.stores.insert(key, now);
                 }
@@ -254,7 +272,9 @@ impl Watch {
 
 fn manifest(world: &World, cluster: &str, app: &App) -> anyhow::Result<Option<Manifest>> {
     let key = format!("{}/{}/kaedama/v1/manifest", app.namespace, app.name);
-    let Some(body) = world.store(cluster).and_then(|store| store.object(&bucket(cluster), &key)) else { return Ok(None) };
+    let Some(body) = world.store(cluster).and_then(|store| store.object(&bucket(cluster), &key)) else {
+        return Ok(None);
+    };
     let value: serde_json::Value = codec::decode(&body)?;
     let number = |pointer: &str| value.pointer(pointer).and_then(serde_json::Value::as_i64).unwrap_or_default();
     Ok(Some(Manifest {
@@ -297,7 +317,7 @@ fn is_primary(vrg: &VolumeReplicationGroup) -> bool {
     vrg.spec.replication_state == ReplicationState::Primary
 }
 
-fn action(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
+pub fn action(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
     ActionRecord::from_annotations(vrg.metadata.annotations.as_ref()?).ok().flatten()
 }
 

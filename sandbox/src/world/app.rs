@@ -31,7 +31,13 @@ pub struct App {
 impl App {
     /// An application with one claim and ten records a second.
     pub fn new(name: &str, home: &str) -> Self {
-        App { name: name.to_owned(), namespace: name.to_owned(), home: home.to_owned(), claims: 1, records_per_second: 10 }
+        App {
+            name: name.to_owned(),
+            namespace: name.to_owned(),
+            home: home.to_owned(),
+            claims: 1,
+            records_per_second: 10,
+        }
     }
 
     /// With this many claims.
@@ -65,10 +71,8 @@ impl App {
             })
         };
         let names = self.claim_names();
-        let volumes: Vec<Value> = names
-            .iter()
-            .map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } }))
-            .collect();
+        let volumes: Vec<Value> =
+            names.iter().map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } })).collect();
         let mounts: Vec<Value> =
             names.iter().map(|name| json!({ "name": name, "mountPath": format!("/data/{name}") })).collect();
         let writer = json!({
@@ -145,7 +149,9 @@ impl World {
     pub async fn unprotect(&self, app: &App) -> Result<(), WorldError> {
         let api: Api<DRPlacementControl> = Api::namespaced(self.hub(), &app.namespace);
         let deleted = api.delete(&app.name, &DeleteParams::default()).await;
-        deleted.map(drop).map_err(|source| WorldError::Api { what: format!("delete DRPlacementControl {}", app.name), source })
+        deleted
+            .map(drop)
+            .map_err(|source| WorldError::Api { what: format!("delete DRPlacementControl {}", app.name), source })
     }
 
     /// The admin's edit: an action, and the field that names its target.
@@ -159,7 +165,9 @@ impl World {
         let api: Api<DRPlacementControl> = Api::namespaced(self.hub(), &app.namespace);
         let patch = Patch::Merge(json!({ "spec": spec }));
         let edited = api.patch(&app.name, &PatchParams::default(), &patch).await;
-        edited.map(drop).map_err(|source| WorldError::Api { what: format!("edit DRPlacementControl {}", app.name), source })
+        edited
+            .map(drop)
+            .map_err(|source| WorldError::Api { what: format!("edit DRPlacementControl {}", app.name), source })
     }
 }
 

@@ -50,10 +50,8 @@ async fn definitions(client: &Client, definitions: Vec<CustomResourceDefinition>
 
 pub(super) async fn namespace(client: &Client, name: &str) -> Result<(), WorldError> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let namespace = Namespace {
-        metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() },
-        ..Default::default()
-    };
+    let namespace =
+        Namespace { metadata: ObjectMeta { name: Some(name.to_owned()), ..Default::default() }, ..Default::default() };
     create(&api, &namespace).await
 }
 
@@ -172,7 +170,11 @@ async fn classes(world: &World, client: &Client, cluster: &str) -> Result<(), Wo
         labels.insert(names::REPLICATION_ID.to_owned(), replication_id.to_owned());
     }
     let class = StorageClass {
-        metadata: ObjectMeta { name: Some(STORAGE_CLASS.to_owned()), labels: Some(labels.clone()), ..Default::default() },
+        metadata: ObjectMeta {
+            name: Some(STORAGE_CLASS.to_owned()),
+            labels: Some(labels.clone()),
+            ..Default::default()
+        },
         provisioner: DRIVER.to_owned(),
         reclaim_policy: Some("Delete".to_owned()),
         volume_binding_mode: Some("Immediate".to_owned()),
@@ -190,8 +192,11 @@ async fn classes(world: &World, client: &Client, cluster: &str) -> Result<(), Wo
             SHIP_EVERY: format!("{}ms", every.as_millis()),
         }},
     });
-    let class: kaedama_shared::api::csiaddons::VolumeReplicationClass = serde_json::from_value(class)
-        .map_err(|error| WorldError::Api { what: "make the replication class".to_owned(), source: kube::Error::SerdeError(error) })?;
+    let class: kaedama_shared::api::csiaddons::VolumeReplicationClass =
+        serde_json::from_value(class).map_err(|error| WorldError::Api {
+            what: "make the replication class".to_owned(),
+            source: kube::Error::SerdeError(error),
+        })?;
     create(&Api::all(client.clone()), &class).await
 }
 

@@ -141,7 +141,9 @@ pub fn describe(drpc: &DRPlacementControl) -> String {
     let conditions: Vec<String> = status
         .conditions
         .iter()
-        .map(|condition| format!("{}={}/{} ({})", condition.type_, condition.status, condition.reason, condition.message))
+        .map(|condition| {
+            format!("{}={}/{} ({})", condition.type_, condition.status, condition.reason, condition.message)
+        })
         .collect();
     format!("it is {} / {}; {}", status.phase, status.progression, conditions.join("; "))
 }

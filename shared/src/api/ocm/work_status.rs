@@ -34,7 +34,7 @@ pub struct ManifestStatus {
     /// Which object it is.
     #[serde(default, deserialize_with = "nullable")]
     pub resource_meta: ResourceMeta,
-    /// [`APPLIED`], [`AVAILABLE`], [`STATUS_FEEDBACK_SYNCED`] and those of condition rules.
+    /// [`APPLIED`], [`AVAILABLE`], `StatusFeedbackSynced` and those of condition rules.
     #[serde(default, deserialize_with = "nullable")]
     pub conditions: Vec<Condition>,
     /// The values of the feedback rules.
