@@ -13,7 +13,7 @@ test:
     cargo test --workspace
 
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps
 
 deny:
     cargo deny check
