@@ -3,7 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`array`] | the pure model of arrays, links and replication |
+//! | [`mod@array`] | the pure model of arrays, links and replication |
 //! | [`fabric`] | the shared handle of all arrays: lock, clock, notifications, faults; a [`fabric::Driver`] per cluster |
 //! | [`binder`] | provisions, binds, protects and reclaims PersistentVolumes, as kube-controller-manager and external-provisioner do |
 //! | [`volume_replication`] | controller of VolumeReplication and VolumeGroupReplication, as csi-addons' |
