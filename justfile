@@ -33,3 +33,7 @@ demo *arguments:
 # How fast, and with how many requests.
 bench *arguments:
     cargo run --release -p kaedama-e2e --bin bench -- {{arguments}}
+
+# Property tests on cases that nobody has tried yet.
+explore cases="2000":
+    PROPTEST_RNG_SEED=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') PROPTEST_CASES={{cases}} cargo test --workspace --lib

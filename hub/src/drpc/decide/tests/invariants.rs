@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use kaedama_shared::api::{DRState, Progression};
-use kaedama_shared::record::ActionKind;
+use kaedama_shared::record::{ActionKind, Step};
 
 use super::site::Cluster;
 use super::world::{CLUSTERS, World};
@@ -39,7 +39,15 @@ impl World {
         for entry in entries.iter().filter(|entry| !had(&entry.cluster)) {
             let truth = self.clusters.get(&entry.cluster).unwrap();
             let first = record.kind == ActionKind::Deploy;
-            assert!(first || truth.is_ready(), "{} is decided for and not ready: {:?}", entry.cluster, truth.vrg);
+            // Restored and promoted. A home that has just been handed another record is that, and has only not said so yet.
+            let restored = truth.is_primary() && truth.writable;
+            assert!(first || restored, "{} is decided for and is not restored and promoted", entry.cluster);
+            let said = s.site(&entry.cluster).and_then(|site| site.vrg.present());
+            assert!(
+                first || said.is_some_and(facts::is_ready_primary) || record.step == Step::Completed,
+                "{} is decided for and has not said that it is ready",
+                entry.cluster
+            );
         }
         // Whoever loses its decision loses the application, and with it the claims.
         for gone in s.placement.present().unwrap().decisions.entries() {

@@ -173,6 +173,29 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..default }
 }
 
+/// Found by the properties: after the loss of a hub, a pass on an old view makes the decision of a home anew that has just
+/// been handed another record.
+#[test]
+fn an_old_view_gives_the_home_its_decision_back() {
+    let pass = |stale, crash| Event::Pass { stale, crash };
+    let mut world = World::deployed();
+    let events = [
+        Event::Forget,
+        pass(Stale::Nothing, None),
+        Event::Agent(1),
+        Event::Agent(0),
+        pass(Stale::Nothing, None),
+        Event::Look,
+        Event::Edit(Edit::Relocate(0)),
+        pass(Stale::Drpc, Some(2)),
+        pass(Stale::Nothing, None),
+        Event::Agent(0),
+        pass(Stale::All, Some(1)),
+    ];
+    play(&mut world, &events);
+    comes_to_rest(&mut world);
+}
+
 proptest! {
     #![proptest_config(config())]
 
