@@ -30,7 +30,7 @@ use kaedama_sandbox::world::look::describe;
 use kaedama_shared::api::conditions::drpc::AVAILABLE;
 use kaedama_shared::api::{Condition, DRPlacementControl, condition};
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, TypeMeta};
 use serde_json::Value;
 
 /// The longest that a refusal or a recovery from one may take, in the world's time.
@@ -84,7 +84,13 @@ async fn unharmed(world: &World, app: &App, cluster: &str) -> anyhow::Result<()>
 }
 
 /// Waits until an object of the hub has this condition with this status and reason, and all of these words in its message.
-async fn says<K>(world: &World, api: Api<K>, name: &str, wanted: (&str, &str, &str), words: &[&str]) -> anyhow::Result<()>
+async fn says<K>(
+    world: &World,
+    api: Api<K>,
+    name: &str,
+    wanted: (&str, &str, &str),
+    words: &[&str],
+) -> anyhow::Result<()>
 where
     K: kube::Resource<DynamicType = ()>
         + Clone
@@ -103,7 +109,9 @@ where
     let what = format!("{} {name} with {type_}={status}/{reason} and {words:?}", K::kind(&()));
     let fits = |object: &K| {
         of(object).is_some_and(|seen| {
-            seen.status.to_string() == status && seen.reason == reason && words.iter().all(|word| seen.message.contains(word))
+            seen.status.to_string() == status
+                && seen.reason == reason
+                && words.iter().all(|word| seen.message.contains(word))
         })
     };
     world.until(api, name, &what, PATIENCE, fits, |object| format!("it is {:?}", of(object))).await?;
@@ -111,27 +119,26 @@ where
 }
 
 /// The endpoint of any object.
-fn endpoint(client: kube::Client, object: &Value) -> anyhow::Result<(Api<DynamicObject>, String, DynamicObject)> {
-    let object: DynamicObject = serde_json::from_value(object.clone())?;
-    let types = object.types.clone().unwrap_or_default();
+fn endpoint(client: kube::Client, object: &Value) -> anyhow::Result<(Api<DynamicObject>, String)> {
+    let types: TypeMeta = serde_json::from_value(object.clone())?;
     let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
-    let api = match &object.metadata.namespace {
+    let api = match object["metadata"]["namespace"].as_str() {
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     };
-    Ok((api, object.metadata.name.clone().unwrap_or_default(), object))
+    Ok((api, object["metadata"]["name"].as_str().unwrap_or_default().to_owned()))
 }
 
 /// Creates any object.
 async fn create(client: kube::Client, object: &Value) -> anyhow::Result<()> {
-    let (api, _, object) = endpoint(client, object)?;
-    api.create(&PostParams::default(), &object).await?;
+    let (api, _) = endpoint(client, object)?;
+    api.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await?;
     Ok(())
 }
 
-/// Merges into an object that is there; `object` names it and holds the change.
+/// Merges into an object that is there; `object` names it and holds the change, with nulls for what is removed.
 async fn merge(client: kube::Client, object: &Value) -> anyhow::Result<()> {
-    let (api, name, _) = endpoint(client, object)?;
+    let (api, name) = endpoint(client, object)?;
     api.patch(&name, &PatchParams::default(), &Patch::Merge(object)).await?;
     Ok(())
 }

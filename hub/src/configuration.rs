@@ -26,9 +26,18 @@ pub enum StoreError {
     /// The configuration as a whole.
     #[error("{0}")]
     Configuration(String),
-    /// The profile, or its secret.
+    /// The profile.
     #[error(transparent)]
     Profile(#[from] ConfigError),
+    /// The secret is there, and not as it should be.
+    #[error("S3 profile {profile}: {source}")]
+    Secret {
+        /// The profile.
+        profile: String,
+        /// What is wrong with its secret.
+        #[source]
+        source: ConfigError,
+    },
     /// The secret is not there.
     #[error(
         "s3StoreProfiles[{profile}].s3SecretRef: there is no Secret {secret}; create it with the keys AWS_ACCESS_KEY_ID and \
@@ -113,7 +122,8 @@ impl Configuration {
         let Some(secret) = self.caches.secrets.get(&key) else {
             return Err(StoreError::NoSecret { profile: profile.s3_profile_name.clone(), secret: key.to_string() });
         };
-        let credentials = Credentials::from_secret(&secret)?;
+        let credentials = Credentials::from_secret(&secret)
+            .map_err(|source| StoreError::Secret { profile: profile.s3_profile_name.clone(), source })?;
         Ok(Some(self.pool.open(profile, &credentials)?))
     }
 }
