@@ -8,7 +8,7 @@ use kaedama_shared::api::ocm::{
 };
 use kaedama_shared::api::{DRCluster, DRPlacementControl, DRPolicy};
 use kaedama_shared::harness::ObjectKey;
-use kaedama_shared::harness::cache::{Cache, Scope};
+use kaedama_shared::harness::cache::{Cache, Installations, Scope};
 use kaedama_shared::names;
 use kube::{Api, Client};
 
@@ -42,6 +42,7 @@ pub struct Caches {
 impl Caches {
     /// Starts watching. `namespace` is the operator's own.
     pub fn start(client: &Client, namespace: &str, scope: &Scope) -> Self {
+        let installations = Installations::start(client.clone());
         let ours = || scope.clone().labels(format!("{}=true", names::CREATED_BY));
         Caches {
             drpcs: Cache::start("drpcs", Api::all(client.clone()), scope.clone()),
@@ -49,10 +50,14 @@ impl Caches {
             drclusters: Cache::start("drclusters", Api::all(client.clone()), scope.clone()),
             managed_clusters: Cache::start("managedclusters", Api::all(client.clone()), scope.clone()),
             works: Cache::start("manifestworks", Api::all(client.clone()), ours()),
-            views: Cache::start("managedclusterviews", Api::all(client.clone()), ours().optional()),
+            views: Cache::start("managedclusterviews", Api::all(client.clone()), ours().optional_by(&installations)),
             placements: Cache::start("placements", Api::all(client.clone()), scope.clone()),
             decisions: Cache::start("placementdecisions", Api::all(client.clone()), scope.clone()),
-            application_sets: Cache::start("applicationsets", Api::all(client.clone()), scope.clone().optional()),
+            application_sets: Cache::start(
+                "applicationsets",
+                Api::all(client.clone()),
+                scope.clone().optional_by(&installations),
+            ),
             config_maps: Cache::start("configmaps", Api::namespaced(client.clone(), namespace), scope.clone()),
             secrets: Cache::start("secrets", Api::namespaced(client.clone(), namespace), scope.clone()),
         }

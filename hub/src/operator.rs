@@ -14,6 +14,7 @@ use kaedama_shared::harness::health::Health;
 use kaedama_shared::harness::leader::step::InvalidTimings;
 use kaedama_shared::harness::leader::{Election, LeadError, Leadership, Timings, lead};
 use kaedama_shared::harness::metrics::HarnessMetrics;
+use kaedama_shared::harness::news::News;
 use kaedama_shared::s3::S3Options;
 use kube::Api;
 use kube::api::PostParams;
@@ -143,6 +144,7 @@ async fn control(
         configuration: configuration.clone(),
         clock: options.clock,
         recorder,
+        news: News::default(),
         stale: Arc::default(),
     };
     let (stores, answered) = drcluster::stores::StoreChecks::new();

@@ -72,7 +72,9 @@ const CREATED: [(Role, &str, &str, &str); 1] =
     [(Role::Hub, "ManagedClusterAddOn", "addon.open-cluster-management.io", "managedclusteraddons")];
 
 /// What is not named by a type of its own: kinds read as dynamic objects, and what the harness writes.
-const UNTYPED: [(Role, &str, &str); 7] = [
+const UNTYPED: [(Role, &str, &str); 9] = [
+    (Role::Hub, "apiextensions.k8s.io", "customresourcedefinitions"),
+    (Role::Spoke, "apiextensions.k8s.io", "customresourcedefinitions"),
     (Role::Hub, "", "events"),
     (Role::Hub, "coordination.k8s.io", "leases"),
     (Role::Spoke, "", "events"),

@@ -10,7 +10,7 @@ use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttachment};
 use kaedama_shared::api::VolumeReplicationGroup;
 use kaedama_shared::api::csiaddons::{VolumeReplication, VolumeReplicationClass};
 use kaedama_shared::harness::ObjectKey;
-use kaedama_shared::harness::cache::{Cache, Scope};
+use kaedama_shared::harness::cache::{Cache, Installations, Scope};
 use kaedama_shared::harness::metrics::HarnessMetrics;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -42,6 +42,8 @@ pub struct Caches {
     pub config_maps: Cache<ConfigMap>,
     /// Secrets of the operator's namespace.
     pub secrets: Cache<Secret>,
+    /// When a kind that is missing may have been installed.
+    pub installations: Installations,
 }
 
 impl Caches {
@@ -49,7 +51,8 @@ impl Caches {
     #[must_use]
     pub fn start(client: &Client, namespace: &str, metrics: &HarnessMetrics) -> Self {
         let scope = || Scope::default().metrics(metrics);
-        let optional = || scope().optional();
+        let installations = Installations::start(client.clone());
+        let optional = || scope().optional_by(&installations);
         Self {
             groups: Kept::new(Cache::start("volumereplicationgroups", Api::all(client.clone()), scope())),
             claims: Kept::new(Cache::start("persistentvolumeclaims", Api::all(client.clone()), scope())),
@@ -61,6 +64,7 @@ impl Caches {
             attachments: Cache::start("volumeattachments", Api::all(client.clone()), optional()),
             config_maps: Cache::start("configmaps", Api::namespaced(client.clone(), namespace), scope()),
             secrets: Cache::start("secrets", Api::namespaced(client.clone(), namespace), scope()),
+            installations: installations.clone(),
         }
     }
 

@@ -226,6 +226,7 @@ async fn lead(
         options.clock,
         caches.storage_classes.clone(),
         caches.replication_classes.clone(),
+        &caches.installations,
         &harness,
     );
     let controller = triggers(&caches).keys(woken).metrics(&harness).settings(Settings {

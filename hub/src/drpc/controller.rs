@@ -14,6 +14,7 @@ use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Change;
 use kaedama_shared::harness::controller::{Controller, Next};
 use kaedama_shared::harness::events::{Note, Recorder};
+use kaedama_shared::harness::news::News;
 use kaedama_shared::names;
 use kaedama_shared::seen::Seen;
 use kube::{Client, Resource};
@@ -42,6 +43,8 @@ pub struct Context {
     pub clock: Clock,
     /// Events of DRPCs.
     pub recorder: Recorder,
+    /// Statuses that may wait for more.
+    pub news: News<ObjectKey>,
     /// How often in a row a DRPC's plan was decided on old versions.
     pub stale: Arc<Mutex<BTreeMap<ObjectKey, u32>>>,
 }
@@ -156,6 +159,7 @@ fn same_availability(change: &Change<ManagedCluster>) -> bool {
 /// One pass.
 pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
     let Some(drpc) = context.caches.drpcs.get(&key) else {
+        context.news.forget(&key);
         return Ok(Next::Await);
     };
     let mut snapshot = observe(&context.caches, &context.configuration, &drpc, context.clock.now());
@@ -182,6 +186,9 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
     }
     let after = status(&snapshot, &plan);
     if Some(&after) != drpc.status.as_ref() {
+        if let Some(wait) = context.news.hold(&key, is_urgent(drpc.status.as_ref(), &after)) {
+            return Ok(sooner(next(&plan), wait));
+        }
         actor.status(&after).await?;
         for note in notes(&drpc, &after) {
             context.recorder.publish(&drpc.object_ref(&()), note).await;
@@ -196,6 +203,25 @@ fn is_released(s: &Snapshot) -> bool {
         || s.placement.present().is_some_and(|placement| placement.deleting);
     let ours = s.drpc.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::DRPC_FINALIZER);
     going && !ours
+}
+
+/// Whether a status says what somebody waits for: another phase, or whether the application is available and its peer
+/// ready. How an action goes on in between is only told.
+fn is_urgent(before: Option<&DRPlacementControlStatus>, after: &DRPlacementControlStatus) -> bool {
+    let told = |status: &DRPlacementControlStatus| {
+        let condition = |type_| condition::find(&status.conditions, type_).cloned().unwrap_or_default();
+        let (available, peer) = (condition(types::AVAILABLE), condition(types::PEER_READY));
+        let ended = status.progression == Progression::Completed;
+        (status.phase.clone(), ended, status.observed_generation, available.status, available.reason, peer.status)
+    };
+    before.is_none_or(|before| told(before) != told(after))
+}
+
+fn sooner(next: Next, wait: Duration) -> Next {
+    match next {
+        Next::After(other) => Next::After(other.min(wait)),
+        Next::Await | Next::BackOff => Next::After(wait),
+    }
 }
 
 /// Watches wake the pass; while something is waited for, a bounded look is taken all the same.

@@ -126,9 +126,13 @@ fn resources(after: &mut DRPlacementControlStatus, s: &Snapshot, outlook: &Outlo
     after.last_kube_object_protection_time = captured.or(after.last_kube_object_protection_time.take());
 }
 
+/// The version of the reported VRG changes with each of its writes and tells nobody anything.
 fn same_but_for_update_time(a: &DRPlacementControlStatus, b: &DRPlacementControlStatus) -> bool {
-    let without =
-        |status: &DRPlacementControlStatus| DRPlacementControlStatus { last_update_time: None, ..status.clone() };
+    let without = |status: &DRPlacementControlStatus| {
+        let mut status = DRPlacementControlStatus { last_update_time: None, ..status.clone() };
+        status.resource_conditions.resource_meta.resource_version.clear();
+        status
+    };
     without(a) == without(b) && a.last_update_time.is_some()
 }
 

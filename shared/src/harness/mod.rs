@@ -9,6 +9,7 @@
 //! | [`cache`] | a watched copy of one kind: readable at once, with its age, tolerant of objects that cannot be decoded |
 //! | [`queue`] | the work queue, pure: one entry per object, leading edge, back-off, requeue |
 //! | [`controller`] | the reconcile runner: triggers in, passes out, panics contained |
+//! | [`news`] | when a status is written: at once, or together with what else comes |
 //! | [`events`] | Kubernetes events, with the suppression that users know |
 //! | [`metrics`] | metrics of the harness itself, and the text endpoint |
 //! | [`health`] | `/healthz` and `/readyz` |
@@ -55,6 +56,7 @@ pub mod key;
 pub mod leader;
 pub mod logs;
 pub mod metrics;
+pub mod news;
 pub mod queue;
 pub mod shutdown;
 

@@ -13,7 +13,7 @@ use kaedama_shared::api::csiaddons::{
 use kaedama_shared::clock::Clock;
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::backoff::Backoff;
-use kaedama_shared::harness::cache::{Cache, Scope};
+use kaedama_shared::harness::cache::{Cache, Installations, Scope};
 use kaedama_shared::harness::controller::{Controller, Next, Settings};
 use kaedama_shared::harness::metrics::HarnessMetrics;
 use kaedama_shared::names;
@@ -79,9 +79,10 @@ impl Offers {
         clock: Clock,
         storage: Cache<StorageClass>,
         replications: Cache<VolumeReplicationClass>,
+        installations: &Installations,
         metrics: &HarnessMetrics,
     ) -> Self {
-        let optional = || Scope::default().optional().metrics(metrics);
+        let optional = || Scope::default().optional_by(installations).metrics(metrics);
         let nodes = resource("csiaddons.openshift.io", "v1alpha1", "CSIAddonsNode", "csiaddonsnodes");
         let networks =
             resource("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions");

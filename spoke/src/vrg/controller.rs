@@ -1,7 +1,6 @@
 //! The pass over one group: observe, decide, act, until nothing is left to do; then the status, once.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kaedama_shared::api::conditions::vrg as condition_type;
@@ -10,10 +9,10 @@ use kaedama_shared::api::{VRGState, VolumeReplicationGroup, VolumeReplicationGro
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::controller::Next;
 use kaedama_shared::harness::events::{Note, Recorder};
+use kaedama_shared::harness::news::News;
 use kaedama_shared::report;
 use kube::api::PostParams;
 use kube::{Api, Resource};
-use tokio::time::Instant;
 
 use super::act::{Acted, FIELD_MANAGER};
 use super::decide::{self, capture};
@@ -25,8 +24,6 @@ use super::status::{self, Written};
 /// How often a pass looks again before it leaves the rest to the next one. A plan gets further with each look; what
 /// it cannot finish in this many waits for something.
 const LOOKS: usize = 12;
-/// News of a synchronisation, of several claims at about the same time, are written together after this long.
-const NEWS: Duration = Duration::from_millis(200);
 
 /// Why a pass failed. Not-ready is not a failure; this is for what could not be read or written at all.
 #[derive(Debug, thiserror::Error)]
@@ -49,14 +46,14 @@ pub enum PassFailed {
 pub struct Groups {
     observer: Observer,
     recorder: Recorder,
-    news: Arc<Mutex<HashMap<ObjectKey, Instant>>>,
+    news: News<ObjectKey>,
 }
 
 impl Groups {
     /// Passes with these eyes and hands.
     #[must_use]
     pub fn new(observer: Observer, recorder: Recorder) -> Self {
-        Self { observer, recorder, news: Arc::default() }
+        Self { observer, recorder, news: News::default() }
     }
 
     /// One pass.
@@ -72,6 +69,7 @@ impl Groups {
         for look in 1..=LOOKS {
             let Some(snapshot) = self.observer.snapshot(&key, &asked) else {
                 self.observer.stores.forget(&key);
+                self.news.forget(&key);
                 return Ok(Next::Await);
             };
             let plan = decide::decide(&snapshot);
@@ -89,6 +87,7 @@ impl Groups {
             };
             if acted.released {
                 self.observer.stores.forget(&key);
+                self.news.forget(&key);
                 let gone = Note::normal("VRGDeleteSuccess", "the VolumeReplicationGroup was released");
                 self.recorder.publish(&snapshot.vrg.object_ref(&()), gone).await;
                 return Ok(Next::Await);
@@ -114,10 +113,9 @@ impl Groups {
         let vrg = self.observer.caches.groups.get(key).unwrap_or_else(|| seen.vrg.clone());
         let written = status::status(&seen, &plan, &acted.outcome);
         let last = vrg.status.clone().unwrap_or_default();
-        let now = Instant::now();
         let mut wakes: Vec<Duration> = Vec::new();
         if vrg.metadata.generation == seen.vrg.metadata.generation && !same(&last, &written.status) {
-            match self.wait_for_more_news(key, &last, &written.status, now) {
+            match self.news.hold(key, is_urgent(&last, &written.status)) {
                 Some(wait) => wakes.push(wait),
                 None => {
                     if !self.write(key, &vrg, written.status.clone()).await? {
@@ -140,28 +138,6 @@ impl Groups {
             wakes.push(Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1));
         }
         Ok(wakes.into_iter().min().map_or(Next::Await, Next::After))
-    }
-
-    /// How long to wait before the status is written, when all that is new in it is how synchronisation goes.
-    fn wait_for_more_news(
-        &self,
-        key: &ObjectKey,
-        last: &VolumeReplicationGroupStatus,
-        new: &VolumeReplicationGroupStatus,
-        now: Instant,
-    ) -> Option<Duration> {
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        if !same(&without_counters(last), &without_counters(new)) {
-            news.remove(key);
-            return None;
-        }
-        let first = *news.entry(key.clone()).or_insert(now);
-        let left = NEWS.saturating_sub(now.duration_since(first));
-        if left.is_zero() {
-            news.remove(key);
-            return None;
-        }
-        Some(left)
     }
 
     /// Writes the status on the version of the group that it was made for. False: the group has changed meanwhile.
@@ -244,17 +220,27 @@ fn same(a: &VolumeReplicationGroupStatus, b: &VolumeReplicationGroupStatus) -> b
     bare(a) == bare(b)
 }
 
-fn without_counters(status: &VolumeReplicationGroupStatus) -> VolumeReplicationGroupStatus {
-    let mut status = status.clone();
-    status.last_group_sync_time = None;
-    status.last_group_sync_duration = None;
-    status.last_group_sync_bytes = None;
-    for pvc in &mut status.protected_pvcs {
-        pvc.last_sync_time = None;
-        pvc.last_sync_duration = None;
-        pvc.last_sync_bytes = None;
-    }
-    status
+/// What the hub, or a person, waits for: the group has come to its role, its data are there or protected, a final sync is
+/// done. Everything else in a status only tells how that goes.
+fn milestones(status: &VolumeReplicationGroupStatus) -> Vec<bool> {
+    let generation = status.observed_generation;
+    let awaited = [
+        condition_type::CLUSTER_DATA_READY,
+        condition_type::DATA_READY,
+        condition_type::DATA_PROTECTED,
+        condition_type::CLUSTER_DATA_PROTECTED,
+    ];
+    let reached = awaited.into_iter().map(|type_| condition::is_true_at(&status.conditions, type_, generation));
+    let at_role = matches!(status.state, VRGState::Primary | VRGState::Secondary);
+    let steps = [at_role, status.prepare_for_final_sync_complete, status.final_sync_complete];
+    steps.into_iter().chain(reached).collect()
+}
+
+/// Whether a status says of the generation that it observed that something awaited has come to be.
+fn is_urgent(last: &VolumeReplicationGroupStatus, new: &VolumeReplicationGroupStatus) -> bool {
+    let (before, after) = (milestones(last), milestones(new));
+    let observed = last.observed_generation == new.observed_generation;
+    before.iter().zip(&after).any(|(before, after)| *after && !(*before && observed))
 }
 
 fn log(snapshot: &Snapshot, plan: &Plan) {

@@ -233,6 +233,33 @@ pub fn fit_claim(stored: &PersistentVolumeClaim, group: &ObjectKey) -> Persisten
     PersistentVolumeClaim { metadata, spec: stored.spec.clone(), status: None }
 }
 
+/// Notes on a volume that is about to be restored that it is stored, unless it will be another than the stored one.
+#[must_use]
+pub fn noted_volume(mut fitted: PersistentVolume, stored: &PersistentVolume) -> PersistentVolume {
+    let as_live = PersistentVolume { status: stored.status.clone(), ..fitted.clone() };
+    if store_volume(&as_live).digest == store_volume(stored).digest {
+        let marker = volume_marker(&fitted);
+        fitted.metadata.annotations.get_or_insert_default().insert(names::VR_ARCHIVED.to_owned(), marker);
+    }
+    fitted
+}
+
+/// Notes on a claim that is about to be restored that it is in these stores, unless it will be another than the stored
+/// one.
+#[must_use]
+pub fn noted_claim(
+    mut fitted: PersistentVolumeClaim,
+    stored: &PersistentVolumeClaim,
+    stores: &[String],
+) -> PersistentVolumeClaim {
+    let as_live = PersistentVolumeClaim { status: stored.status.clone(), ..fitted.clone() };
+    if store_claim(&as_live).digest == store_claim(stored).digest {
+        let marker = claim_marker(&fitted, stores);
+        fitted.metadata.annotations.get_or_insert_default().insert(names::VR_ARCHIVED.to_owned(), marker);
+    }
+    fitted
+}
+
 /// The marker on a claim that is stored: the digest of its spec and of the stores it is in, so that a new or moved
 /// store makes it out of date.
 #[must_use]

@@ -5,6 +5,7 @@
 //! | [`Cache`] | the handle: reading, changes, freshness |
 //! | `view` | the copy itself, and what a change of it looks like |
 //! | `watch` | the list-and-watch loop that keeps it |
+//! | [`Installations`] | when a kind that is not installed may have been |
 //!
 //! Three things set it apart from kube's reflector. It knows when it last heard from the API server (lists, events,
 //! bookmarks and a watch that was opened and stays quiet count), and a view that has heard nothing for too long answers
@@ -12,6 +13,7 @@
 //! stalls the watch nor looks absent. And a change carries the object before and after, so that a controller can
 //! say which changes concern it without keeping copies of its own.
 
+mod installed;
 mod view;
 mod watch;
 
@@ -30,6 +32,7 @@ use super::ObjectKey;
 use super::backoff::Backoff;
 use super::metrics::HarnessMetrics;
 use crate::seen::Seen;
+pub use installed::Installations;
 use view::View;
 pub use view::{Change, Freshness};
 
@@ -42,6 +45,7 @@ pub struct Scope {
     labels: Option<String>,
     fields: Option<String>,
     optional: bool,
+    installations: Option<Installations>,
     keep_managed_fields: bool,
     watch_timeout: Duration,
     stale_after: Duration,
@@ -66,6 +70,7 @@ impl Default for Scope {
             labels: None,
             fields: None,
             optional: false,
+            installations: None,
             keep_managed_fields: false,
             watch_timeout: Duration::from_secs(60),
             stale_after: Duration::from_secs(90),
@@ -89,10 +94,16 @@ impl Scope {
     }
 
     /// The kind need not be installed: while the API server does not know it, the view is ready and empty, and
-    /// [`Freshness::served`] is false. It is looked for again every ten seconds.
+    /// [`Freshness::served`] is false. It is looked for again every half minute.
     #[must_use]
     pub fn optional(self) -> Self {
         Self { optional: true, ..self }
+    }
+
+    /// As [`Scope::optional`], and the kind is looked for when a definition has changed, instead of all the time.
+    #[must_use]
+    pub fn optional_by(self, installations: &Installations) -> Self {
+        Self { optional: true, installations: Some(installations.clone()), ..self }
     }
 
     /// Keeps `metadata.managedFields`, which are dropped otherwise: they are often the larger part of an object.

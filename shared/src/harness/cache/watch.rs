@@ -16,8 +16,10 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::{DeserializeGuard, Status};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::installed::{Definitions, Installations};
 use super::view::{Raw, View};
 use super::{MetricsHandle, Scope};
 
@@ -28,8 +30,12 @@ const SHORT: Duration = Duration::from_secs(1);
 /// A watch that was opened brings what was missed at once. When this long nothing came, nothing was missed, and the view
 /// is known to be current. (The opening alone proves nothing: the view may be an hour behind until the events are in.)
 const SETTLE: Duration = Duration::from_secs(1);
-/// Between two looks for a kind that is not installed.
-const NOT_SERVED: Duration = Duration::from_secs(10);
+/// Between two looks for a kind that is not installed, where nobody tells when one was.
+const NOT_SERVED: Duration = Duration::from_secs(30);
+/// The same where somebody does.
+const NOT_TOLD: Duration = Duration::from_secs(600);
+/// A definition has changed: its kind is served a moment later, at the latest after these.
+const TOLD: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
 /// Objects per page of a list; the page size of Kubernetes' own clients.
 const PAGE: u32 = 500;
 
@@ -54,6 +60,7 @@ where
     // Failures in a row. A list alone does not end the row: where listing works and watching does not, the loop
     // would otherwise list the cluster without a pause.
     let mut failures = 0_u32;
+    let mut absence = Absence::new(&scope);
     loop {
         let listing = from.is_none();
         let turn = match from.take() {
@@ -70,7 +77,7 @@ where
             }
             Turn::NotServed => {
                 tracing::debug!(view = view.name(), "kind is not installed");
-                sleep(NOT_SERVED).await;
+                absence.pass(&view).await;
                 continue;
             }
             Turn::Retry { from: version, why } => {
@@ -85,6 +92,46 @@ where
         }
         tracing::warn!(view = view.name(), listing, failures, why, "view could not be kept up to date");
         sleep(scope.backoff.delay(failures)).await;
+    }
+}
+
+/// Waits while a kind is not installed.
+struct Absence {
+    told: Option<Receiver<Definitions>>,
+    known: u64,
+    soon: std::slice::Iter<'static, Duration>,
+}
+
+impl Absence {
+    fn new(scope: &Scope) -> Self {
+        let told = scope.installations.as_ref().map(Installations::subscribe);
+        Absence { told, known: 0, soon: [].iter() }
+    }
+
+    /// Returns when it is time to look again. What tells of definitions also tells that the API server is there: the
+    /// kind is known to be missing as long as it does.
+    async fn pass<K: Resource>(&mut self, view: &View<K>) {
+        if let Some(soon) = self.soon.next() {
+            return sleep(*soon).await;
+        }
+        let Some(told) = &mut self.told else { return sleep(NOT_SERVED).await };
+        loop {
+            let definitions = *told.borrow_and_update();
+            if definitions.changes != self.known {
+                self.known = definitions.changes;
+                self.soon = TOLD.iter();
+                return;
+            }
+            let heard = definitions.contact.is_some_and(|at| at.elapsed() < NOT_SERVED * 3);
+            if heard {
+                view.contact();
+            }
+            match timeout(if heard { NOT_TOLD } else { NOT_SERVED }, told.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return sleep(NOT_SERVED).await,
+                Err(_) => return,
+            }
+        }
     }
 }
 

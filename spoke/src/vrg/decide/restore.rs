@@ -211,6 +211,8 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
     let group = snapshot.key();
     let mut problems = Vec::new();
     let mut plans: BTreeMap<ObjectKey, VolumePlan> = BTreeMap::new();
+    let everywhere = is_everywhere(recovery, set);
+    let stores: Vec<String> = snapshot.stores.iter().map(|store| store.fingerprint.clone()).collect();
     let stored: BTreeMap<ObjectKey, &PersistentVolumeClaim> =
         set.claims.iter().map(|claim| (ObjectKey::of(claim), claim)).collect();
     let mut with_volume: BTreeSet<ObjectKey> = BTreeSet::new();
@@ -223,7 +225,7 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
         with_volume.insert(claim.clone());
         let live_claim = recovery.live_claims.get(&claim).map(|claim| &**claim);
         let own = set.capture.is_some() && !set.cluster.is_empty() && set.cluster == order.writer.cluster;
-        let mut steps = match volume_steps(snapshot, order, recovery, volume, live_claim, own) {
+        let mut steps = match volume_steps(snapshot, order, recovery, volume, live_claim, own, everywhere) {
             Ok(steps) => steps,
             Err(problem) => {
                 problems.push(problem);
@@ -237,7 +239,11 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
                 "claim {claim} of stored PersistentVolume {name} is not stored and is not bound to it here"
             )),
             (Some(_), Some(live)) => problems.extend(adopt::claim(live, &name).err()),
-            (Some(stored), None) => steps.push(Action::CreateClaim(Box::new(recovery::fit_claim(stored, &group)))),
+            (Some(stored), None) => {
+                let fitted = recovery::fit_claim(stored, &group);
+                let noted = if everywhere { recovery::noted_claim(fitted, stored, &stores) } else { fitted };
+                steps.push(Action::CreateClaim(Box::new(noted)));
+            }
         }
         plans.insert(claim.clone(), VolumePlan { claim, actions: steps, entry: None });
     }
@@ -250,6 +256,12 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
     (plans.into_values().collect(), problems)
 }
 
+/// Every store was read and holds this very set.
+fn is_everywhere(recovery: &Recovery, set: &StoredSet) -> bool {
+    let same = |read: &StoreRead| matches!(read, StoreRead::Set(other) if other.capture == set.capture);
+    set.capture.is_some() && recovery.stores.iter().all(|(_, read)| same(read))
+}
+
 fn volume_steps(
     snapshot: &Snapshot,
     order: &Order,
@@ -257,6 +269,7 @@ fn volume_steps(
     stored: &PersistentVolume,
     claim: Option<&PersistentVolumeClaim>,
     own: bool,
+    everywhere: bool,
 ) -> Result<Vec<Action>, String> {
     let name = stored.metadata.name.clone().unwrap_or_default();
     let asynchronous = matches!(order.mode, Mode::Async { .. });
@@ -268,7 +281,9 @@ fn volume_steps(
         recovery::fit_volume(volume, class, with_cluster)
     };
     let Some(live) = recovery.live_volumes.get(&name) else {
-        return Ok(vec![Action::CreateVolume(Box::new(fit(stored, asynchronous)?))]);
+        let fitted = fit(stored, asynchronous)?;
+        let noted = if everywhere { recovery::noted_volume(fitted, stored) } else { fitted };
+        return Ok(vec![Action::CreateVolume(Box::new(noted))]);
     };
     match adopt::volume(live, stored, claim, asynchronous, own)? {
         adopt::Live::AsItIs => Ok(Vec::new()),

@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 use kaedama_shared::api::{DRState, Progression};
-use kaedama_shared::record::{ActionKind, Step};
+use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
 use super::site::Cluster;
 use super::world::{CLUSTERS, World};
 use crate::drpc::decide::decide;
 use crate::drpc::facts;
-use crate::drpc::plan::{Action, Permit};
+use crate::drpc::plan::{Action, DrpcMarks, Permit};
 use crate::drpc::snapshot::{Decision, Site, Snapshot};
 use crate::drpc::status::status;
 
@@ -24,9 +24,25 @@ impl World {
                     _ => {}
                 }
             }
+            Action::MarkDrpc(marks) => self.check_placed(s, marks),
             Action::Decide { entries, .. } => self.check_decision(s, entries),
             _ => {}
         }
+    }
+
+    /// A record gets to `Placed` only when its target says, in what this very pass sees, that it is ready; and it is.
+    fn check_placed(&self, s: &Snapshot, marks: &DrpcMarks) {
+        let Some(record) = marks.record.as_ref().filter(|record| record.step >= Step::Placed) else { return };
+        let before = self.record().filter(|before| before.id == record.id && before.step >= Step::Placed);
+        if before.is_some() || record.kind == ActionKind::Deploy {
+            return;
+        }
+        let said = s.site(&record.to).and_then(|site| site.answer(record)).is_some_and(facts::is_ready_primary);
+        assert!(said, "{} is recorded as placed and has not said that it is ready", record.to);
+        let truth = &self.clusters[&record.to];
+        // What was decided on an outdated DRPC is refused.
+        let counts = s.drpc.metadata.resource_version == self.drpc().metadata.resource_version;
+        assert!(!counts || truth.is_primary() && truth.writable, "{} is recorded as placed and is not", record.to);
     }
 
     fn check_decision(&self, s: &Snapshot, entries: &[Decision]) {
@@ -42,12 +58,16 @@ impl World {
             // Restored and promoted. A home that has just been handed another record is that, and has only not said so yet.
             let restored = truth.is_primary() && truth.writable;
             assert!(first || restored, "{} is decided for and is not restored and promoted", entry.cluster);
-            let said = s.site(&entry.cluster).and_then(|site| site.vrg.present());
-            assert!(
-                first || said.is_some_and(facts::is_ready_primary) || record.step == Step::Completed,
-                "{} is decided for and has not said that it is ready",
-                entry.cluster
-            );
+            // The home said that it was ready when its record got to this step, see `check_placed`. A pass that crashed
+            // after it, or a hub that lost its decisions, makes up for the decision although the home is silent by now, or
+            // has just been handed another record: only a later record takes it out of charge, and then `restored` fails.
+            // A pass on an old view goes by the record that it saw; where a decision exists, its version refuses that.
+            let seen = s.drpc.metadata.annotations.as_ref().and_then(|a| ActionRecord::from_annotations(a).unwrap());
+            let placed = [Some(&record), seen.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|record| record.to == entry.cluster && record.step >= Step::Placed);
+            assert!(first || placed, "{} is decided for and has never said that it is ready", entry.cluster);
         }
         // Whoever loses its decision loses the application, and with it the claims.
         for gone in s.placement.present().unwrap().decisions.entries() {

@@ -196,6 +196,57 @@ fn an_old_view_gives_the_home_its_decision_back() {
     comes_to_rest(&mut world);
 }
 
+/// Found by the properties: the new home is recorded as placed, and is lost before the pass that saw an old view of the
+/// Placement decides for it.
+#[test]
+fn a_decision_on_an_old_view_is_made_again_though_the_new_home_is_silent() {
+    let pass = |stale, crash| Event::Pass { stale, crash };
+    let mut world = World::deployed();
+    let events = [
+        Event::Look,
+        Event::Edit(Edit::Failover(1)),
+        pass(Stale::Nothing, None),
+        Event::Agent(1),
+        Event::Spoke(1),
+        Event::Spoke(1),
+        Event::Spoke(1),
+        Event::Agent(1),
+        pass(Stale::Nothing, None),
+        Event::Die(1, true),
+        pass(Stale::Placement, Some(1)),
+    ];
+    play(&mut world, &events);
+    assert_eq!(world.decided(), ["(dr1)", "dr2"]);
+    comes_to_rest(&mut world);
+}
+
+/// Found by the properties: a hub that lost its decisions knows the home from its record, and the home is lost as well
+/// before it has answered for its new work.
+#[test]
+fn a_hub_that_lost_its_decisions_makes_them_anew_though_the_home_is_silent() {
+    let pass = |stale, crash| Event::Pass { stale, crash };
+    let mut world = World::deployed();
+    let events = [
+        Event::Edit(Edit::Relocate(0)),
+        pass(Stale::Nothing, None),
+        Event::Die(1, true),
+        Event::Agent(0),
+        Event::Spoke(0),
+        Event::Spoke(0),
+        Event::Agent(0),
+        pass(Stale::Nothing, None),
+        Event::Forget,
+        pass(Stale::Nothing, None),
+        Event::Agent(0),
+        pass(Stale::Nothing, None),
+        Event::Die(0, true),
+        pass(Stale::Nothing, None),
+    ];
+    play(&mut world, &events);
+    assert_eq!(world.decided(), ["dr1"]);
+    comes_to_rest(&mut world);
+}
+
 proptest! {
     #![proptest_config(config())]
 
