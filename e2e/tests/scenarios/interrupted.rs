@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use kaedama_e2e::bytes::{audit, audit_at_home, last_syncs, records, volumes};
-use kaedama_e2e::objects::{decisions, message, stage};
+use kaedama_e2e::objects::{decisions, message, site, stage};
 use kaedama_e2e::start::{deployed, drpc, pass, regional};
 use kaedama_sandbox::storage::array::{Code, StorageError};
 use kaedama_sandbox::storage::fabric::{Fault, Operation};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::{World, array};
-use kaedama_shared::api::{DRAction, DRState};
+use kaedama_shared::api::{DRAction, DRPlacementControl, DRState, ReplicationState, VolumeReplicationGroup};
+use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
 #[tokio::test(start_paused = true)]
 async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_loss() -> anyhow::Result<()> {
@@ -62,15 +63,15 @@ async fn a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it() -> anyhow
     Ok(())
 }
 
-async fn relocating(world: &World, app: &App, progressions: &[&str]) -> anyhow::Result<()> {
+/// Orders a relocate to dr2 and returns as soon as its record has come to this step.
+async fn relocating(world: &World, app: &App, step: Step) -> anyhow::Result<()> {
     world.order(app, DRAction::Relocate, "dr2").await?;
-    let what = progressions.join(" or ");
-    world
-        .until_drpc(app, &what, |drpc| {
-            let stage = stage(drpc);
-            stage.strip_prefix("Relocating/").is_some_and(|progression| progressions.contains(&progression))
-        })
-        .await?;
+    let reached = |drpc: &DRPlacementControl| {
+        let annotations = drpc.metadata.annotations.clone().unwrap_or_default();
+        let record = ActionRecord::from_annotations(&annotations).ok().flatten();
+        record.is_some_and(|record| record.kind == ActionKind::Relocate && record.step == step)
+    };
+    world.until_drpc(app, &format!("a relocate at step {step:?}"), reached).await?;
     Ok(())
 }
 
@@ -79,7 +80,13 @@ async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> anyho
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(75).await;
-    relocating(&world, &app, &["RunningFinalSync", "EnsuringVolumesAreSecondary"]).await?;
+    relocating(&world, &app, Step::Quiescing).await?;
+    let stops = |group: VolumeReplicationGroup| {
+        group.spec.run_final_sync || group.spec.replication_state == ReplicationState::Secondary
+    };
+    while !site(&world, "dr1", &app).await?.vrg.is_some_and(stops) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     world.kill("dr1")?;
     let (written, kept) = (volumes(&world, "dr1", &app)?, volumes(&world, "dr2", &app)?);
     pass(60).await;
@@ -109,7 +116,7 @@ async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
-    relocating(&world, &app, &["WaitingForResourceRestore", "WaitForReadiness"]).await?;
+    relocating(&world, &app, Step::Promoting).await?;
     world.kill("dr2")?;
     let written = volumes(&world, "dr1", &app)?;
     pass(60).await;

@@ -203,10 +203,11 @@ impl Stores {
         for PerStore { profile, result } in results {
             match result {
                 Ok(()) => taken += 1,
-                // A set that was changed after it was read may hold more than what is about to be restored.
-                Err(error) if error.is_superseded() || matches!(error, CaptureError::Changed { .. }) => {
-                    return EpochClaim::Refused(error.to_string());
+                Err(error) if error.is_superseded() => {
+                    return EpochClaim::Refused(format!("a newer primary is known: {error}"));
                 }
+                // What was changed after it was read may hold more than what is about to be restored.
+                Err(error @ CaptureError::Changed { .. }) => return EpochClaim::Refused(error.to_string()),
                 Err(error) => missed.push(format!("{profile}: {error}")),
             }
         }

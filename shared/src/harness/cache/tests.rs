@@ -284,7 +284,7 @@ async fn a_kind_that_is_not_installed_is_empty_until_it_is() {
     cache.ready().await;
     assert!(!cache.freshness().served);
     assert!(cache.seen(&key("a")).is_absent());
-    sleep(25 * S).await;
+    sleep(65 * S).await;
     assert!(cache.freshness().served);
     assert!(cache.seen(&key("a")).present().is_some());
     // One that has to be there is waited for.

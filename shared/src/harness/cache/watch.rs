@@ -118,8 +118,9 @@ impl Absence {
         loop {
             let definitions = *told.borrow_and_update();
             if definitions.changes != self.known {
+                // At first only what was installed before anybody listened can have been missed.
+                self.soon = if self.known == 0 { [].iter() } else { TOLD.iter() };
                 self.known = definitions.changes;
-                self.soon = TOLD.iter();
                 return;
             }
             let heard = definitions.contact.is_some_and(|at| at.elapsed() < NOT_SERVED * 3);

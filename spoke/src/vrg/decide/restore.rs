@@ -84,7 +84,7 @@ fn is_needed(last: Option<&Condition>, generation: i64) -> bool {
 
 fn from_stores(snapshot: &Snapshot, order: &Order, recovery: &Recovery) -> Restore {
     if let EpochClaim::Refused(why) = &recovery.claim {
-        return Restore::Blocked(Verdict::no(reason::ERROR, format!("a newer primary is known: {why}")));
+        return Restore::Blocked(Verdict::no(reason::ERROR, why.clone()));
     }
     let chosen = match choose(order, recovery) {
         Ok(chosen) => chosen,

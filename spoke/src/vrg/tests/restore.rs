@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::build::*;
 use crate::vrg::decide::decide;
 use crate::vrg::plan::{Action, Plan};
-use crate::vrg::snapshot::{EpochClaim, Recovery, Snapshot, StoredSet};
+use crate::vrg::snapshot::{EpochClaim, Recovery, Snapshot, StoreRead, StoredSet};
 
 fn with(action: Option<&str>, recovery: Recovery) -> Snapshot {
     let mut vrg = group(json!({"spec": {"action": action}}));
@@ -51,7 +51,7 @@ fn each_change_of_sides_restores_once_and_an_edit_does_not() {
 #[test]
 fn silence_is_never_nothing() {
     let full = || read(set(&["a"]));
-    let empty = || crate::vrg::snapshot::StoreRead::Empty;
+    let empty = || StoreRead::Empty;
     let table = [
         // action, stores, goes on
         (None, vec![("s1", empty()), ("s2", empty())], true),
@@ -299,6 +299,35 @@ fn a_restored_volume_has_the_digest_of_its_stored_copy() {
     fitted.status = from(json!({"phase": "Bound"}));
     fitted.metadata.uid = Some("new".into());
     assert_eq!(crate::vrg::recovery::store_volume(&fitted).digest, stored.digest);
+}
+
+#[test]
+fn what_every_store_holds_is_noted_as_stored_and_what_one_lacks_is_not() {
+    let volume = volume("a", protected());
+    let mut pv = (**volume.pv.as_ref().unwrap()).clone();
+    let provisioner = classes().storage["rbd"].provisioner.clone();
+    pv.metadata.annotations.get_or_insert_default().insert("pv.kubernetes.io/provisioned-by".into(), provisioner);
+    let stored = |number: i64| {
+        let volumes = vec![from(crate::vrg::recovery::store_volume(&pv).object)];
+        let claims = vec![from(crate::vrg::recovery::store_claim(&volume.claim).object)];
+        read(StoredSet { capture: Some((2, number)), volumes, claims, ..set(&[]) })
+    };
+    let table = [
+        (vec![("s1", stored(1)), ("s2", stored(1))], true),
+        (vec![("s1", stored(2)), ("s2", stored(1))], false),
+        (vec![("s1", stored(1)), ("s2", unreadable())], false),
+        (vec![("s1", stored(1)), ("s2", StoreRead::Empty)], false),
+    ];
+    for (stores, noted) in table {
+        let case = format!("{stores:?}");
+        let plan = decide(&with(Some("Failover"), recovery(stores)));
+        let [Action::CreateVolume(volume), Action::CreateClaim(claim)] = &of(&plan, "a").unwrap().actions[..] else {
+            panic!("{plan:?}")
+        };
+        for meta in [&volume.metadata, &claim.metadata] {
+            assert_eq!(meta.annotations.as_ref().unwrap().contains_key(names::VR_ARCHIVED), noted, "{case}");
+        }
+    }
 }
 
 fn merge(base: &mut Value, with: Value) {

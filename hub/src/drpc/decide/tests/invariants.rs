@@ -33,8 +33,8 @@ impl World {
     /// A record gets to `Placed` only when its target says, in what this very pass sees, that it is ready; and it is.
     fn check_placed(&self, s: &Snapshot, marks: &DrpcMarks) {
         let Some(record) = marks.record.as_ref().filter(|record| record.step >= Step::Placed) else { return };
-        let before = self.record().filter(|before| before.id == record.id && before.step >= Step::Placed);
-        if before.is_some() || record.kind == ActionKind::Deploy {
+        let is_placed = |before: &ActionRecord| before.id == record.id && before.step >= Step::Placed;
+        if self.records(s).iter().any(is_placed) || record.kind == ActionKind::Deploy {
             return;
         }
         let said = s.site(&record.to).and_then(|site| site.answer(record)).is_some_and(facts::is_ready_primary);
@@ -43,6 +43,12 @@ impl World {
         // What was decided on an outdated DRPC is refused.
         let counts = s.drpc.metadata.resource_version == self.drpc().metadata.resource_version;
         assert!(!counts || truth.is_primary() && truth.writable, "{} is recorded as placed and is not", record.to);
+    }
+
+    /// The record of the DRPC as it is, and as the pass saw it.
+    fn records(&self, s: &Snapshot) -> Vec<ActionRecord> {
+        let seen = s.drpc.metadata.annotations.as_ref().and_then(|a| ActionRecord::from_annotations(a).unwrap());
+        self.record().into_iter().chain(seen).collect()
     }
 
     fn check_decision(&self, s: &Snapshot, entries: &[Decision]) {
@@ -62,11 +68,8 @@ impl World {
             // after it, or a hub that lost its decisions, makes up for the decision although the home is silent by now, or
             // has just been handed another record: only a later record takes it out of charge, and then `restored` fails.
             // A pass on an old view goes by the record that it saw; where a decision exists, its version refuses that.
-            let seen = s.drpc.metadata.annotations.as_ref().and_then(|a| ActionRecord::from_annotations(a).unwrap());
-            let placed = [Some(&record), seen.as_ref()]
-                .into_iter()
-                .flatten()
-                .any(|record| record.to == entry.cluster && record.step >= Step::Placed);
+            let is_placed = |record: &ActionRecord| record.to == entry.cluster && record.step >= Step::Placed;
+            let placed = self.records(s).iter().any(is_placed);
             assert!(first || placed, "{} is decided for and has never said that it is ready", entry.cluster);
         }
         // Whoever loses its decision loses the application, and with it the claims.

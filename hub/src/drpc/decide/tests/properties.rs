@@ -247,6 +247,42 @@ fn a_hub_that_lost_its_decisions_makes_them_anew_though_the_home_is_silent() {
     comes_to_rest(&mut world);
 }
 
+/// Found by the properties: a pass on an old view would still complete an action after which another has been accepted.
+/// Its write is refused, and nothing comes after it.
+#[test]
+fn a_pass_on_an_old_view_does_not_bring_back_the_action_before() {
+    let pass = |stale, crash| Event::Pass { stale, crash };
+    let mut world = World::deployed();
+    let events = [
+        Event::Edit(Edit::Relocate(0)),
+        pass(Stale::Nothing, None),
+        Event::Agent(0),
+        Event::Spoke(0),
+        Event::Spoke(0),
+        Event::Agent(0),
+        pass(Stale::Nothing, None),
+        Event::Agent(1),
+        Event::Spoke(1),
+        Event::Die(0, true),
+        Event::Spoke(1),
+        Event::Agent(1),
+        Event::Look,
+        pass(Stale::Nothing, None),
+        Event::Edit(Edit::Relocate(1)),
+        Event::Return(0),
+        pass(Stale::Nothing, None),
+    ];
+    play(&mut world, &events);
+    let accepted = world.record().unwrap();
+    assert_eq!(accepted.to, "dr2");
+    let mut again = events.to_vec();
+    again.push(pass(Stale::All, None));
+    let mut world = World::deployed();
+    play(&mut world, &again);
+    assert_eq!(world.record().unwrap(), accepted);
+    comes_to_rest(&mut world);
+}
+
 proptest! {
     #![proptest_config(config())]
 
