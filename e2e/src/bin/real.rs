@@ -183,7 +183,9 @@ fn describe(world: &Real, directory: &Path) -> anyhow::Result<()> {
         let path = directory.join(format!("{cluster}.kubeconfig"));
         world.write_kubeconfig(&cluster, &Identity::admin(), &path)?;
         println!("{cluster}: {}; KUBECONFIG={}", world.url(&cluster)?, path.canonicalize()?.display());
-        if cluster != HUB && let Ok(store) = world.s3(&cluster) {
+        if cluster != HUB
+            && let Ok(store) = world.s3(&cluster)
+        {
             let (id, secret) = (&store.credentials.access_key_id, &store.credentials.secret_access_key);
             println!(
                 "  S3: {} bucket {} region {} AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}",

@@ -73,11 +73,7 @@ fn make(
         return Ok(None);
     }
     let log = tools.join(format!("{}-build.log", module.name));
-    tell(&format!(
-        "building {} (minutes, the first time; Go's output is in {})",
-        module.title,
-        log.display()
-    ));
+    tell(&format!("building {} (minutes, the first time; Go's output is in {})", module.title, log.display()));
     let began = Instant::now();
     let partial = tools.join(format!(".{}.partial", module.name));
     clear(&partial)?;
@@ -136,12 +132,7 @@ fn go_build(module: &'static Module, to: &Path, log: &Path, options: &BuildOptio
     if status.success() {
         return Ok(());
     }
-    Err(RealError::Build {
-        what: module.title,
-        how: status.to_string(),
-        last: last_line(log),
-        log: log.to_owned(),
-    })
+    Err(RealError::Build { what: module.title, how: status.to_string(), last: last_line(log), log: log.to_owned() })
 }
 
 /// The definitions are files of the Go module: what the programs expect is beside them, in the same version.

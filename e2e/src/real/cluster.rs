@@ -107,7 +107,10 @@ impl Cluster {
             name: name.to_owned(),
             etcd: process(Program::Etcd, files.etcd(name, client, peer, setup.fsync))?,
             api_server: process(Program::ApiServer, files.api_server(client, secure))?,
-            controller_manager: process(Program::ControllerManager, files.controller_manager(controllers, setup.controllers))?,
+            controller_manager: process(
+                Program::ControllerManager,
+                files.controller_manager(controllers, setup.controllers),
+            )?,
             authority,
             url,
             logs: files.logs,

@@ -189,11 +189,8 @@ mod tests {
             "etcd of dr1 ended (exit status: 1): bind: address already in use; its log is /logs/etcd.log; another \
              program took its port meanwhile: start again"
         );
-        let missing = RealError::Missing {
-            program: "etcd",
-            looked: "not in /cache".into(),
-            variable: "KUBEBUILDER_ASSETS",
-        };
+        let missing =
+            RealError::Missing { program: "etcd", looked: "not in /cache".into(), variable: "KUBEBUILDER_ASSETS" };
         assert!(missing.to_string().contains("--bin real -- build") && !missing.to_string().contains('\n'));
     }
 }

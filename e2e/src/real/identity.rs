@@ -100,8 +100,7 @@ impl Authority {
             let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 96, 0, 1)];
             let addresses = addresses.into_iter().map(|address| SanType::IpAddress(IpAddr::V4(address)));
             params.subject_alt_names = dns.chain(addresses).collect();
-            params.extended_key_usages =
-                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         })
     }
 
@@ -171,9 +170,7 @@ fn name(user: &str, groups: &[String]) -> DistinguishedName {
 
 /// The keys that sign and verify the tokens of service accounts.
 pub(super) fn token_keys(cluster: &str) -> Result<(String, String), RealError> {
-    let key = KeyPair::generate().map_err(|source| RealError::Certificate {
-        what: format!("the token key of {cluster}"),
-        source,
-    })?;
+    let key = KeyPair::generate()
+        .map_err(|source| RealError::Certificate { what: format!("the token key of {cluster}"), source })?;
     Ok((key.serialize_pem(), key.public_key_pem()))
 }

@@ -242,8 +242,7 @@ impl Real {
         if options.s3 {
             for cluster in &clusters {
                 let (keeper, programs) = (&options.keeper, &options.programs);
-                let store =
-                    Store::prepare(cluster, keeper, programs, options.s3_tls, options.patience, &mut ports)?;
+                let store = Store::prepare(cluster, keeper, programs, options.s3_tls, options.patience, &mut ports)?;
                 stores.insert(cluster.name.clone(), store);
             }
         }

@@ -205,11 +205,8 @@ impl Process {
         if hold.as_ref().is_some_and(|hold| hold.has_ended().is_none()) {
             return Ok(());
         }
-        let failed = |why: String| RealError::Keeper {
-            process: self.start.name.clone(),
-            keeper: self.keeper.clone(),
-            why,
-        };
+        let failed =
+            |why: String| RealError::Keeper { process: self.start.name.clone(), keeper: self.keeper.clone(), why };
         let held = Held::Program { log: self.start.log.clone(), command: self.start.command.clone() };
         let mut new = Hold::new(&self.keeper, &held, &self.start.environment).map_err(|e| failed(e.to_string()))?;
         new.started().await.map_err(failed)?;

@@ -25,11 +25,7 @@ pub(super) struct Waiting<'a> {
 }
 
 /// Waits until `look` says `Ok`; its `Err` says what is missing.
-pub(super) async fn wait<F>(
-    waiting: Waiting<'_>,
-    processes: &[&Process],
-    look: impl Fn() -> F,
-) -> Result<(), RealError>
+pub(super) async fn wait<F>(waiting: Waiting<'_>, processes: &[&Process], look: impl Fn() -> F) -> Result<(), RealError>
 where
     F: Future<Output = Result<(), String>>,
 {

@@ -47,12 +47,7 @@ async fn all_are_gone(ids: &[u32]) {
 
 /// A whole world, in a process of its own.
 fn world_in(folder: &Path) -> Child {
-    Command::new(KEEPER)
-        .args(["up", "--no-ocm", "--directory"])
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+    Command::new(KEEPER).args(["up", "--no-ocm", "--directory"]).arg(folder).stdout(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits until it is up, and gives the processes of it.
@@ -124,6 +119,9 @@ async fn a_kept_program_ends_with_the_pipe_to_its_keeper() {
     // The keeper itself is killed: the system ends the program, where util-linux can ask it to.
     if Path::new("/usr/bin/setpriv").is_file() {
         let (mut keeper, program) = start();
+        // Its process is util-linux's, until that has asked and becomes the program.
+        let name = || std::fs::read_to_string(format!("/proc/{program}/comm")).unwrap();
+        until("the program itself", async || (name().trim() == "sleep").then_some(())).await;
         kill(keeper.id());
         keeper.wait().unwrap();
         all_are_gone(&[program]).await;

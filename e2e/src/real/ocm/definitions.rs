@@ -44,9 +44,8 @@ pub(in crate::real) fn of(
         Side::Hub => ("hub", crds::hub()),
         Side::Spoke => ("spoke", crds::spoke()),
     };
-    let named = |definition: CustomResourceDefinition| {
-        (definition.metadata.name.clone().unwrap_or_default(), definition)
-    };
+    let named =
+        |definition: CustomResourceDefinition| (definition.metadata.name.clone().unwrap_or_default(), definition);
     let mut all: BTreeMap<_, _> = stand_ins.into_iter().map(named).collect();
     if let (Definitions::Own, Some(own)) = (choice, own) {
         all.extend(read(&own.join(folder))?.into_iter().map(named));

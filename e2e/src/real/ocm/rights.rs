@@ -3,8 +3,8 @@
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use kube::core::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -103,11 +103,7 @@ pub(in crate::real) async fn spoke(spoke: &Cluster, client: &Client) -> Result<(
         rule(&["monitoring.coreos.com"], &["servicemonitors"], &ALL),
         rule(&["oauth.openshift.io"], &["oauthclients"], &ALL),
         rule(&["scheduling.k8s.io"], &["priorityclasses"], &ALL),
-        rule(
-            &["admissionregistration.k8s.io"],
-            &webhooks,
-            &["get", "list", "watch", "create", "update", "patch"],
-        ),
+        rule(&["admissionregistration.k8s.io"], &webhooks, &["get", "list", "watch", "create", "update", "patch"]),
     ];
     let label = "open-cluster-management.io/aggregate-to-work";
     write.cluster_role(&name, json!({"metadata": {"labels": {label: "true"}}, "rules": rules})).await?;
