@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use kaedama_e2e::real::build::{BuildOptions, build};
 use kaedama_e2e::real::keeper::{Held, keep};
 use kaedama_e2e::real::programs::{MODULES, Programs};
-use kaedama_e2e::real::{HUB, Identity, Options, Real};
+use kaedama_e2e::real::{HUB, Identity, Options, Real, RealError};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Real Kubernetes, Open Cluster Management and S3 on loopback.
@@ -44,9 +44,9 @@ struct BuildArgs {
 
 #[derive(Args)]
 struct UpArgs {
-    /// Where to write the kubeconfigs.
-    #[arg(long, default_value = "real-world")]
-    directory: PathBuf,
+    /// Where to write the kubeconfigs; `target/real-world` of the checkout otherwise.
+    #[arg(long)]
+    directory: Option<PathBuf>,
     /// Where to keep the logs; below the directory otherwise.
     #[arg(long)]
     logs: Option<PathBuf>,
@@ -84,7 +84,11 @@ fn main() {
     let code = match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("real: {error:#}");
+            // An error of ours is a whole sentence, its source included.
+            match error.downcast_ref::<RealError>() {
+                Some(error) => eprintln!("real: {error}"),
+                None => eprintln!("real: {error:#}"),
+            }
             1
         }
     };
@@ -143,10 +147,11 @@ fn find() -> anyhow::Result<i32> {
 }
 
 async fn up(args: UpArgs) -> anyhow::Result<i32> {
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "error".into());
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "error,kube_client=off".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let directory = &args.directory;
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("real-world");
+    let directory = &args.directory.unwrap_or_else(usual);
     std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let mut options = Options::new(std::env::current_exe()?)?;
     options.logs = Some(args.logs.unwrap_or_else(|| directory.join("logs")));

@@ -11,7 +11,7 @@ use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 
-use super::error::RealError;
+use super::error::{RealError, brief};
 use super::identity::{Authority, Identity, token_keys};
 use super::ports::{Port, Ports};
 use super::process::{Process, Start};
@@ -200,7 +200,7 @@ impl Cluster {
 /// Whether the API server is ready, all its roles included. `Err` says what is missing.
 async fn is_serving(client: &Client) -> Result<(), String> {
     let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
-    let answer = client.request_text(request).await.map_err(|error| error.to_string())?;
+    let answer = client.request_text(request).await.map_err(|error| brief(&error))?;
     if answer != "ok" {
         return Err(answer);
     }
@@ -208,21 +208,21 @@ async fn is_serving(client: &Client) -> Result<(), String> {
     let names = |list: kube::core::ObjectList<ClusterRole>| -> Vec<String> {
         list.items.into_iter().filter_map(|role| role.metadata.name).collect()
     };
-    let roles = names(roles.list(&ListParams::default()).await.map_err(|error| error.to_string())?);
+    let roles = names(roles.list(&ListParams::default()).await.map_err(|error| brief(&error))?);
     if let Some(missing) = LAST_ROLES.iter().find(|name| !roles.iter().any(|role| role == *name)) {
         return Err(format!("it has no role {missing} yet"));
     }
     // Bindings are made after roles, and those of namespaces come last.
     let bindings = Api::<ClusterRoleBinding>::all(client.clone());
-    let bound = bindings.get_opt("system:controller:root-ca-cert-publisher").await.map_err(|e| e.to_string())?;
+    let bound = bindings.get_opt("system:controller:root-ca-cert-publisher").await.map_err(|e| brief(&e))?;
     let leader = Api::<Role>::namespaced(client.clone(), "kube-system");
-    let leader = leader.get_opt("system::leader-locking-kube-controller-manager").await.map_err(|e| e.to_string())?;
+    let leader = leader.get_opt("system::leader-locking-kube-controller-manager").await.map_err(|e| brief(&e))?;
     if bound.is_some() && leader.is_some() { Ok(()) } else { Err("its role bindings are not complete yet".to_owned()) }
 }
 
 /// Whether the controllers have made what every namespace and the aggregated roles need. `Err` says what is missing.
 async fn has_controllers(client: &Client) -> Result<(), String> {
-    let text = |error: kube::Error| error.to_string();
+    let text = |error: kube::Error| brief(&error);
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
     let roots = Api::<ConfigMap>::namespaced(client.clone(), "default");
     let roles = Api::<ClusterRole>::all(client.clone());

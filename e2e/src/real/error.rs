@@ -126,7 +126,7 @@ pub enum RealError {
         why: String,
     },
     /// An API server refuses what the bring-up needs.
-    #[error("cannot {doing}: {source}; the cluster's logs are in {}", logs.display())]
+    #[error("cannot {doing}: {}; the cluster's logs are in {}", brief(source), logs.display())]
     Request {
         /// What was attempted, on which cluster.
         doing: String,
@@ -158,6 +158,14 @@ impl RealError {
     pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
+    }
+}
+
+/// What an API server answered, without the object around it.
+pub(super) fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
     }
 }
 

@@ -144,6 +144,7 @@ impl Write<'_> {
     {
         value["apiVersion"] = json!(K::api_version(&()));
         value["kind"] = json!(K::kind(&()));
+        value["metadata"]["name"] = json!(name);
         let applied = api.patch(name, &PatchParams::apply("kaedama-real").force(), &Patch::Apply(&value)).await;
         applied.map(drop).map_err(|source| RealError::Request {
             doing: format!("write {} {name} to {}", K::kind(&()), self.cluster.name),
