@@ -81,14 +81,14 @@ impl Hold {
         Ok(Self { keeper, orders, said })
     }
 
-    /// The process id of what is held.
-    async fn started(&mut self) -> Result<u32, String> {
+    /// Waits until it was started.
+    async fn started(&mut self) -> Result<(), String> {
         let waited = timeout(KEEPER, self.said.wait_for(|said| !matches!(said, Said::Nothing))).await;
         match waited {
             Ok(Ok(said)) => match &*said {
-                Said::Started(pid) => Ok(*pid),
+                // The end of what was started is for who looks whether it still runs.
+                Said::Started(_) | Said::Ended(_) => Ok(()),
                 Said::Failed(why) => Err(why.clone()),
-                Said::Ended(how) => Err(format!("it ended at once, {how}")),
                 Said::Nothing => Err("its keeper says nothing".to_owned()),
             },
             Ok(Err(_)) => Err("its keeper is gone".to_owned()),
