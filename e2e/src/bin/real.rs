@@ -24,7 +24,10 @@ enum Command {
     /// Build the programs with the installed Go, once for each state of the module files.
     Build(BuildArgs),
     /// Print which programs were found, and from where. Fails when one is missing.
-    Where,
+    Where {
+        /// Print the path of this program, and nothing else.
+        program: Option<String>,
+    },
     /// Bring everything up, and end it at Ctrl-C or SIGTERM.
     Up(UpArgs),
     /// Hold a program or a folder for as long as standard input is open.
@@ -98,7 +101,8 @@ fn main() {
 fn run(command: Command) -> anyhow::Result<i32> {
     match command {
         Command::Build(args) => make(args),
-        Command::Where => find(),
+        Command::Where { program: Some(program) } => find_one(&program),
+        Command::Where { program: None } => find(),
         Command::Up(args) => {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(up(args))
         }
@@ -120,6 +124,14 @@ fn make(args: BuildArgs) -> anyhow::Result<i32> {
         let how = built.took.map_or("is there already".to_owned(), |took| format!("built in {} s", took.as_secs()));
         println!("{} {how}: {}", built.module.title, built.folder.display());
     }
+    Ok(0)
+}
+
+fn find_one(name: &str) -> anyhow::Result<i32> {
+    let all = MODULES.iter().flat_map(|module| module.programs);
+    let program = all.map(|(program, _)| *program).find(|program| program.name() == name);
+    let program = program.with_context(|| format!("there is no program {name} among the real parts"))?;
+    println!("{}", Programs::find()?.path(program)?.display());
     Ok(0)
 }
 

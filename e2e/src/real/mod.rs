@@ -7,9 +7,10 @@
 //! | [`keeper`] | the process that ends a program when the world ends |
 //! | [`process`] | one program: stopped, killed, paused, started again |
 //! | [`identity`] | authorities, certificates, kubeconfigs |
-//! | [`cluster`] | etcd, API server and controller manager of one cluster |
+//! | [`cluster`], [`files`] | etcd, API server and controller manager of one cluster; what they read |
 //! | [`ocm`] | Open Cluster Management's agents and controller, their definitions and rights |
 //! | [`s3`] | the S3 servers |
+//! | [`options`], [`logs`] | what a world is made of; where its logs are |
 //! | [`ports`], [`ready`] | ports that nobody else takes; waiting until something serves |
 //!
 //! [`Real::start`] brings all of it up; whatever ends the process that called it, ends all of it.
@@ -17,9 +18,12 @@
 pub mod build;
 mod cluster;
 mod error;
+mod files;
 mod identity;
 pub mod keeper;
+mod logs;
 mod ocm;
+mod options;
 mod ports;
 mod process;
 pub mod programs;
@@ -28,7 +32,6 @@ mod s3;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use futures::future::{join, try_join, try_join_all};
 use kube::Client;
@@ -37,136 +40,22 @@ use tokio::time::Instant;
 pub use cluster::CONTROLLERS;
 pub use error::RealError;
 pub use identity::Identity;
+pub use logs::LOGS;
 pub use ocm::definitions::Definitions;
+pub use options::{Options, Part, Times};
 pub use process::Process;
 pub use s3::S3Access;
 
 use cluster::Cluster;
+use logs::Logs;
 use ocm::definitions::{self, Side};
 use ocm::{Agent, Registration, rights};
 use ports::Ports;
 use process::HeldFolder;
-use programs::{Program, Programs};
 use s3::Store;
 
 /// Name of the hub among the clusters.
 pub const HUB: &str = "hub";
-
-/// The variable that names the folder for the logs of a world.
-pub const LOGS: &str = "KAEDAMA_REAL_LOGS";
-
-/// What a real world is made of.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The binary `real`, which is run as keeper: `env!("CARGO_BIN_EXE_real")` in a test of this package.
-    pub keeper: PathBuf,
-    /// The programs.
-    pub programs: Programs,
-    /// Names of the managed clusters.
-    pub clusters: Vec<String>,
-    /// Open Cluster Management's work agents and placement controller run.
-    pub ocm: bool,
-    /// The clusters are joined, and their leases kept, by the sandbox's stand-ins for registration.
-    pub registration: bool,
-    /// Whose definitions of Open Cluster Management's kinds are served.
-    pub definitions: Definitions,
-    /// Seconds between two renewals of a cluster's lease; a cluster counts as lost after five of them.
-    pub lease_seconds: i32,
-    /// Each managed cluster has an S3 server.
-    pub s3: bool,
-    /// The S3 servers serve HTTPS, with a certificate of their cluster's authority.
-    pub s3_tls: bool,
-    /// The controllers that kube-controller-manager runs.
-    pub controllers: Vec<String>,
-    /// etcd waits for the disk with each write: slow, and without effect unless the machine itself fails.
-    pub fsync: bool,
-    /// Folder for logs and audit logs, which is kept. Where it is none: what [`LOGS`] names, else a folder below the
-    /// temporary one, which is removed when the world ended without an error or a panic.
-    pub logs: Option<PathBuf>,
-    /// The first of the ports, which then follow each other; free ports where it is none.
-    pub first_port: Option<u16>,
-    /// How long each part may take until it serves.
-    pub patience: Duration,
-}
-
-impl Options {
-    /// Clusters `dr1` and `dr2`, with every part.
-    ///
-    /// # Errors
-    /// As [`Programs::find`].
-    pub fn new(keeper: impl Into<PathBuf>) -> Result<Self, RealError> {
-        Ok(Self {
-            keeper: keeper.into(),
-            programs: Programs::find()?,
-            clusters: vec!["dr1".to_owned(), "dr2".to_owned()],
-            ocm: true,
-            registration: true,
-            definitions: Definitions::default(),
-            lease_seconds: 4,
-            s3: true,
-            s3_tls: false,
-            controllers: CONTROLLERS.map(str::to_owned).to_vec(),
-            fsync: false,
-            logs: None,
-            first_port: None,
-            patience: Duration::from_secs(120),
-        })
-    }
-
-    /// The programs that a world with these options runs.
-    #[must_use]
-    pub fn needed(&self) -> Vec<Program> {
-        let mut needed = vec![Program::Etcd, Program::ApiServer, Program::ControllerManager];
-        if self.ocm {
-            needed.extend([Program::Work, Program::Placement]);
-        }
-        if self.s3 {
-            needed.push(Program::S3);
-        }
-        needed
-    }
-}
-
-/// A program of the world, by what it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// A cluster's storage.
-    Etcd,
-    /// A cluster's API server.
-    ApiServer,
-    /// A cluster's controller manager.
-    ControllerManager,
-    /// A managed cluster's work agent.
-    WorkAgent,
-    /// The hub's placement controller.
-    Placement,
-    /// A managed cluster's S3 server.
-    S3,
-}
-
-impl std::fmt::Display for Part {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(match self {
-            Self::Etcd => "etcd",
-            Self::ApiServer => "API server",
-            Self::ControllerManager => "controller manager",
-            Self::WorkAgent => "work agent",
-            Self::Placement => "placement controller",
-            Self::S3 => "S3 server",
-        })
-    }
-}
-
-/// What bring-up took.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
-    /// Until the API servers, their controllers and the S3 servers served.
-    pub clusters: Duration,
-    /// From there until all kinds were served, and all roles written.
-    pub definitions: Duration,
-    /// From there until the agents ran and the clusters had joined.
-    pub agents: Duration,
-}
 
 /// A world of real parts. It ends when this is dropped; every program of it ends, too, however this process does.
 pub struct Real {
@@ -322,7 +211,7 @@ impl Real {
     /// # Errors
     /// As [`Real::kubeconfig`]; the file cannot be written.
     pub fn write_kubeconfig(&self, cluster: &str, identity: &Identity, path: &Path) -> Result<(), RealError> {
-        cluster::write_private(path, &self.kubeconfig(cluster, identity)?)
+        files::write_private(path, &self.kubeconfig(cluster, identity)?)
     }
 
     /// The same as configuration of a client.
@@ -473,40 +362,6 @@ impl Drop for Real {
         }
         for cluster in std::iter::once(&mut self.hub).chain(&mut self.clusters) {
             cluster.let_go();
-        }
-    }
-}
-
-/// The folder of the logs.
-struct Logs {
-    folder: PathBuf,
-    /// Somebody chose it.
-    named: bool,
-    keep: bool,
-}
-
-impl Logs {
-    fn new(chosen: Option<&Path>) -> Result<Self, RealError> {
-        let variable = || std::env::var_os(LOGS).filter(|value| !value.is_empty()).map(PathBuf::from);
-        if let Some(folder) = chosen.map(Path::to_owned).or_else(variable) {
-            std::fs::create_dir_all(&folder).map_err(RealError::io(format!("make {}", folder.display())))?;
-            let folder = folder.canonicalize().map_err(RealError::io(format!("find {}", folder.display())))?;
-            return Ok(Self { folder, named: true, keep: true });
-        }
-        let made = tempfile::Builder::new().prefix("kaedama-real-logs-").tempdir();
-        let folder = made.map_err(RealError::io("make a temporary folder for logs"))?.keep();
-        // Until the world is up: an error on the way there names them.
-        Ok(Self { folder, named: false, keep: true })
-    }
-}
-
-impl Drop for Logs {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the logs of the real clusters are in {}", self.folder.display());
-        } else if !self.keep {
-            // What cannot be removed is left to whoever cleans the temporary folder.
-            let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
 }

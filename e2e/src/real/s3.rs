@@ -9,8 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use kaedama_shared::config::S3StoreProfile;
 use kaedama_shared::s3::Credentials;
 
-use super::cluster::{Cluster, write_private};
+use super::cluster::Cluster;
 use super::error::RealError;
+use super::files::write_private;
 use super::ports::{Port, Ports};
 use super::process::{Process, Start};
 use super::programs::{Program, Programs};

@@ -24,8 +24,9 @@ use kaedama_shared::clock::Clock;
 use kube::Api;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cluster::{Cluster, write_private};
+use super::cluster::Cluster;
 use super::error::RealError;
+use super::files::write_private;
 use super::identity::Identity;
 use super::ports::{Port, Ports};
 use super::process::{Process, Start};
