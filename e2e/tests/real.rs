@@ -76,7 +76,7 @@ async fn a_world_of_real_parts_does_what_it_is_there_for() {
     assert!(!data.exists(), "{} was left", data.display());
 }
 
-/// What an older installation of the sandbox's definitions would serve is enough for the real programs.
+/// What the sandbox's API servers serve is enough for the real programs too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_agents_are_content_with_the_definitions_of_the_sandbox() {
     let Some(mut options) = options() else { return };

@@ -39,11 +39,14 @@ impl Files {
 
     pub(super) fn write_credentials(&self, name: &str, authority: &Authority, url: &str) -> Result<(), RealError> {
         let (own, server) = (authority.pair(), authority.server("kube-apiserver")?);
+        // Who may speak for others through the aggregator: nobody here, but the agents look for the authority.
+        let front = Authority::new(&format!("{name} front proxy"))?.pair();
         let (token_key, token_public) = token_keys(name)?;
         let controllers = authority.kubeconfig(url, &Identity::user("system:kube-controller-manager"))?;
         for (file, text) in [
             ("ca.crt", &own.certificate),
             ("ca.key", &own.key),
+            ("front-proxy-ca.crt", &front.certificate),
             ("server.crt", &server.certificate),
             ("server.key", &server.key),
             ("tokens.key", &token_key),
@@ -97,6 +100,11 @@ impl Files {
             format!("--tls-cert-file={}", path("server.crt")),
             format!("--tls-private-key-file={}", path("server.key")),
             format!("--client-ca-file={}", path("ca.crt")),
+            format!("--requestheader-client-ca-file={}", path("front-proxy-ca.crt")),
+            "--requestheader-allowed-names=front-proxy-client".to_owned(),
+            "--requestheader-username-headers=X-Remote-User".to_owned(),
+            "--requestheader-group-headers=X-Remote-Group".to_owned(),
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
             format!("--service-account-key-file={}", path("tokens.pub")),
             format!("--service-account-signing-key-file={}", path("tokens.key")),
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),

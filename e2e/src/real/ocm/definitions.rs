@@ -23,7 +23,7 @@ pub enum Definitions {
     /// a webhook for conversion (add-ons), and for all of them where its own are missing.
     #[default]
     Own,
-    /// The sandbox's, and nothing else.
+    /// The sandbox's, and an empty one for the scores of add-ons, without which the placement controller waits.
     Sandbox,
 }
 
@@ -40,10 +40,13 @@ pub(in crate::real) fn of(
     choice: Definitions,
     own: Option<&Path>,
 ) -> Result<Vec<CustomResourceDefinition>, RealError> {
-    let (folder, stand_ins) = match side {
+    let (folder, mut stand_ins) = match side {
         Side::Hub => ("hub", crds::hub()),
         Side::Spoke => ("spoke", crds::spoke()),
     };
+    if side == Side::Hub {
+        stand_ins.extend(scores());
+    }
     let named =
         |definition: CustomResourceDefinition| (definition.metadata.name.clone().unwrap_or_default(), definition);
     let mut all: BTreeMap<_, _> = stand_ins.into_iter().map(named).collect();
@@ -51,6 +54,34 @@ pub(in crate::real) fn of(
         all.extend(read(&own.join(folder))?.into_iter().map(named));
     }
     Ok(all.into_values().collect())
+}
+
+/// The one kind that the placement controller wants beyond those of the sandbox: without it, it decides nothing. Nobody
+/// here writes any.
+fn scores() -> Option<CustomResourceDefinition> {
+    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let value = json!({
+        "metadata": {"name": "addonplacementscores.cluster.open-cluster-management.io"},
+        "spec": {
+            "group": "cluster.open-cluster-management.io",
+            "names": {
+                "kind": "AddOnPlacementScore",
+                "listKind": "AddOnPlacementScoreList",
+                "plural": "addonplacementscores",
+                "singular": "addonplacementscore",
+            },
+            "scope": "Namespaced",
+            "versions": [{
+                "name": "v1alpha1",
+                "served": true,
+                "storage": true,
+                "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": open},
+            }],
+        },
+    });
+    // A literal; that it can be read is seen by every world with these definitions.
+    serde_json::from_value(value).ok()
 }
 
 fn read(folder: &Path) -> Result<Vec<CustomResourceDefinition>, RealError> {
