@@ -84,13 +84,7 @@ async fn unharmed(world: &World, app: &App, cluster: &str) -> anyhow::Result<()>
 }
 
 /// Waits until an object of the hub has this condition with this status and reason, and all of these words in its message.
-async fn says<K>(
-    world: &World,
-    api: Api<K>,
-    name: &str,
-    wanted: (&str, &str, &str),
-    words: &[&str],
-) -> anyhow::Result<()>
+async fn says<K>(world: &World, api: Api<K>, name: &str, wanted: (&str, &str, &str), words: &[&str]) -> anyhow::Result<()>
 where
     K: kube::Resource<DynamicType = ()>
         + Clone
@@ -109,9 +103,7 @@ where
     let what = format!("{} {name} with {type_}={status}/{reason} and {words:?}", K::kind(&()));
     let fits = |object: &K| {
         of(object).is_some_and(|seen| {
-            seen.status.to_string() == status
-                && seen.reason == reason
-                && words.iter().all(|word| seen.message.contains(word))
+            seen.status.to_string() == status && seen.reason == reason && words.iter().all(|word| seen.message.contains(word))
         })
     };
     world.until(api, name, &what, PATIENCE, fits, |object| format!("it is {:?}", of(object))).await?;

@@ -56,8 +56,7 @@ async fn apply(client: &Client, object: &Value, validation: ValidationDirective)
     let types = wanted.types.clone().unwrap_or_default();
     let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
     let name = wanted.metadata.name.clone().unwrap_or_default();
-    let cluster_scoped =
-        ["Namespace", "DRPolicy", "DRCluster", "VolumeReplicationClass"].contains(&types.kind.as_str());
+    let cluster_scoped = ["Namespace", "DRPolicy", "DRCluster", "VolumeReplicationClass"].contains(&types.kind.as_str());
     let api: Api<DynamicObject> = match (&wanted.metadata.namespace, cluster_scoped) {
         (_, true) => Api::all_with(client.clone(), &resource),
         (Some(namespace), false) => {
@@ -183,13 +182,8 @@ async fn an_application_set_says_where_its_application_lives() -> anyhow::Result
     completed(&world, "openshift-gitops").await?;
     assert_eq!(decided(&world, "openshift-gitops").await?, ["dr2"]);
     let groups: Api<VolumeReplicationGroup> = Api::all(world.cluster("dr2")?);
-    let places: Vec<String> = groups
-        .list(&ListParams::default())
-        .await?
-        .items
-        .iter()
-        .filter_map(|group| group.metadata.namespace.clone())
-        .collect();
+    let places: Vec<String> =
+        groups.list(&ListParams::default()).await?.items.iter().filter_map(|group| group.metadata.namespace.clone()).collect();
     assert_eq!(places, ["e2e-appset-busybox"]);
     Ok(())
 }
@@ -197,8 +191,11 @@ async fn an_application_set_says_where_its_application_lives() -> anyhow::Result
 #[tokio::test(start_paused = true)]
 async fn members_that_are_gone_are_pruned_with_a_warning_and_refused_where_that_is_asked_for() -> anyhow::Result<()> {
     let world = regional().await?;
-    let gone =
-        [".spec.kubeObjectProtection.captureOrder", ".spec.kubeObjectProtection.recoverOrder", ".spec.drClusterSet"];
+    let gone = [
+        ".spec.kubeObjectProtection.captureOrder",
+        ".spec.kubeObjectProtection.recoverOrder",
+        ".spec.drClusterSet",
+    ];
     let old = include_str!("yaml/old.yaml");
     apply_all(&world.hub(), old, ValidationDirective::Warn, &gone).await?;
     for object in yaml::from_documents::<Value>(old)? {

@@ -83,8 +83,7 @@ async fn what_must_not_change_is_kept_by_the_api_server() -> anyhow::Result<()> 
 async fn a_malformed_record_is_shown_and_rebuilt_once_it_is_removed() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1")).await?;
-    let annotate =
-        |value: Value| named(&app, &json!({ "metadata": { "annotations": { names::ACTION_RECORD: value } } }));
+    let annotate = |value: Value| named(&app, &json!({ "metadata": { "annotations": { names::ACTION_RECORD: value } } }));
     for garbage in ["{", "{\"epoch\": \"three\"}", "dr1"] {
         merge(world.hub(), &annotate(json!(garbage))).await?;
         refused(&world, &app, &[names::ACTION_RECORD, "remove the annotation"]).await?;

@@ -36,8 +36,7 @@ pub async fn prepare(world: &World, app: &App, annotations: Value) -> anyhow::Re
 }
 
 async fn describe(world: &World, app: &App) -> anyhow::Result<()> {
-    create(world.hub(), &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": app.namespace } }))
-        .await?;
+    create(world.hub(), &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": app.namespace } })).await?;
     let description = gitops::Application {
         name: app.name.clone(),
         namespace: app.namespace.clone(),
@@ -116,8 +115,7 @@ async fn decisions_that_contradict_each_other_stop_every_move() -> anyhow::Resul
         },
     });
     create(world.hub(), &second).await?;
-    refused(&world, &app, &["several PlacementDecisions", "web-decision-stray", "delete all but the right one"])
-        .await?;
+    refused(&world, &app, &["several PlacementDecisions", "web-decision-stray", "delete all but the right one"]).await?;
     world.edit(&app, json!({ "action": "Failover", "failoverCluster": "dr2" })).await?;
     refused(&world, &app, &["several PlacementDecisions"]).await?;
     pass(10).await;

@@ -37,10 +37,7 @@ async fn the_api_server_refuses_policies_that_cannot_be() -> anyhow::Result<()> 
     let cases = [
         (json!({ "drClusters": ["dr1", "dr3"] }), "drClusters is immutable"),
         (json!({ "schedulingInterval": "5m" }), "schedulingInterval is immutable"),
-        (
-            json!({ "replicationClassSelector": { "matchLabels": { "a": "b" } } }),
-            "replicationClassSelector is immutable",
-        ),
+        (json!({ "replicationClassSelector": { "matchLabels": { "a": "b" } } }), "replicationClassSelector is immutable"),
     ];
     for (change, words) in cases {
         let bad = laid_over(policy(&existing, &["dr1", "dr2"], "1m"), &json!({ "spec": change }));
@@ -75,8 +72,7 @@ async fn a_policy_names_the_cluster_that_it_lacks_and_an_application_of_it_waits
     let policies: Api<DRPolicy> = Api::all(world.hub());
     create(world.hub(), &policy("gold", &["dr1", "dr9"], "1m")).await?;
     let missing = (drpolicy::VALIDATED, "False", "DRClusterNotFound");
-    says(&world, policies.clone(), "gold", missing, &["spec.drClusters", "there is no DRCluster dr9", "create it"])
-        .await?;
+    says(&world, policies.clone(), "gold", missing, &["spec.drClusters", "there is no DRCluster dr9", "create it"]).await?;
     let app = App::new("web", "dr1");
     super::placing::prepare(&world, &app, super::placing::unscheduled()).await?;
     create(world.hub(), &app.drpc("gold")).await?;

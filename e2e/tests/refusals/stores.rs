@@ -32,8 +32,7 @@ async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_mended(
     };
 
     merge(world.hub(), &secret(json!({ "AWS_SECRET_ACCESS_KEY": "wrong" }))).await?;
-    says("False", "s3ConnectionFailed", &["S3 profile s3-dr2", "denied", "check the keys in the profile's secret"])
-        .await?;
+    says("False", "s3ConnectionFailed", &["S3 profile s3-dr2", "denied", "check the keys in the profile's secret"]).await?;
     // One store less is no reason to stop what is protected by the other.
     unharmed(&world, &app, "dr1").await?;
     let valid = (drpolicy::VALIDATED, "True", "Succeeded");
