@@ -1,0 +1,367 @@
+//! The real parts, on loopback: Kubernetes clusters, Open Cluster Management's programs, S3 servers.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`programs`] | which programs there are, and where they are found |
+//! | [`build`] | making them with the installed Go |
+//! | [`keeper`] | the process that ends a program when the world ends |
+//! | [`process`] | one program: stopped, killed, paused, started again |
+//! | [`identity`] | authorities, certificates, kubeconfigs |
+//! | [`cluster`], [`files`] | etcd, API server and controller manager of one cluster; what they read |
+//! | [`ocm`] | Open Cluster Management's agents and controller, their definitions and rights |
+//! | [`s3`] | the S3 servers |
+//! | [`options`], [`logs`] | what a world is made of; where its logs are |
+//! | [`ports`], [`ready`] | ports that nobody else takes; waiting until something serves |
+//!
+//! [`Real::start`] brings all of it up; whatever ends the process that called it, ends all of it.
+
+pub mod build;
+mod cluster;
+mod error;
+mod files;
+mod identity;
+pub mod keeper;
+mod logs;
+mod ocm;
+mod options;
+mod ports;
+mod process;
+pub mod programs;
+mod ready;
+mod s3;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use futures::future::{join, try_join, try_join_all};
+use kube::Client;
+use tokio::time::Instant;
+
+pub use cluster::CONTROLLERS;
+pub use error::RealError;
+pub use identity::Identity;
+pub use logs::LOGS;
+pub use ocm::definitions::Definitions;
+pub use options::{Options, Part, Times};
+pub use process::Process;
+pub use s3::S3Access;
+
+use cluster::Cluster;
+use logs::Logs;
+use ocm::definitions::{self, Side};
+use ocm::{Agent, Registration, rights};
+use ports::Ports;
+use process::HeldFolder;
+use s3::Store;
+
+/// Name of the hub among the clusters.
+pub const HUB: &str = "hub";
+
+/// A world of real parts. It ends when this is dropped; every program of it ends, too, however this process does.
+pub struct Real {
+    registration: Option<Registration>,
+    placement: Option<Agent>,
+    agents: BTreeMap<String, Agent>,
+    stores: BTreeMap<String, Store>,
+    hub: Cluster,
+    clusters: Vec<Cluster>,
+    times: Times,
+    logs: Logs,
+    /// Last: removed when all programs are gone.
+    data: HeldFolder,
+}
+
+impl Real {
+    /// Brings the world up, its parts side by side, and waits until each serves.
+    ///
+    /// # Errors
+    /// Each is one line that says what did not come up, where its log is, and what to do. What was started is ended.
+    pub async fn start(options: Options) -> Result<Self, RealError> {
+        options.programs.require(&options.needed())?;
+        let began = Instant::now();
+        let mut world = Self::prepare(&options).await?;
+        let clusters = try_join_all(world.all().map(Cluster::start));
+        let stores = try_join_all(world.stores.values().map(Store::start));
+        try_join(clusters, stores).await?;
+        world.times.clusters = began.elapsed();
+
+        if options.ocm || options.registration {
+            let began = Instant::now();
+            world.define(&options).await?;
+            world.times.definitions = began.elapsed();
+        }
+        let began = Instant::now();
+        let agents = try_join_all(world.agents.values().chain(&world.placement).map(Agent::start));
+        let registration = async {
+            if options.registration {
+                let clusters = world.clusters.iter();
+                Registration::start(&world.hub, clusters, options.lease_seconds, options.patience).await.map(Some)
+            } else {
+                Ok(None)
+            }
+        };
+        let (_, registration) = try_join(agents, registration).await?;
+        world.registration = registration;
+        world.times.agents = began.elapsed();
+        world.logs.keep = world.logs.named;
+        Ok(world)
+    }
+
+    /// Folders, certificates, ports, arguments: all that can be made before anything runs.
+    async fn prepare(options: &Options) -> Result<Self, RealError> {
+        let logs = Logs::new(options.logs.as_deref())?;
+        let data = tempfile::Builder::new().prefix("kaedama-real-").tempdir();
+        let data = data.map_err(RealError::io("make a temporary folder"))?;
+        // From here on the keeper removes it.
+        let data = HeldFolder::new(&options.keeper, data.keep()).await?;
+        let mut ports = Ports::new(options.first_port)?;
+        let setup = cluster::Setup {
+            keeper: &options.keeper,
+            programs: &options.programs,
+            data: data.path(),
+            logs: &logs.folder,
+            fsync: options.fsync,
+            controllers: &options.controllers,
+            patience: options.patience,
+        };
+        let hub = Cluster::prepare(HUB, &setup, &mut ports)?;
+        let clusters = options.clusters.iter().map(|name| Cluster::prepare(name, &setup, &mut ports));
+        let clusters = clusters.collect::<Result<Vec<_>, _>>()?;
+        let mut stores = BTreeMap::new();
+        if options.s3 {
+            for cluster in &clusters {
+                let (keeper, programs) = (&options.keeper, &options.programs);
+                let store = Store::prepare(cluster, keeper, programs, options.s3_tls, options.patience, &mut ports)?;
+                stores.insert(cluster.name.clone(), store);
+            }
+        }
+        let mut agents = BTreeMap::new();
+        let mut placement = None;
+        if options.ocm {
+            let setup = ocm::Setup { keeper: &options.keeper, programs: &options.programs, patience: options.patience };
+            for cluster in &clusters {
+                agents.insert(cluster.name.clone(), Agent::work(&setup, &hub, cluster, &mut ports)?);
+            }
+            placement = Some(Agent::placement(&setup, &hub, &mut ports)?);
+        }
+        let times = Times::default();
+        Ok(Self { registration: None, placement, agents, stores, hub, clusters, times, logs, data })
+    }
+
+    /// Open Cluster Management's kinds and roles, everywhere.
+    async fn define(&self, options: &Options) -> Result<(), RealError> {
+        let own = options.programs.definitions();
+        let (choice, patience) = (options.definitions, options.patience);
+        let admin = Identity::admin();
+        let on_hub = async {
+            let client = self.hub.client(&admin, "kaedama-real").await?;
+            definitions::install(&self.hub, &client, &definitions::of(Side::Hub, choice, own)?, patience).await?;
+            rights::hub(&self.hub, &client).await?;
+            try_join_all(self.clusters.iter().map(|cluster| rights::on_hub(&self.hub, &client, &cluster.name))).await
+        };
+        let on_clusters = try_join_all(self.clusters.iter().map(async |cluster| {
+            let client = cluster.client(&admin, "kaedama-real").await?;
+            definitions::install(cluster, &client, &definitions::of(Side::Spoke, choice, own)?, patience).await?;
+            rights::spoke(cluster, &client).await
+        }));
+        try_join(on_hub, on_clusters).await.map(drop)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Cluster> {
+        std::iter::once(&self.hub).chain(&self.clusters)
+    }
+
+    fn cluster(&self, name: &str) -> Result<&Cluster, RealError> {
+        self.all().find(|cluster| cluster.name == name).ok_or_else(|| RealError::NoSuch {
+            what: format!("cluster {name}"),
+            has: self.all().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Names of the clusters, the hub first.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.all().map(|cluster| cluster.name.clone()).collect()
+    }
+
+    /// Names of the managed clusters.
+    #[must_use]
+    pub fn managed(&self) -> Vec<String> {
+        self.clusters.iter().map(|cluster| cluster.name.clone()).collect()
+    }
+
+    /// Address of a cluster's API server.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`].
+    pub fn url(&self, cluster: &str) -> Result<&str, RealError> {
+        self.cluster(cluster).map(Cluster::url)
+    }
+
+    /// A kubeconfig for anyone, as YAML, with a client certificate inside. It stays valid over restarts.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`]; [`RealError::Groups`] for an identity in more than two groups.
+    pub fn kubeconfig(&self, cluster: &str, identity: &Identity) -> Result<String, RealError> {
+        self.cluster(cluster)?.kubeconfig(identity)
+    }
+
+    /// The same as a file, which only its owner may read.
+    ///
+    /// # Errors
+    /// As [`Real::kubeconfig`]; the file cannot be written.
+    pub fn write_kubeconfig(&self, cluster: &str, identity: &Identity, path: &Path) -> Result<(), RealError> {
+        files::write_private(path, &self.kubeconfig(cluster, identity)?)
+    }
+
+    /// The same as configuration of a client.
+    ///
+    /// # Errors
+    /// As [`Real::kubeconfig`].
+    pub async fn config(&self, cluster: &str, identity: &Identity) -> Result<kube::Config, RealError> {
+        self.cluster(cluster)?.config(identity).await
+    }
+
+    /// A client that gives up after 15 s without an answer, tries nothing twice, and is called `agent` in audit logs.
+    ///
+    /// # Errors
+    /// As [`Real::kubeconfig`].
+    pub async fn client(&self, cluster: &str, identity: &Identity, agent: &str) -> Result<Client, RealError> {
+        self.cluster(cluster)?.client(identity, agent).await
+    }
+
+    /// How to reach the store of a managed cluster.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`].
+    pub fn s3(&self, cluster: &str) -> Result<&S3Access, RealError> {
+        self.store(cluster).map(|store| &store.access)
+    }
+
+    fn store(&self, cluster: &str) -> Result<&Store, RealError> {
+        self.stores.get(cluster).ok_or_else(|| none(Part::S3, cluster, &self.stores))
+    }
+
+    /// The audit log of a cluster: a line of JSON for each request, without bodies.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`].
+    pub fn audit_log(&self, cluster: &str) -> Result<PathBuf, RealError> {
+        self.cluster(cluster).map(Cluster::audit_log)
+    }
+
+    /// The folder of all logs: one folder for each cluster.
+    #[must_use]
+    pub fn logs(&self) -> &Path {
+        &self.logs.folder
+    }
+
+    /// The folder of all that the programs store, removed when the world ends.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Keeps the logs, whatever happens.
+    pub fn keep_logs(&mut self) {
+        self.logs.keep = true;
+    }
+
+    /// What bring-up took.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        self.times
+    }
+
+    /// A program, to be stopped, killed, paused and started again. For [`Part::Placement`] the cluster is [`HUB`].
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`].
+    pub fn process(&self, cluster: &str, part: Part) -> Result<&Process, RealError> {
+        Ok(match part {
+            Part::Etcd => &self.cluster(cluster)?.etcd,
+            Part::ApiServer => &self.cluster(cluster)?.api_server,
+            Part::ControllerManager => &self.cluster(cluster)?.controller_manager,
+            Part::WorkAgent => &self.agent(cluster)?.process,
+            Part::Placement => &self.placement_of(cluster)?.process,
+            Part::S3 => &self.store(cluster)?.process,
+        })
+    }
+
+    fn agent(&self, cluster: &str) -> Result<&Agent, RealError> {
+        self.agents.get(cluster).ok_or_else(|| none(Part::WorkAgent, cluster, &self.agents))
+    }
+
+    fn placement_of(&self, cluster: &str) -> Result<&Agent, RealError> {
+        let placement = self.placement.as_ref().filter(|_| cluster == HUB);
+        placement.ok_or_else(|| none(Part::Placement, cluster, &BTreeMap::<String, ()>::new()))
+    }
+
+    /// Every program, with what holds it.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        let agents = self.agents.values().chain(&self.placement).map(|agent| &agent.process);
+        self.all().flat_map(Cluster::processes).chain(agents).chain(self.stores.values().map(|store| &store.process))
+    }
+
+    /// Waits until a part serves, after it was started again. The three parts of a cluster's control plane are waited
+    /// for together.
+    ///
+    /// # Errors
+    /// [`RealError::Ended`], [`RealError::NotReady`], [`RealError::NoSuch`].
+    pub async fn ready(&self, cluster: &str, part: Part) -> Result<(), RealError> {
+        match part {
+            Part::Etcd | Part::ApiServer | Part::ControllerManager => self.cluster(cluster)?.ready().await,
+            Part::WorkAgent => self.agent(cluster)?.ready().await,
+            Part::Placement => self.placement_of(cluster)?.ready().await,
+            Part::S3 => self.store(cluster)?.ready().await,
+        }
+    }
+
+    /// Kills everything on a managed cluster at once, its store included: the site is gone. The disks stay.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`].
+    pub async fn kill_cluster(&self, name: &str) -> Result<(), RealError> {
+        let cluster = self.cluster(name)?;
+        let control_plane = cluster.processes();
+        let agents = self.agents.get(name).map(|agent| &agent.process).into_iter();
+        let stores = self.stores.get(name).map(|store| &store.process).into_iter();
+        futures::future::join_all(control_plane.into_iter().chain(agents).chain(stores).map(Process::kill)).await;
+        Ok(())
+    }
+
+    /// Starts everything on a killed cluster again, and waits until it serves.
+    ///
+    /// # Errors
+    /// As [`Real::start`].
+    pub async fn revive_cluster(&self, name: &str) -> Result<(), RealError> {
+        let cluster = self.cluster(name)?;
+        let stores = try_join_all(self.stores.get(name).map(Store::start));
+        let (cluster, stores) = join(cluster.start(), stores).await;
+        cluster?;
+        stores?;
+        try_join_all(self.agents.get(name).map(Agent::start)).await.map(drop)
+    }
+}
+
+fn none<T>(part: Part, cluster: &str, has: &BTreeMap<String, T>) -> RealError {
+    let has = if has.is_empty() { "none".to_owned() } else { has.keys().cloned().collect::<Vec<_>>().join(", ") };
+    RealError::NoSuch { what: format!("{part} of {cluster}"), has }
+}
+
+impl Drop for Real {
+    /// Ends all programs, as a power cut does, and waits for them.
+    fn drop(&mut self) {
+        self.registration = None;
+        // All are told before one is waited for.
+        for agent in self.agents.values_mut().chain(&mut self.placement) {
+            agent.process.let_go();
+        }
+        for store in self.stores.values_mut() {
+            store.process.let_go();
+        }
+        for cluster in std::iter::once(&mut self.hub).chain(&mut self.clusters) {
+            cluster.let_go();
+        }
+    }
+}
