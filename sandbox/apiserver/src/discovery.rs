@@ -92,6 +92,9 @@ fn subresources(resource: &Resource) -> Vec<(&'static str, String, &'static str,
         out.push(("binding", "Binding".to_owned(), "", "v1", vec!["create"]));
         out.push(("eviction", "Eviction".to_owned(), "policy", "v1", vec!["create"]));
     }
+    if resource.is("certificates.k8s.io", "CertificateSigningRequest") {
+        out.push(("approval", resource.kind.clone(), "", "", write.clone()));
+    }
     if resource.is("", "Namespace") {
         out.push(("finalize", "Namespace".to_owned(), "", "", vec!["update"]));
     }

@@ -23,7 +23,7 @@ fn read(request: &Request) -> Result<Parsed, ApiError> {
     match request.content_type() {
         "" | "application/json" => json(&request.body),
         "application/yaml" => yaml(&request.body),
-        "application/vnd.kubernetes.protobuf" => match protobuf::decode(&request.body) {
+        protobuf::MEDIA_TYPE => match protobuf::decode(&request.body) {
             Ok(value) => Ok(Parsed { value, duplicates: Vec::new() }),
             Err(DecodeError::UnknownKind(_)) => Err(ApiError::unsupported_media_type(&ACCEPTED)),
             Err(error @ DecodeError::Malformed) => Err(ApiError::bad_request(error.to_string())),

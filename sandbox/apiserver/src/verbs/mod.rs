@@ -20,6 +20,7 @@ pub(crate) mod update;
 pub(crate) mod watch;
 
 use crate::registry::Resource;
+use crate::registry::builtins::not_acted_on;
 use crate::request::{Request, Target};
 use crate::server::Inner;
 use crate::service::ResponseBody;
@@ -115,6 +116,9 @@ fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
             op.resource.storage_api_version
         )));
     }
+    if let (Some(why), "create" | "update" | "patch") = (not_acted_on(&op.resource), verb) {
+        return Err(ApiError::not_implemented(format!("{why}: {} cannot be written", op.group_resource())));
+    }
     if op.subresource.is_empty() {
         let needs_namespace = op.resource.namespaced && op.namespace.is_empty();
         if !op.resource.verbs.contains(&verb) || (needs_namespace && !matches!(verb, "list" | "watch")) {
@@ -125,6 +129,7 @@ fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
     let verbs: &[&str] = match op.subresource.as_str() {
         "status" if op.resource.status => &["get", "update", "patch"],
         "scale" if op.resource.scale.is_some() => &["get", "update", "patch"],
+        "approval" if op.resource.is("certificates.k8s.io", "CertificateSigningRequest") => &["get", "update", "patch"],
         "finalize" if op.resource.is("", "Namespace") => &["update"],
         "binding" | "eviction" if op.resource.is("", "Pod") => &["create"],
         "ephemeralcontainers" | "resize" | "log" | "exec" | "attach" | "portforward" | "proxy"
