@@ -2,6 +2,7 @@
 
 use super::builtin::add_object_meta;
 use super::cel::Rule;
+use super::cel_check;
 use super::error::FieldError;
 use super::format::Format;
 use super::node::{Additional, Arena, Checks, Kind, Node, NodeId, Topology};
@@ -30,6 +31,9 @@ pub(super) fn compile_structural(raw: &Value) -> Result<Arena, Vec<FieldError>> 
     let mut compiler = Compiler { arena: Arena::default(), errors: Vec::new(), object_meta: None };
     let root = compiler.schema(raw, "openAPIV3Schema", Place::Root);
     compiler.arena.root = root;
+    if compiler.errors.is_empty() {
+        cel_check::check(&compiler.arena, &mut compiler.errors);
+    }
     if compiler.errors.is_empty() { Ok(compiler.arena) } else { Err(compiler.errors) }
 }
 
