@@ -1,7 +1,7 @@
 //! Everything that is no resource: discovery, version, health, OpenAPI.
 
 use crate::openapi::{self, ResourceDoc, SchemaSource, SubresourceDoc};
-use crate::registry::{Resource, Served, api_version};
+use crate::registry::{Resource, Served, api_version, split_api_version};
 use crate::request::Request;
 use crate::router::respond;
 use crate::server::Inner;
@@ -144,12 +144,13 @@ fn resources(served: &Served, group: &str, version: &str) -> Result<Value, ApiEr
     }))
 }
 
-/// A text that changes when the stored version does. The real one is a truncated SHA-256; clients only compare it.
+/// A text that changes when the stored version does: the first eight bytes of a SHA-256, as the real server makes it.
 fn storage_hash(resource: &Resource) -> String {
     use base64::Engine;
-    let text = format!("{}/{}", resource.storage_api_version, resource.kind);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    base64::engine::general_purpose::STANDARD.encode(hash.to_be_bytes())
+    use sha2::Digest;
+    let (group, version) = split_api_version(&resource.storage_api_version);
+    let digest = sha2::Sha256::digest(format!("{group}/{version}/{}", resource.kind));
+    base64::engine::general_purpose::STANDARD.encode(&digest[..8])
 }
 
 /// The version of aggregated discovery that is asked for.
