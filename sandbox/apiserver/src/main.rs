@@ -3,7 +3,11 @@
 //! An empty cluster on loopback, its data in memory, for any client of Kubernetes: what the process holds is gone when it ends.
 
 use clap::{Args, Parser, Subcommand};
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kaedama_apiserver::{ApiServer, kubeconfig};
+use kube::api::{Api, PostParams};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -53,6 +57,8 @@ enum Failure {
     Listen(u16, io::Error),
     #[error("cannot write the kubeconfig {} ({error}): name a file in a folder that you may write to with --kubeconfig", path.display())]
     Kubeconfig { path: PathBuf, error: io::Error },
+    #[error("the service kubernetes was refused: {0}")]
+    Announcing(kube::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     #[error("serving failed: {0}")]
@@ -82,6 +88,7 @@ async fn serve(args: &Serve) -> Result<(), Failure> {
     let url = format!("http://{}", listener.local_addr().map_err(Failure::Serving)?);
     let mut stop = stopped().map_err(Failure::Signals)?;
     let server = ApiServer::builder(&args.name).clock(jiff::Timestamp::now).build();
+    announce(&server, listener.local_addr().map_err(Failure::Serving)?.port()).await?;
     // Connections wait in the listener from here on, so that whoever reads the file is answered.
     let config = kubeconfig(&args.name, &url);
     write(&args.kubeconfig, &config).map_err(|error| Failure::Kubeconfig { path: args.kubeconfig.clone(), error })?;
@@ -102,6 +109,32 @@ async fn serve(args: &Serve) -> Result<(), Failure> {
     };
     remove(&args.kubeconfig, &config);
     outcome
+}
+
+/// The service `kubernetes` in `default`, under which an API server announces itself to the pods of its cluster.
+async fn announce(server: &ApiServer, port: u16) -> Result<(), Failure> {
+    let services: Api<Service> = Api::namespaced(server.client("kaedama-apiserver"), "default");
+    let labels = [("component", "apiserver"), ("provider", "kubernetes")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let http = ServicePort {
+        name: Some("http".to_owned()),
+        port: 80,
+        target_port: Some(IntOrString::Int(port.into())),
+        ..ServicePort::default()
+    };
+    let service = Service {
+        metadata: ObjectMeta {
+            name: Some("kubernetes".to_owned()),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("10.96.0.1".to_owned()),
+            ports: Some(vec![http]),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    };
+    services.create(&PostParams::default(), &service).await.map(drop).map_err(Failure::Announcing)
 }
 
 /// A value that changes at the first SIGTERM or SIGINT.

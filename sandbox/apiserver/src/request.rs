@@ -248,8 +248,14 @@ pub(crate) fn negotiate(accept: &str, protobuf: bool) -> Result<Negotiated, ApiE
             return Ok(Negotiated { form, encoding });
         }
     }
-    let accepted: &[&str] = &["application/json", "application/yaml", MEDIA_TYPE];
-    Err(ApiError::not_acceptable(if protobuf { accepted } else { &accepted[..2] }))
+    let accepted = ["application/json", "application/yaml"];
+    Err(if protobuf {
+        let message =
+            format!("406: Not Acceptable\n\nAvailable representations: {}, {MEDIA_TYPE}", accepted.join(", "));
+        ApiError::generic(406, "NotAcceptable", &message)
+    } else {
+        ApiError::not_acceptable(&accepted)
+    })
 }
 
 #[cfg(test)]

@@ -96,7 +96,9 @@ async fn resource(
                 target.group
             )));
         }
-        return Err(ApiError::page_not_found());
+        // The paths of custom resources are handed on to the router's last handler, which has a page for them.
+        let built_in = served.iter().any(|r| r.group == target.group && !r.is_custom());
+        return Err(if built_in { ApiError::no_resource() } else { ApiError::page_not_found() });
     };
     if target.namespace.is_some() && !resource.namespaced {
         return Err(ApiError::page_not_found());

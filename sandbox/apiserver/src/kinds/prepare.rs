@@ -63,6 +63,16 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
     }
 }
 
+/// What the server's decoder fills in, so that it belongs to whoever sends the object.
+pub(crate) fn early(resource: &Resource, object: &mut Value) {
+    if resource.is("", "Secret") {
+        string_data(object);
+    }
+    if resource.is("", "Namespace") && !meta::name(object).is_empty() {
+        name_label(object);
+    }
+}
+
 /// Prepares an update: what the subresource may not touch is as it was, and the generation goes up when it has to.
 pub(crate) fn prepare_update(server: &Inner, resource: &Resource, subresource: &str, old: &Value, new: &mut Value) {
     match subresource {

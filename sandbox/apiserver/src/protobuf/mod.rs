@@ -10,6 +10,7 @@ mod wire;
 
 pub(crate) use decode::decode;
 pub(crate) use encode::{encode, knows, watch_frame};
+pub(crate) use table::blank;
 
 /// The media type.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";

@@ -5,6 +5,7 @@
 //! without a name is inline: its fields are those of the object around it. A type is a letter (or `=message`) behind
 //! a mark: `?` a pointer, so that an empty value is a value; `!` shown in JSON even when empty; `*` a list; `{` a map.
 
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -80,6 +81,28 @@ impl Table {
     }
 }
 
+/// What Go shows of an object that nothing was written into: its structures, as far as they are no pointers.
+pub(crate) fn blank(api_version: &str, kind: &str) -> Option<Value> {
+    let table = get();
+    Some(structures(table, table.kind(api_version, kind)?))
+}
+
+fn structures(table: &Table, name: &str) -> Value {
+    let mut map = serde_json::Map::new();
+    for field in table.message(name) {
+        if let (Mark::Plain, Base::Message(inner)) = (field.mark, field.base) {
+            let inside = structures(table, inner);
+            match inside {
+                Value::Object(fields) if field.name.is_empty() => map.extend(fields),
+                inside => {
+                    map.insert(field.name.to_owned(), inside);
+                }
+            }
+        }
+    }
+    Value::Object(map)
+}
+
 /// The table.
 pub(super) fn get() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
@@ -135,7 +158,16 @@ fn field(text: &'static str) -> Option<Field> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Base, TEXT, get};
+    use super::{Base, TEXT, blank, get};
+    use serde_json::json;
+
+    #[test]
+    fn a_blank_object_has_its_structures() {
+        assert_eq!(blank("v1", "ConfigMap"), Some(json!({ "metadata": {} })));
+        let deployment = blank("apps/v1", "Deployment").unwrap();
+        assert_eq!(deployment["spec"], json!({ "strategy": {}, "template": { "metadata": {}, "spec": {} } }));
+        assert_eq!(blank("example.com/v1", "Widget"), None);
+    }
 
     #[test]
     fn every_word_of_the_table_is_understood() {

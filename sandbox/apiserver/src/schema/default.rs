@@ -8,7 +8,7 @@ pub(super) fn default(arena: &Arena, object: &mut Value) {
     default_value(arena, arena.root, object);
 }
 
-fn default_value(arena: &Arena, id: NodeId, value: &mut Value) {
+pub(super) fn default_value(arena: &Arena, id: NodeId, value: &mut Value) {
     let node = arena.node(id);
     match value {
         Value::Object(fields) => {
