@@ -252,7 +252,7 @@ impl Writer {
     pub(crate) fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Bytes {
         let mut value = json!({
             "kind": self.resource.kind, "apiVersion": self.resource.api_version(),
-            "metadata": { "resourceVersion": revision.to_string(), "creationTimestamp": null },
+            "metadata": { "resourceVersion": revision.to_string() },
         });
         if initial_events_end {
             value["metadata"]["annotations"] = json!({ "k8s.io/initial-events-end": "true" });

@@ -135,8 +135,8 @@ async fn scale_reads_and_writes_replicas() {
     let (_server, client) = server();
     let api = widgets(&client, "default").await;
     api.create(&PostParams::default(), &widget("a", 1)).await.unwrap();
-    let scale = api.get_scale("a").await.unwrap();
-    assert_eq!(scale.spec.unwrap().replicas, Some(0));
+    let none = status(api.get_scale("a").await);
+    assert_eq!((none.code, none.message.contains("\".spec.replicas\" does not exist")), (500, true), "{none:?}");
     api.patch_scale("a", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 4}}))).await.unwrap();
     let live = api.get("a").await.unwrap();
     assert_eq!((&live.data["spec"]["replicas"], live.metadata.generation), (&json!(4), Some(2)));
