@@ -10,6 +10,7 @@ pub(super) fn check(kind: &str, object: &Value, errors: &mut Vec<FieldError>) {
     match kind {
         "Service" => service(object, errors),
         "Secret" => secret(object, errors),
+        "PersistentVolumeClaim" => claim(object, errors),
         "Deployment" | "StatefulSet" | "ReplicaSet" | "ReplicationController" => replicas(object, errors),
         _ => {}
     }
@@ -58,6 +59,19 @@ fn service(object: &Value, errors: &mut Vec<FieldError>) {
 fn number(value: &Value, at: &str, errors: &mut Vec<FieldError>) {
     if value.as_i64().is_some_and(|n| !(1..=65535).contains(&n)) {
         errors.push(FieldError::invalid(at, value, "must be between 1 and 65535, inclusive"));
+    }
+}
+
+fn claim(object: &Value, errors: &mut Vec<FieldError>) {
+    const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    for mode in object["spec"]["accessModes"].as_array().into_iter().flatten() {
+        if !mode.as_str().is_some_and(|m| MODES.contains(&m)) {
+            errors.push(FieldError::not_supported("spec.accessModes", mode, &MODES));
+        }
+    }
+    let storage = &object["spec"]["resources"]["requests"]["storage"];
+    if storage.as_str().is_some_and(|s| s.starts_with('-') || s == "0") {
+        errors.push(FieldError::invalid("spec.resources[storage]", storage, "must be greater than zero"));
     }
 }
 

@@ -40,6 +40,12 @@ pub(super) fn compile_structural(raw: &Value) -> Result<Arena, Vec<FieldError>> 
     if compiler.errors.is_empty() { Ok(compiler.arena) } else { Err(compiler.errors) }
 }
 
+/// Whether a schema of `metadata` has fields besides the names.
+fn says_more_than_names(metadata: &Value) -> bool {
+    let fields = metadata.get("properties").and_then(Value::as_object);
+    fields.is_some_and(|f| f.keys().any(|k| k != "name" && k != "generateName"))
+}
+
 /// Defaults have to be valid themselves.
 fn defaults(arena: &Arena, id: NodeId, path: &str, above: &mut Vec<NodeId>, errors: &mut Vec<FieldError>) {
     let node = arena.node(id);
@@ -188,6 +194,12 @@ impl Compiler {
         };
         if let Some(properties) = fields.get("properties").and_then(Value::as_object) {
             for (name, child) in properties {
+                if place == Place::Root && name == "metadata" && says_more_than_names(child) {
+                    self.forbid(
+                        &format!("{path}.properties[metadata]"),
+                        "must not specify anything other than name and generateName, but metadata is implicitly specified",
+                    );
+                }
                 let id = self.schema(child, &format!("{path}.properties[{name}]"), inner(Place::Property));
                 node.properties.insert(name.clone(), id);
             }

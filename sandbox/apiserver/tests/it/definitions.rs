@@ -234,3 +234,21 @@ async fn the_published_definitions_of_other_projects_are_established() {
     let (_, _, groups) = raw(&server, "GET", "/apis", &[], Value::Null).await;
     assert!(groups["groups"].as_array().unwrap().iter().any(|g| g["name"] == "ramendr.openshift.io"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_is_checked_with_its_defaults_and_metadata() {
+    let (server, _client) = server();
+    let refused = async |properties: Value| {
+        let mut crd = widget_crd();
+        crd["spec"]["versions"].as_array_mut().unwrap().truncate(1);
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = json!({"type": "object", "properties": properties});
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let (code, _, answer) = raw(&server, "POST", path, &[], crd).await;
+        (code, answer["details"]["causes"][0]["field"].as_str().unwrap_or_default().to_owned())
+    };
+    let place = |at: &str| (422, format!("spec.validation.openAPIV3Schema.properties[{at}"));
+    let mode = json!({"mode": {"type": "string", "enum": ["a"], "default": "b"}});
+    assert_eq!(refused(mode).await, place("mode].default"));
+    let metadata = json!({"metadata": {"type": "object", "properties": {"labels": {"type": "object"}}}});
+    assert_eq!(refused(metadata).await, place("metadata]"));
+}
