@@ -1,14 +1,14 @@
 //! Everything that is no resource: discovery, version, health, OpenAPI.
 
 use crate::openapi::{self, ResourceDoc, SchemaSource, SubresourceDoc};
-use crate::registry::{Resource, Served, api_version};
+use crate::registry::{Resource, Served, api_version, split_api_version};
 use crate::request::Request;
 use crate::router::respond;
 use crate::server::Inner;
 use crate::service::ResponseBody;
 use crate::status::ApiError;
 use bytes::Bytes;
-use http::{Method, Response};
+use http::{Method, Response, header};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,8 +52,8 @@ pub(crate) fn answer(
             return Ok(respond(200, "text/plain; charset=utf-8", ResponseBody::whole(text)));
         }
         ["openapi", path @ ..] => {
-            let text = server.documents.get(&served, path).ok_or_else(ApiError::page_not_found)?;
-            return Ok(respond(200, "application/json", ResponseBody::whole(text)));
+            let (text, tag) = server.documents.get(&served, path).ok_or_else(ApiError::page_not_found)?;
+            return Ok(tagged(request, "application/json", text, &tag));
         }
         [] => {
             let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
@@ -91,6 +91,9 @@ fn subresources(resource: &Resource) -> Vec<(&'static str, String, &'static str,
     if resource.is("", "Pod") {
         out.push(("binding", "Binding".to_owned(), "", "v1", vec!["create"]));
         out.push(("eviction", "Eviction".to_owned(), "policy", "v1", vec!["create"]));
+    }
+    if resource.is("certificates.k8s.io", "CertificateSigningRequest") {
+        out.push(("approval", resource.kind.clone(), "", "", write.clone()));
     }
     if resource.is("", "Namespace") {
         out.push(("finalize", "Namespace".to_owned(), "", "", vec!["update"]));
@@ -141,12 +144,13 @@ fn resources(served: &Served, group: &str, version: &str) -> Result<Value, ApiEr
     }))
 }
 
-/// A text that changes when the stored version does. The real one is a truncated SHA-256; clients only compare it.
+/// A text that changes when the stored version does: the first eight bytes of a SHA-256, as the real server makes it.
 fn storage_hash(resource: &Resource) -> String {
     use base64::Engine;
-    let text = format!("{}/{}", resource.storage_api_version, resource.kind);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    base64::engine::general_purpose::STANDARD.encode(hash.to_be_bytes())
+    use sha2::Digest;
+    let (group, version) = split_api_version(&resource.storage_api_version);
+    let digest = sha2::Sha256::digest(format!("{group}/{version}/{}", resource.kind));
+    base64::engine::general_purpose::STANDARD.encode(&digest[..8])
 }
 
 /// The version of aggregated discovery that is asked for.
@@ -199,7 +203,25 @@ fn aggregated_answer(served: &Served, request: &Request, core: bool) -> Response
     } else {
         "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
     };
-    respond(200, content_type, ResponseBody::whole(value.to_string()))
+    let text = value.to_string();
+    let tag = openapi::content_hash(&text);
+    tagged(request, content_type, Bytes::from(text), &tag)
+}
+
+/// A document with its tag; a client that has it already is told so.
+fn tagged(request: &Request, content_type: &'static str, text: Bytes, tag: &str) -> Response<ResponseBody> {
+    let quoted = format!("\"{tag}\"");
+    let known = request.headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    let mut response = if known.is_some_and(|tags| tags.split(',').any(|t| t.trim() == quoted)) {
+        respond(304, content_type, ResponseBody::whole(Bytes::new()))
+    } else {
+        respond(200, content_type, ResponseBody::whole(text))
+    };
+    response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Accept"));
+    if let Ok(value) = header::HeaderValue::from_str(&quoted) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
 }
 
 fn discovered(resource: &Resource) -> Value {
@@ -251,19 +273,20 @@ pub(crate) struct Documents(Mutex<Cache>);
 #[derive(Debug, Default)]
 struct Cache {
     served: Option<Arc<Served>>,
-    documents: BTreeMap<String, Bytes>,
+    /// With the tag by which clients know them again.
+    documents: BTreeMap<String, (Bytes, String)>,
 }
 
 impl Documents {
     /// The document at a path below `/openapi`, as JSON.
-    fn get(&self, served: &Arc<Served>, path: &[&str]) -> Option<Bytes> {
+    fn get(&self, served: &Arc<Served>, path: &[&str]) -> Option<(Bytes, String)> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !cache.served.as_ref().is_some_and(|of| Arc::ptr_eq(of, served)) {
             *cache = Cache { served: Some(Arc::clone(served)), documents: BTreeMap::new() };
         }
         let key = path.join("/");
-        if let Some(text) = cache.documents.get(&key) {
-            return Some(text.clone());
+        if let Some(found) = cache.documents.get(&key) {
+            return Some(found.clone());
         }
         let docs = docs(served);
         let value = match path {
@@ -274,8 +297,9 @@ impl Documents {
             _ => return None,
         };
         let text = Bytes::from(value.to_string());
-        cache.documents.insert(key, text.clone());
-        Some(text)
+        let made = (text.clone(), openapi::content_hash(&text));
+        cache.documents.insert(key, made.clone());
+        Some(made)
     }
 }
 

@@ -4,12 +4,12 @@
 //! [`ApiServer::serve`] is the same server on HTTP for kubectl. It works under `tokio::time::pause`.
 //!
 //! There is no authentication and no authorization: RBAC objects are stored and not enforced, access reviews allow all.
-//! Admission webhooks and policies, aggregated API servers and conversion webhooks are not served (501 says so). No pods run, and of the controller manager only what the API's own semantics need is here: garbage
-//! collection, namespace deletion, default service accounts, definitions of custom resources.
+//! Admission webhooks and policies, aggregated API servers and conversion webhooks are not called (501 says so). No pods run,
+//! and of the controller manager only what the API's own semantics need is here: garbage collection, namespace deletion, default service accounts, definitions of custom resources.
 //!
 //! * `server`: [`ApiServer`] and its builder; `service`: the `tower` service; `router`, `request`, `status`: HTTP.
 //! * `verbs`: what requests do; `kinds`, `metadata`, `admission`, `convert`, `shape`: the rules they follow.
-//! * `protobuf`: bodies of Go clients. `discovery`: everything that is no resource.
+//! * `protobuf`: bodies of Go clients. `discovery`: everything that is no resource. `duration`: Go's.
 //! * `store`: objects, history and watches; `registry`: what is served; `controllers`: what runs beside.
 //! * [`schema`], [`apply`], [`patch`], [`openapi`], [`table`]: pure parts, values in and values out.
 
@@ -19,6 +19,7 @@ pub mod apply;
 mod controllers;
 mod convert;
 mod discovery;
+mod duration;
 mod http_server;
 mod ids;
 mod kinds;

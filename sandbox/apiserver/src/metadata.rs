@@ -1,5 +1,6 @@
 //! The rules of `metadata` that hold for every kind.
 
+use crate::kinds::definition::CLEANUP;
 use crate::meta;
 use crate::names;
 use crate::registry::{NameRule, Resource};
@@ -110,7 +111,23 @@ pub(crate) fn validate(resource: &Resource, object: &Value) -> Vec<FieldError> {
     annotations(object, &mut errors);
     owners(object, &mut errors);
     finalizers(object, &mut errors);
+    if !resource.is_custom() {
+        unqualified(object, &mut errors);
+    }
     errors
+}
+
+/// Finalizers of built-in kinds have a domain, unless they are the server's own.
+fn unqualified(object: &Value, errors: &mut Vec<FieldError>) {
+    for (index, finalizer) in meta::finalizers(object).into_iter().enumerate() {
+        if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion" | CLEANUP) {
+            errors.push(FieldError::invalid(
+                format!("metadata.finalizers[{index}]"),
+                &Value::from(finalizer),
+                "name is neither a standard finalizer name nor is it fully qualified",
+            ));
+        }
+    }
 }
 
 fn labels(object: &Value, errors: &mut Vec<FieldError>) {
@@ -154,9 +171,11 @@ fn owners(object: &Value, errors: &mut Vec<FieldError>) {
     for (index, owner) in meta::owners(object).iter().enumerate() {
         let path = format!("metadata.ownerReferences[{index}]");
         let text = |field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default();
-        for field in ["apiVersion", "kind", "name", "uid"] {
+        for (field, what) in [("apiVersion", "version "), ("kind", ""), ("name", ""), ("uid", "")] {
             if text(field).is_empty() {
-                errors.push(FieldError::required(format!("{path}.{field}"), "must not be empty"));
+                // The server does not say which of the references it is.
+                let at = format!("metadata.ownerReferences.{field}");
+                errors.push(FieldError::invalid(at, &Value::from(""), format!("{what}must not be empty")));
             }
         }
         if text("apiVersion") == "v1" && text("kind") == "Event" {

@@ -1,5 +1,6 @@
 //! Reading requests: paths, query parameters, `Accept`.
 
+use crate::protobuf::MEDIA_TYPE;
 use crate::status::ApiError;
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
@@ -200,23 +201,32 @@ pub(crate) enum Form {
     Metadata,
 }
 
-/// Media type and form of an answer.
+/// The encoding of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Json,
+    Yaml,
+    Protobuf,
+}
+
+/// Encoding and form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Negotiated {
     pub form: Form,
-    pub yaml: bool,
+    pub encoding: Encoding,
 }
 
-/// Chooses the first clause of `Accept` that can be answered.
-pub(crate) fn negotiate(accept: &str) -> Result<Negotiated, ApiError> {
+/// Chooses the first clause of `Accept` that can be answered; `protobuf` says whether the object itself can be written so.
+pub(crate) fn negotiate(accept: &str, protobuf: bool) -> Result<Negotiated, ApiError> {
     if accept.trim().is_empty() {
-        return Ok(Negotiated { form: Form::Object, yaml: false });
+        return Ok(Negotiated { form: Form::Object, encoding: Encoding::Json });
     }
     for clause in accept.split(',') {
         let mut parts = clause.split(';').map(str::trim);
-        let yaml = match parts.next().unwrap_or_default() {
-            "application/json" | "*/*" | "application/*" => false,
-            "application/yaml" => true,
+        let encoding = match parts.next().unwrap_or_default() {
+            "application/json" | "*/*" | "application/*" => Encoding::Json,
+            "application/yaml" => Encoding::Yaml,
+            MEDIA_TYPE => Encoding::Protobuf,
             _ => continue,
         };
         let mut form = Some(Form::Object);
@@ -231,16 +241,26 @@ pub(crate) fn negotiate(accept: &str) -> Result<Negotiated, ApiError> {
                 _ => {}
             }
         }
-        if let (Some(form), true) = (form, group_version_ok) {
-            return Ok(Negotiated { form, yaml });
+        // Tables have no protobuf form; metadata has one, whatever it is the metadata of.
+        let written =
+            |form: Form| encoding != Encoding::Protobuf || form == Form::Metadata || (protobuf && form == Form::Object);
+        if let (Some(form), true) = (form.filter(|f| written(*f)), group_version_ok) {
+            return Ok(Negotiated { form, encoding });
         }
     }
-    Err(ApiError::not_acceptable(&["application/json", "application/yaml"]))
+    let accepted = ["application/json", "application/yaml"];
+    Err(if protobuf {
+        let message =
+            format!("406: Not Acceptable\n\nAvailable representations: {}, {MEDIA_TYPE}", accepted.join(", "));
+        ApiError::generic(406, "NotAcceptable", &message)
+    } else {
+        ApiError::not_acceptable(&accepted)
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, Query, Target, negotiate};
+    use super::{Encoding, Form, Query, Target, negotiate};
 
     #[test]
     fn paths_name_what_the_api_server_reads_in_them() {
@@ -259,12 +279,18 @@ mod tests {
 
     #[test]
     fn accept_takes_the_first_clause_that_can_be_served() {
-        let form = |s| negotiate(s).map(|n| n.form).ok();
+        let form = |s| negotiate(s, false).map(|n| n.form).ok();
         assert_eq!(form("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), Some(Form::Table));
         assert_eq!(form("application/vnd.kubernetes.protobuf,application/json"), Some(Form::Object));
         assert_eq!(form("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"), Some(Form::Metadata));
         assert_eq!(form("application/vnd.kubernetes.protobuf"), None);
         assert_eq!(form("application/json;as=Foo;v=v1;g=meta.k8s.io"), None);
+        let encoding = |s| negotiate(s, true).map(|n| n.encoding).ok();
+        assert_eq!(encoding("application/vnd.kubernetes.protobuf,application/json"), Some(Encoding::Protobuf));
+        assert_eq!(
+            encoding("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,*/*"),
+            Some(Encoding::Json)
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::account::RequestKey;
 use crate::discovery;
+use crate::duration;
 use crate::registry::builtins::NOT_SERVED;
 use crate::request::{Request, Target};
 use crate::server::Inner;
@@ -31,7 +32,18 @@ pub(crate) async fn handle(server: &Arc<Inner>, request: Request) -> Response<Re
 
 type Outcome = (String, String, Result<Response<ResponseBody>, ApiError>);
 
+/// Refuses a `timeout` that is no duration. How long one may last is the client's business: requests are short here.
+fn timeout(request: &Request) -> Result<(), ApiError> {
+    match request.query.text("timeout").map(duration::parse) {
+        Some(Err(why)) => Err(ApiError::bad_request(format!("invalid timeout specified in the request URL - {why}"))),
+        _ => Ok(()),
+    }
+}
+
 async fn dispatch(server: &Arc<Inner>, request: &Request) -> Outcome {
+    if let Err(error) = timeout(request) {
+        return (request.method.as_str().to_ascii_lowercase(), request.path.clone(), Err(error));
+    }
     let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
     let target = match segments.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() => Target::parse("", version, rest),
@@ -84,7 +96,9 @@ async fn resource(
                 target.group
             )));
         }
-        return Err(ApiError::page_not_found());
+        // The paths of custom resources are handed on to the router's last handler, which has a page for them.
+        let built_in = served.iter().any(|r| r.group == target.group && !r.is_custom());
+        return Err(if built_in { ApiError::no_resource() } else { ApiError::page_not_found() });
     };
     if target.namespace.is_some() && !resource.namespaced {
         return Err(ApiError::page_not_found());

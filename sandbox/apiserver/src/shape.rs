@@ -1,9 +1,10 @@
 //! What a resource's schema does to an object: decoding, defaults, validation, field ownership.
 
 use crate::apply::{self, ApplyError, Writer};
+use crate::protobuf;
 use crate::registry::{Resource, Shape};
 use crate::schema::{self, BuiltinSchema, FieldError, TypeInfo};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 impl Resource {
     fn builtin_schema(&self) -> Option<&'static BuiltinSchema> {
@@ -24,13 +25,17 @@ impl Resource {
 
     /// Why an object of a built-in kind cannot be decoded.
     pub(crate) fn decode_error(&self, object: &Value) -> Option<String> {
-        self.builtin_schema()?.decode_error(object)
+        let schema = self.builtin_schema()?;
+        schema.decode_error(object).or_else(|| crate::kinds::not_base64(&self.kind, object))
     }
 
     /// Fills in defaults.
     pub(crate) fn default(&self, object: &mut Value) {
         match &self.shape {
-            Shape::Builtin => crate::kinds::default(self, object),
+            Shape::Builtin => {
+                crate::kinds::default(self, object);
+                crate::kinds::early(self, object);
+            }
             Shape::Custom(Some(schema)) => schema.default(object),
             Shape::Custom(None) => {}
         }
@@ -55,8 +60,15 @@ impl Resource {
 
     /// Records in `managedFields` what a create, update or patch changes.
     pub(crate) fn track(&self, old: Option<&Value>, new: &mut Value, writer: Writer<'_>) {
-        if let Some(types) = self.types() {
-            apply::track_update(types, old, new, writer);
+        let Some(types) = self.types() else {
+            return;
+        };
+        match (old, &self.shape) {
+            (None, Shape::Builtin) => {
+                let blank = protobuf::blank(&self.api_version(), &self.kind).unwrap_or_else(|| json!({}));
+                apply::track_create(types, &blank, new, writer);
+            }
+            _ => apply::track_update(types, old, new, writer),
         }
     }
 

@@ -49,7 +49,10 @@ impl ApiError {
     }
 
     fn object(resource: &GroupResource, name: &str) -> Value {
-        let mut details = json!({ "name": name, "kind": resource.resource });
+        let mut details = json!({ "kind": resource.resource });
+        if !name.is_empty() {
+            details["name"] = Value::from(name);
+        }
         if !resource.group.is_empty() {
             details["group"] = Value::from(resource.group.clone());
         }
@@ -61,6 +64,21 @@ impl ApiError {
         let mut error = Self::new(404, "NotFound", "404 page not found\n");
         error.0.plain = true;
         error
+    }
+
+    /// What the HTTP router of the server answers, which knows of no object: empty details.
+    pub fn generic(code: u16, reason: &'static str, message: &str) -> Self {
+        Self::new(code, reason, message).with_details(json!({}))
+    }
+
+    /// 404 for a resource that a built-in group does not have.
+    pub fn no_resource() -> Self {
+        Self::generic(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// 405 of a built-in resource.
+    pub fn method_not_allowed() -> Self {
+        Self::generic(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
     }
 
     /// 404 for an object.
@@ -172,7 +190,9 @@ impl ApiError {
 
     /// 500.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(500, "InternalError", format!("Internal error occurred: {}", message.into()))
+        let message = message.into();
+        Self::new(500, "InternalError", format!("Internal error occurred: {message}"))
+            .with_details(json!({ "causes": [{ "message": message }] }))
     }
 
     /// HTTP status code.
@@ -214,8 +234,11 @@ impl ApiError {
         }
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {},
-            "status": "Failure", "message": self.0.message, "reason": self.0.reason, "code": self.0.code,
+            "status": "Failure", "message": self.0.message, "code": self.0.code,
         });
+        if !self.0.reason.is_empty() {
+            status["reason"] = Value::from(self.0.reason);
+        }
         if let Some(details) = &self.0.details {
             status["details"] = details.clone();
         }

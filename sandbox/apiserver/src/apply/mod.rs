@@ -17,4 +17,5 @@ mod tests_prop;
 
 pub use fieldset::{FieldSet, PathElement};
 pub use managed::{ManagedEntry, Operation};
+pub(crate) use request::track_create;
 pub use request::{ApplyError, Conflict, Writer, apply, track_update};

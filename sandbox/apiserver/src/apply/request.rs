@@ -121,10 +121,10 @@ pub fn apply(
 ) -> Result<Value, ApplyError> {
     let wanted = configuration(config)?;
     let reset = writer.reset_fields();
-    let set = field_set(types, &wanted)
+    let whole = field_set(types, &wanted)
         .map_err(|errors| ApplyError::Schema(schema_message(&wanted, &errors)))?
-        .difference(&system_fields())
         .recursive_difference(&reset);
+    let set = whole.difference(&system_fields());
 
     let stored = live.and_then(|l| l.pointer("/metadata/managedFields"));
     // What reconcilers do most of the time: apply once more what is there already.
@@ -152,7 +152,9 @@ pub fn apply(
     if let Some(last) = &last
         && !last.fields.difference(&set).is_empty()
     {
-        let owned = entries.iter().fold(set.clone(), |all, e| all.union(&e.fields));
+        // Nobody is shown as the owner of name and the like. They are the configuration's all the same, so that `metadata` does
+        // not go with the last field in it that is given up.
+        let owned = entries.iter().fold(whole, |all, e| all.union(&e.fields));
         merged = prune(types, merged, &last.fields, &owned);
     }
     keep_system_metadata(before.as_ref(), &mut merged);
@@ -187,6 +189,16 @@ pub fn apply(
 /// When nothing but `managedFields` would change and ownership is the same, the stored entries are kept as they
 /// are, so that a write without effect leaves an object equal to `old`.
 pub fn track_update(types: TypeInfo<'_>, old: Option<&Value>, new: &mut Value, writer: Writer<'_>) {
+    // A create is compared with an empty object, so that every field is the creator's.
+    track(types, old, &json!({}), new, writer);
+}
+
+/// The same for a create of a kind whose empty object has fields: these are nobody's.
+pub(crate) fn track_create(types: TypeInfo<'_>, blank: &Value, new: &mut Value, writer: Writer<'_>) {
+    track(types, None, blank, new, writer);
+}
+
+fn track(types: TypeInfo<'_>, old: Option<&Value>, blank: &Value, new: &mut Value, writer: Writer<'_>) {
     let stored = old.and_then(|o| o.pointer("/metadata/managedFields"));
     let given = new.pointer_mut("/metadata").and_then(Value::as_object_mut).and_then(|m| m.remove("managedFields"));
     // Through a subresource a client has no say about managedFields.
@@ -210,10 +222,8 @@ pub fn track_update(types: TypeInfo<'_>, old: Option<&Value>, new: &mut Value, w
 
     let before = old.map(without_managed_fields);
     if before.as_ref() != Some(&*new) {
-        // A create is compared with an empty object, so that every field is the creator's.
-        let nothing = json!({});
         let reset = writer.reset_fields();
-        let comparison = compare(types, Some(before.as_ref().unwrap_or(&nothing)), Some(new)).excluding(&reset);
+        let comparison = compare(types, Some(before.as_ref().unwrap_or(blank)), Some(new)).excluding(&reset);
         yield_fields(&mut entries, &comparison);
         let gained = comparison.modified.union(&comparison.added).difference(&system_fields());
         if !gained.is_empty() {

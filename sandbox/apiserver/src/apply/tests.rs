@@ -329,3 +329,14 @@ fn fields_v1_survives_a_round_trip() {
     assert!(set.contains(&[PathElement::Field("b".into()), PathElement::Field("c".into())]));
     assert!(FieldSet::decode(&json!({"nonsense": {}})).is_none());
 }
+
+#[test]
+fn giving_up_the_last_field_in_the_metadata_leaves_the_name() {
+    let schema = crd();
+    let types = schema.type_info();
+    let mut config = object(json!({"a": "1"}));
+    config["metadata"]["finalizers"] = json!(["e.com/x"]);
+    let made = apply(types, None, &config, writer("m"), false).expect("applied");
+    let less = do_apply(types, Some(&made), json!({"a": "1"}), "m").expect("applied");
+    assert_eq!((&less["metadata"]["name"], less["metadata"].get("finalizers")), (&json!("o"), None));
+}

@@ -174,12 +174,11 @@ fn versions(new: &Value, errors: &mut Vec<FieldError>) {
             None => errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required")),
             Some(schema) => {
                 if let Err(found) = crate::schema::StructuralSchema::from_crd(schema) {
+                    // What all versions have in common is named once.
+                    let place =
+                        if versions.len() == 1 { "spec.validation".to_owned() } else { format!("{path}.schema") };
                     errors.extend(found.into_iter().map(|mut e| {
-                        e.field = if e.field.is_empty() {
-                            format!("{path}.schema.openAPIV3Schema")
-                        } else {
-                            format!("{path}.schema.openAPIV3Schema.{}", e.field)
-                        };
+                        e.field = format!("{place}.{}", e.field);
                         e
                     }));
                 }

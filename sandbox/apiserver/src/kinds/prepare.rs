@@ -63,10 +63,21 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
     }
 }
 
+/// What the server's decoder fills in, so that it belongs to whoever sends the object.
+pub(crate) fn early(resource: &Resource, object: &mut Value) {
+    if resource.is("", "Secret") {
+        string_data(object);
+    }
+    if resource.is("", "Namespace") && !meta::name(object).is_empty() {
+        name_label(object);
+    }
+}
+
 /// Prepares an update: what the subresource may not touch is as it was, and the generation goes up when it has to.
 pub(crate) fn prepare_update(server: &Inner, resource: &Resource, subresource: &str, old: &Value, new: &mut Value) {
     match subresource {
         "status" => return status_update(resource, old, new),
+        "approval" => return approval_update(old, new),
         "finalize" => {
             let finalizers = new.pointer("/spec/finalizers").cloned();
             let revision = meta::field(new, "resourceVersion").cloned();
@@ -92,6 +103,8 @@ pub(crate) fn prepare_update(server: &Inner, resource: &Resource, subresource: &
                 name_label(new);
             }
             "Secret" => string_data(new),
+            // A request is decided on, not changed.
+            "CertificateSigningRequest" => meta::copy_field(old, new, "spec"),
             "Service" => keep_address(old, new),
             "CustomResourceDefinition" => definition::prepare_update(old, new),
             _ => {}
@@ -130,6 +143,23 @@ fn status_update(resource: &Resource, old: &Value, new: &mut Value) {
         let labels = meta::field(old, "labels").cloned();
         meta::set(new, "labels", labels);
     }
+}
+
+/// An approval: what approves, denies or fails a request changes, and nothing else.
+fn approval_update(old: &Value, new: &mut Value) {
+    let decides = |c: &&Value| matches!(c["type"].as_str(), Some("Approved" | "Denied" | "Failed"));
+    let list =
+        |value: &Value| value.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let (before, after) = (list(old), list(new));
+    let mut conditions: Vec<Value> = before.iter().filter(|c| !decides(c)).cloned().collect();
+    conditions.extend(after.iter().filter(decides).cloned());
+    let managed: Vec<(&str, Option<Value>)> =
+        ["managedFields", "resourceVersion"].map(|f| (f, meta::field(new, f).cloned())).to_vec();
+    *new = old.clone();
+    for (field, value) in managed {
+        meta::set(new, field, value);
+    }
+    new["status"]["conditions"] = Value::from(conditions);
 }
 
 fn changes_generation(resource: &Resource, old: &Value, new: &Value) -> bool {

@@ -1,6 +1,7 @@
 //! Rules of built-in kinds beyond their schema: what has to be there, what may not change.
 
 use super::definition;
+use super::rules;
 use super::volumes::{claim, claim_update, volume, volume_update};
 use crate::meta;
 use crate::registry::Resource;
@@ -15,6 +16,7 @@ pub(crate) fn validate_create(resource: &Resource, new: &Value) -> Vec<FieldErro
         return Vec::new();
     }
     let mut errors = Vec::new();
+    rules::check(&resource.kind, new, &mut errors);
     match resource.kind.as_str() {
         "CustomResourceDefinition" => errors = definition::validate(new, None),
         "PersistentVolumeClaim" => claim(new, &mut errors),
@@ -37,6 +39,7 @@ pub(crate) fn validate_update(resource: &Resource, subresource: &str, old: &Valu
         return Vec::new();
     }
     let mut errors = Vec::new();
+    rules::check(&resource.kind, new, &mut errors);
     match resource.kind.as_str() {
         "CustomResourceDefinition" => return definition::validate(new, Some(old)),
         "ConfigMap" => {

@@ -163,6 +163,9 @@ impl Components {
     fn custom(&mut self, raw: &Value) -> Value {
         let meta = format!("{META}.ObjectMeta");
         self.definition(&meta);
+        if raw.is_null() && !self.style.wrap_references {
+            return json!({"type": "object"});
+        }
         let mut schema = raw.clone();
         if !schema.is_object() {
             schema = json!({"type": "object"});

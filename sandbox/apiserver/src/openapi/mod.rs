@@ -12,6 +12,7 @@ mod v3;
 mod tests;
 
 pub use v2::v2_document;
+pub(crate) use v3::content_hash;
 pub use v3::{document, index};
 
 use serde_json::Value;

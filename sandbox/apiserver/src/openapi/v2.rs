@@ -1,8 +1,9 @@
 //! OpenAPI v2 (Swagger).
 
-use super::ResourceDoc;
 use super::components::{Components, META, V2, component_name};
+use super::{ResourceDoc, SchemaSource};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// `/openapi/v2` as JSON: definitions of all kinds, and of the paths as much as clients look at to find a kind's
 /// patch operation.
@@ -10,7 +11,7 @@ pub fn v2_document(docs: &[ResourceDoc]) -> Value {
     let mut components = Components::new(V2);
     let mut paths = Map::new();
     for doc in docs {
-        components.add(doc);
+        components.add(&told(doc));
         add_path(doc, &mut paths);
     }
     for name in ["Status", "DeleteOptions", "Patch"] {
@@ -22,6 +23,18 @@ pub fn v2_document(docs: &[ResourceDoc]) -> Value {
         "paths": paths,
         "definitions": components.finish(),
     })
+}
+
+/// A resource as kubectl can be told of it: one that takes unknown fields at its root is an object, and nothing more is said, as
+/// kubectl would take what is not mentioned for forbidden.
+fn told(doc: &ResourceDoc) -> ResourceDoc {
+    let mut told = doc.clone();
+    if let SchemaSource::Crd(schema) = &doc.schema
+        && schema["x-kubernetes-preserve-unknown-fields"] == json!(true)
+    {
+        told.schema = SchemaSource::Crd(Arc::new(Value::Null));
+    }
+    told
 }
 
 fn add_path(doc: &ResourceDoc, paths: &mut Map<String, Value>) {

@@ -35,10 +35,10 @@ fn place(group: &str, version: &str) -> String {
 }
 
 /// FNV-1a with 128 bits: stable across runs and versions of the compiler, which std's hashers are not.
-fn content_hash(content: &str) -> String {
+pub(crate) fn content_hash(content: impl AsRef<[u8]>) -> String {
     let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    for byte in content.bytes() {
-        hash ^= u128::from(byte);
+    for byte in content.as_ref() {
+        hash ^= u128::from(*byte);
         hash = hash.wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
     }
     format!("{hash:032X}")

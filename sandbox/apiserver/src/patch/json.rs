@@ -28,8 +28,14 @@ pub fn json_merge_patch(target: &Value, patch: &Value) -> Value {
 /// # Errors
 /// `BadRequest` for a document that is not a JSON patch, `Unprocessable` for a failed test or a path that is not there.
 pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, PatchError> {
-    let operations: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|e| PatchError::BadRequest(format!("error decoding patch: {e}")))?;
+    if !patch.is_array() {
+        let found = if patch.is_object() { "object" } else { "value" };
+        return Err(PatchError::BadRequest(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
+        )));
+    }
+    let operations: json_patch::Patch =
+        serde_json::from_value(patch.clone()).map_err(|_| PatchError::Unprocessable(REJECTED.to_owned()))?;
     let mut out = target.clone();
     json_patch::patch(&mut out, &operations).map_err(|_| PatchError::Unprocessable(REJECTED.to_owned()))?;
     Ok(out)

@@ -24,7 +24,17 @@ struct Row {
     returns: bool,
     names: NameRule,
     fields: &'static [&'static str],
-    create_only: bool,
+    verbs: Verbs,
+}
+
+/// Which verbs a resource has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verbs {
+    All,
+    /// Reviews, which are answered and not stored.
+    Create,
+    /// What this server does not act on: there are none.
+    Read,
 }
 
 const fn row(
@@ -51,7 +61,7 @@ const fn row(
         returns: false,
         names: NameRule::Subdomain,
         fields: &[],
-        create_only: false,
+        verbs: Verbs::All,
     }
 }
 
@@ -101,7 +111,12 @@ impl Row {
     }
     /// Only `create`: reviews, which are answered and not stored.
     const fn review(mut self) -> Self {
-        self.create_only = true;
+        self.verbs = Verbs::Create;
+        self
+    }
+    /// Without writes, which answer 501: nothing here would act on such objects.
+    const fn empty(mut self) -> Self {
+        self.verbs = Verbs::Read;
         self
     }
 }
@@ -180,6 +195,7 @@ const WORKLOADS: &[Row] = &[
     row("apps", "v1", "ControllerRevision", "controllerrevisions", true, &[]),
     row("batch", "v1", "Job", "jobs", true, &[]).all().status().generation().fields(&["status.successful"]),
     row("batch", "v1", "CronJob", "cronjobs", true, &["cj"]).all().status().generation(),
+    row("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, &["hpa"]).all().status(),
     row("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, &["hpa"]).all().status(),
     row("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", true, &["pdb"])
         .status()
@@ -228,23 +244,51 @@ const CLUSTER: &[Row] = &[
     row("authorization.k8s.io", "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews", true, &[]).review(),
     row("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", false, &[]).review(),
     row("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", false, &[]).review(),
+    row("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", false, &[]).review(),
 ];
 
+const SERVER: &[Row] = &[
+    row("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", false, &["csr"])
+        .status()
+        .fields(&["spec.signerName"]),
+    row("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", false, &[]).status().generation(),
+    row("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", "prioritylevelconfigurations", false, &[])
+        .status()
+        .generation(),
+    row("apiregistration.k8s.io", "v1", "APIService", "apiservices", false, &[]).empty(),
+    row(ADMISSION, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false, &[]).empty(),
+    row(ADMISSION, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false, &[]).empty(),
+    row(ADMISSION, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false, &[]).empty(),
+    row(ADMISSION, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", false, &[]).empty(),
+];
+
+/// The group of webhooks and policies, which are not called: reads find none, writes answer 501.
+const ADMISSION: &str = "admissionregistration.k8s.io";
+
+/// Why objects of a resource cannot be written, when nothing here would act on them.
+pub(crate) fn not_acted_on(resource: &Resource) -> Option<&'static str> {
+    match resource.group.as_str() {
+        _ if resource.is_custom() => None,
+        ADMISSION => Some("admission webhooks and policies are not called by this embedded API server"),
+        "apiregistration.k8s.io" => Some("requests are not passed on to other API servers by this embedded API server"),
+        _ => None,
+    }
+}
+
 /// Groups of the real API server that are not served here: their paths answer 501.
-pub(crate) const NOT_SERVED: [&str; 4] =
-    ["admissionregistration.k8s.io", "apiregistration.k8s.io", "certificates.k8s.io", "flowcontrol.apiserver.k8s.io"];
+pub(crate) const NOT_SERVED: [&str; 3] = ["resource.k8s.io", "internal.apiserver.k8s.io", "storagemigration.k8s.io"];
 
 /// All built-in resources.
 pub(crate) fn resources() -> impl Iterator<Item = Resource> {
-    CORE.iter().chain(WORKLOADS).chain(CLUSTER).map(resource)
+    CORE.iter().chain(WORKLOADS).chain(CLUSTER).chain(SERVER).map(resource)
 }
 
 fn resource(row: &Row) -> Resource {
-    // Events of both groups are the same objects.
-    let (storage, storage_api_version) = if row.kind == "Event" {
-        (GroupResource::new("", "events"), "v1".to_owned())
-    } else {
-        (GroupResource::new(row.group, row.plural), api_version(row.group, row.version))
+    let (storage, storage_api_version) = match row.kind {
+        // Events of both groups are the same objects.
+        "Event" => (GroupResource::new("", "events"), "v1".to_owned()),
+        "HorizontalPodAutoscaler" => (GroupResource::new(row.group, row.plural), "autoscaling/v2".to_owned()),
+        _ => (GroupResource::new(row.group, row.plural), api_version(row.group, row.version)),
     };
     let generation = match row.kind {
         "Deployment" => Generation::SpecAndAnnotations,
@@ -260,12 +304,14 @@ fn resource(row: &Row) -> Resource {
         short_names: row.short.iter().map(|s| (*s).to_owned()).collect(),
         categories: match row.kind {
             _ if row.all => vec!["all".to_owned()],
-            "CustomResourceDefinition" => vec!["api-extensions".to_owned()],
+            "CustomResourceDefinition" | "APIService" => vec!["api-extensions".to_owned()],
+            _ if row.group == ADMISSION => vec!["api-extensions".to_owned()],
             _ => Vec::new(),
         },
         namespaced: row.namespaced,
         verbs: match row.kind {
-            _ if row.create_only => vec!["create"],
+            _ if row.verbs == Verbs::Create => vec!["create"],
+            _ if row.verbs == Verbs::Read => vec!["get", "list", "watch"],
             // Namespaces are deleted one by one.
             "Namespace" => ALL_VERBS.into_iter().filter(|v| *v != "deletecollection").collect(),
             _ => ALL_VERBS.to_vec(),

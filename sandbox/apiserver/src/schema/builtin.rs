@@ -98,6 +98,16 @@ macro_rules! kinds {
                     >();
                 },
             ),
+            (
+                "apiregistration.k8s.io",
+                "v1",
+                "APIService",
+                |generator| {
+                    generator.subschema_for::<
+                        k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService,
+                    >();
+                },
+            ),
         ];
     };
 }
@@ -108,7 +118,7 @@ kinds! {
         PodTemplate, ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
     ];
     apps::v1, "apps", [ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet];
-    autoscaling::v1, "autoscaling", [Scale];
+    autoscaling::v1, "autoscaling", [HorizontalPodAutoscaler, Scale];
     autoscaling::v2, "autoscaling", [HorizontalPodAutoscaler];
     batch::v1, "batch", [CronJob, Job];
     coordination::v1, "coordination.k8s.io", [Lease];
@@ -122,8 +132,11 @@ kinds! {
         CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
     ];
     admissionregistration::v1, "admissionregistration.k8s.io", [
-        MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+        MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+        ValidatingWebhookConfiguration,
     ];
+    certificates::v1, "certificates.k8s.io", [CertificateSigningRequest];
+    flowcontrol::v1, "flowcontrol.apiserver.k8s.io", [FlowSchema, PriorityLevelConfiguration];
 }
 
 static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
@@ -173,6 +186,7 @@ fn definition_name(group: &str, version: &str, kind: &str) -> String {
         "apiextensions.k8s.io" => {
             format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.{version}.{kind}")
         }
+        "apiregistration.k8s.io" => format!("io.k8s.kube-aggregator.pkg.apis.apiregistration.{version}.{kind}"),
         "rbac.authorization.k8s.io" => format!("io.k8s.api.rbac.{version}.{kind}"),
         group => {
             let short = group.split('.').next().unwrap_or(group);

@@ -96,6 +96,10 @@ pub(super) const LISTS: &[ListRow] = &[
     by("api.storage.v1.CSINodeSpec", "drivers", &["name"]),
     row("api.storage.v1.CSIDriverSpec", "volumeLifecycleModes", Set, Replace),
     row("api.discovery.v1.Endpoint", "addresses", Set, Replace),
+    row("api.certificates.v1.CertificateSigningRequestStatus", "conditions", Keys(&["type"]), Replace),
+    by("api.flowcontrol.v1.FlowSchemaStatus", "conditions", &["type"]),
+    by("api.flowcontrol.v1.PriorityLevelConfigurationStatus", "conditions", &["type"]),
+    by("kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus", "conditions", &["type"]),
     by("api.admissionregistration.v1.ValidatingWebhookConfiguration", "webhooks", &["name"]),
     by("api.admissionregistration.v1.MutatingWebhookConfiguration", "webhooks", &["name"]),
     row(

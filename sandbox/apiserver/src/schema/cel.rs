@@ -7,6 +7,7 @@ use super::error::FieldError;
 use super::format::{Format, parse_duration};
 use super::node::{Arena, Kind, Node, NodeId};
 use kube_cel::KubeCelExt;
+use kube_cel::cel::common::ast::{Expr, IdedExpr};
 use kube_cel::cel::objects::{Key, Map as CelMap, OptionalValue};
 use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::{Value, json};
@@ -16,8 +17,8 @@ use std::sync::Arc;
 /// A compiled rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    text: String,
-    program: Program,
+    pub(super) text: String,
+    pub(super) program: Program,
     message: Option<String>,
     message_program: Option<Program>,
     reason: Option<String>,
@@ -25,7 +26,9 @@ pub(crate) struct Rule {
     field_path: Vec<String>,
     /// Whether the rule reads `oldSelf`, so that it applies to updates only.
     pub(crate) transition: bool,
-    optional_old_self: bool,
+    pub(super) optional_old_self: bool,
+    /// Whether it has a loop in a loop.
+    pub(super) nested: bool,
 }
 
 impl Rule {
@@ -53,6 +56,7 @@ impl Rule {
             return Err(format!("unsupported reason {reason:?}"));
         }
         Ok(Self {
+            nested: loops(&program.expression().expr) > 1,
             transition: program.references().has_variable("oldSelf"),
             message: text("message").map(|m| m.trim().to_owned()).filter(|m| !m.is_empty()),
             message_program,
@@ -62,6 +66,20 @@ impl Rule {
             text: rule,
             program,
         })
+    }
+
+    /// The error of a rule that is not run, because it would take too long.
+    pub(crate) fn too_costly(&self, path: &str, kind: &str) -> FieldError {
+        let message = self.message.as_deref().unwrap_or_default();
+        let rule = if message.is_empty() {
+            format!("Rule: \"{}\"", self.text.trim())
+        } else {
+            format!("Rule: \"{}\", Message: \"{message}\"", self.text.trim())
+        };
+        let detail = format!(
+            "'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: {{{rule}}}"
+        );
+        FieldError::invalid(path, &json!(kind), detail)
     }
 
     /// Evaluates the rule. `old` is the correlated old value; `kind` names the type in the error.
@@ -109,6 +127,22 @@ impl Rule {
             Some("FieldValueDuplicate") => FieldError::duplicate(field, &shown),
             _ => FieldError::invalid(field, &shown, detail),
         })
+    }
+}
+
+/// How deep the loops of an expression are nested.
+fn loops(expression: &Expr) -> u32 {
+    let deepest = |list: &[IdedExpr]| list.iter().map(|e| loops(&e.expr)).max().unwrap_or_default();
+    match expression {
+        Expr::Select(select) => loops(&select.operand.expr),
+        Expr::Call(call) => call.target.as_ref().map_or(0, |t| loops(&t.expr)).max(deepest(&call.args)),
+        Expr::List(list) => deepest(&list.elements),
+        Expr::Comprehension(inner) => {
+            let body =
+                [&inner.loop_cond, &inner.loop_step].map(|e| loops(&e.expr)).into_iter().max().unwrap_or_default();
+            (body + 1).max(loops(&inner.iter_range.expr)).max(loops(&inner.result.expr))
+        }
+        _ => 0,
     }
 }
 
@@ -225,7 +259,7 @@ const RESERVED: [&str; 18] = [
 ];
 
 /// Property names as CEL sees them: `x-prop` is `x__dash__prop`.
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     if RESERVED.contains(&name) {
         return format!("__{name}__");
     }

@@ -2,9 +2,12 @@
 
 use super::builtin::add_object_meta;
 use super::cel::Rule;
+use super::cel_check;
+use super::default::default_value;
 use super::error::FieldError;
 use super::format::Format;
 use super::node::{Additional, Arena, Checks, Kind, Node, NodeId, Topology};
+use super::validate_value::check_value;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -30,7 +33,48 @@ pub(super) fn compile_structural(raw: &Value) -> Result<Arena, Vec<FieldError>> 
     let mut compiler = Compiler { arena: Arena::default(), errors: Vec::new(), object_meta: None };
     let root = compiler.schema(raw, "openAPIV3Schema", Place::Root);
     compiler.arena.root = root;
+    if compiler.errors.is_empty() {
+        cel_check::check(&compiler.arena, &mut compiler.errors);
+        defaults(&compiler.arena, root, "openAPIV3Schema", &mut Vec::new(), &mut compiler.errors);
+    }
     if compiler.errors.is_empty() { Ok(compiler.arena) } else { Err(compiler.errors) }
+}
+
+/// Whether a schema of `metadata` has fields besides the names.
+fn says_more_than_names(metadata: &Value) -> bool {
+    let fields = metadata.get("properties").and_then(Value::as_object);
+    fields.is_some_and(|f| f.keys().any(|k| k != "name" && k != "generateName"))
+}
+
+/// Defaults have to be valid themselves.
+fn defaults(arena: &Arena, id: NodeId, path: &str, above: &mut Vec<NodeId>, errors: &mut Vec<FieldError>) {
+    let node = arena.node(id);
+    if above.contains(&id) || node.definition.is_some() {
+        return;
+    }
+    above.push(id);
+    if let Some(default) = &node.default {
+        let mut value = default.clone();
+        default_value(arena, id, &mut value);
+        let at = format!("{path}.default");
+        let mut found = Vec::new();
+        check_value(arena, id, &value, None, "", &mut found);
+        errors.extend(found.into_iter().map(|mut e| {
+            let inside = if e.field.is_empty() || e.field.starts_with('[') { "" } else { "." };
+            e.field = format!("{at}{inside}{}", e.field);
+            e
+        }));
+    }
+    for (name, child) in &node.properties {
+        defaults(arena, *child, &format!("{path}.properties[{name}]"), above, errors);
+    }
+    if let Some(item) = node.items {
+        defaults(arena, item, &format!("{path}.items"), above, errors);
+    }
+    if let Additional::Schema(child) = node.additional {
+        defaults(arena, child, &format!("{path}.additionalProperties"), above, errors);
+    }
+    above.pop();
 }
 
 impl Compiler {
@@ -150,6 +194,12 @@ impl Compiler {
         };
         if let Some(properties) = fields.get("properties").and_then(Value::as_object) {
             for (name, child) in properties {
+                if place == Place::Root && name == "metadata" && says_more_than_names(child) {
+                    self.forbid(
+                        &format!("{path}.properties[metadata]"),
+                        "must not specify anything other than name and generateName, but metadata is implicitly specified",
+                    );
+                }
                 let id = self.schema(child, &format!("{path}.properties[{name}]"), inner(Place::Property));
                 node.properties.insert(name.clone(), id);
             }

@@ -8,7 +8,7 @@ pub(super) fn default(arena: &Arena, object: &mut Value) {
     default_value(arena, arena.root, object);
 }
 
-fn default_value(arena: &Arena, id: NodeId, value: &mut Value) {
+pub(super) fn default_value(arena: &Arena, id: NodeId, value: &mut Value) {
     let node = arena.node(id);
     match value {
         Value::Object(fields) => {
@@ -26,6 +26,11 @@ fn default_value(arena: &Arena, id: NodeId, value: &mut Value) {
                     fields.insert(name.clone(), default.clone());
                 }
             }
+            // A null that is no value of its field counts as absent.
+            fields.retain(|name, field| {
+                let child = field.is_null().then(|| node.child(name)).flatten().map(|c| arena.node(c));
+                child.is_none_or(|c| c.nullable || c.default.is_some() || (c.kind.is_none() && !c.int_or_string))
+            });
             for (name, field) in fields.iter_mut() {
                 let Some(child) = node.child(name) else {
                     continue;

@@ -195,9 +195,11 @@ pub fn invalid_status(group: &str, kind: &str, name: &str, errors: &[FieldError]
     };
     let causes: Vec<Value> =
         errors.iter().map(|e| json!({"reason": e.kind.reason(), "message": e.body, "field": e.field})).collect();
-    let mut details = json!({"name": name, "kind": kind});
-    if !group.is_empty() {
-        details["group"] = json!(group);
+    let mut details = json!({});
+    for (field, text) in [("name", name), ("group", group), ("kind", kind)] {
+        if !text.is_empty() {
+            details[field] = json!(text);
+        }
     }
     if !causes.is_empty() {
         details["causes"] = json!(causes);

@@ -10,6 +10,7 @@
 mod builtin;
 mod builtin_lists;
 mod cel;
+mod cel_check;
 mod compile;
 mod decode;
 mod default;

@@ -72,7 +72,8 @@ fn defaults_fill_in_and_displace_nulls() {
     schema.default(&mut value);
     assert_eq!(
         value["spec"],
-        json!({"mode": "auto", "maybe": null, "nested": {"n": 3}, "items": [{"p": "TCP"}], "plain": null})
+        json!({"mode": "auto", "maybe": null, "nested": {"n": 3}, "items": [{"p": "TCP"}]}),
+        "a null that is no value of its field is dropped"
     );
     let once = value.clone();
     schema.default(&mut value);
@@ -393,4 +394,53 @@ fn cursors_know_how_builtin_fields_merge() {
     assert_eq!(claim.map_kind(), MapKind::Granular);
     let event = builtin("", "v1", "Event").expect("Event").type_info();
     assert_eq!(event.field("involvedObject").expect("involvedObject").map_kind(), MapKind::Atomic);
+}
+
+#[test]
+fn rules_about_fields_that_do_not_exist_or_that_cost_too_much_are_refused() {
+    let fault = |spec: Value| {
+        let raw = json!({"type": "object", "properties": {"spec": spec}});
+        StructuralSchema::from_crd(&raw).err().map(|e| e[0].to_string()).unwrap_or_default()
+    };
+    let rule = |rule: &str, properties: Value| {
+        fault(json!({"type": "object", "properties": properties, "x-kubernetes-validations": [{"rule": rule}]}))
+    };
+    let x = json!({"x": {"type": "integer"}, "l": {"type": "array", "items": {"type": "object", "properties": {"a-b": {"type": "string"}}}}});
+    assert!(rule("self.z == 100", x.clone()).contains("undefined field 'z'"));
+    assert!(rule("self.l.all(e, e.c == '')", x.clone()).contains("undefined field 'c'"));
+    assert!(rule("self = 42", x.clone()).contains("Syntax error"));
+    assert_eq!(rule("self.x == 1 && self.l.all(e, has(e.a__dash__b)) && self.l[0].a__dash__b != ''", x), "");
+
+    let nested = |limits: Value| {
+        let list = |mut list: Value, limit: &Value| {
+            list["type"] = json!("array");
+            if limit.is_number() {
+                list["maxItems"] = limit.clone();
+            }
+            list
+        };
+        let rules = json!([{"rule": "self.all(s, s == 'c')"}]);
+        let inner = list(json!({"items": {"type": "string"}, "x-kubernetes-validations": rules}), &limits[1]);
+        let outer = list(json!({"items": inner}), &limits[0]);
+        fault(json!({"type": "object", "properties": {"x": outer}}))
+    };
+    assert!(nested(json!([null, null])).contains(
+        "openAPIV3Schema.properties[spec].properties[x].items.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x"
+    ));
+    assert_eq!(nested(json!([100, 100])), "");
+}
+
+#[test]
+fn a_rule_that_would_run_for_too_long_is_not_run() {
+    let schema = schema(
+        json!({"type": "object", "properties": {"l": {"type": "array", "maxItems": 725, "items": {"type": "integer"}}},
+        "x-kubernetes-validations": [{"rule": "self.l.all(x, self.l.all(y, y == x))"}]}),
+    );
+    let same = |count: usize| json!({"l": vec![20; count]});
+    assert_eq!(lines(&schema, same(20), None), Vec::<String>::new());
+    let refused = lines(&schema, same(725), None);
+    assert!(
+        refused[0].starts_with("spec: Invalid value: \"object\": 'operation cancelled: actual cost limit exceeded'"),
+        "{refused:?}"
+    );
 }

@@ -4,6 +4,7 @@
 //! first kind would make rules fail for the wrong reason. An unchanged value is not checked again on update.
 
 use super::cel::to_cel;
+use super::cel_check::too_costly;
 use super::error::{ErrorType, FieldError};
 use super::node::{Additional, Arena, Kind, NodeId, Topology};
 use super::validate_value::check_value;
@@ -121,6 +122,10 @@ fn rules(arena: &Arena, id: NodeId, new: &Value, old: Option<&Value>, path: &str
         for rule in &node.rules {
             if unchanged && !rule.transition {
                 continue;
+            }
+            if rule.nested && too_costly(arena, id, rule, new, old) {
+                errors.push(rule.too_costly(path, kind));
+                return;
             }
             let (new, old) = values.get_or_insert_with(|| (to_cel(arena, id, new), old.map(|o| to_cel(arena, id, o))));
             if let Some(error) = rule.evaluate(path, kind, new, old.as_ref()) {

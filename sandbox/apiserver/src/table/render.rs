@@ -162,7 +162,7 @@ pub fn table(
     with_definitions: bool,
 ) -> Value {
     let rows: Vec<Value> = objects.iter().map(|object| row(columns, object, include, now)).collect();
-    let definitions = if with_definitions { columns.definitions() } else { Vec::new() };
+    let definitions = if with_definitions { Value::from(columns.definitions()) } else { Value::Null };
     json!({
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -191,7 +191,7 @@ fn row(columns: &Columns, object: &Value, include: IncludeObject, now: Timestamp
 
 fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
     match &column.cell {
-        Cell::Name => object.pointer("/metadata/name").cloned().unwrap_or(Value::Null),
+        Cell::Name => json!(object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()),
         Cell::Pointer(pointer) => json!(object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()),
         Cell::Made(make) => make(object, now),
         Cell::Path(path) => {

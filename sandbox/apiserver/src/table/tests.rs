@@ -124,7 +124,7 @@ fn rows_carry_what_was_asked_for() {
     assert_eq!(make(IncludeObject::Object)["rows"][0]["object"], object);
     assert!(make(IncludeObject::None)["rows"][0].get("object").is_none());
     assert_eq!(metadata["metadata"]["resourceVersion"], "9");
-    assert_eq!(metadata["columnDefinitions"], json!([]));
+    assert_eq!(metadata["columnDefinitions"], json!(null));
     assert_eq!(IncludeObject::parse(Some("Everything")), None);
 }
 

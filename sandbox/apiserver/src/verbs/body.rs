@@ -7,23 +7,25 @@ use crate::meta;
 use crate::protobuf::{self, DecodeError};
 use crate::registry::Resource;
 use crate::request::Request;
+use crate::schema::FieldError;
 use crate::status::ApiError;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The media types that bodies may have.
-const ACCEPTED: [&str; 2] = ["application/json", "application/yaml"];
+/// The media types that bodies may have; custom resources have no protobuf.
+const ACCEPTED: [&str; 3] = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// Parses a body as JSON, or as YAML when it says so.
 pub(crate) fn parse(request: &Request) -> Result<Value, ApiError> {
-    read(request).map(|parsed| parsed.value)
+    read(request, "DeleteOptions").map(|parsed| parsed.value)
 }
 
-fn read(request: &Request) -> Result<Parsed, ApiError> {
+/// `kind` is what the body has to be, for errors.
+fn read(request: &Request, kind: &str) -> Result<Parsed, ApiError> {
     match request.content_type() {
-        "" | "application/json" => json(&request.body),
+        "" | "application/json" => json(&request.body, kind),
         "application/yaml" => yaml(&request.body),
-        "application/vnd.kubernetes.protobuf" => match protobuf::decode(&request.body) {
+        protobuf::MEDIA_TYPE => match protobuf::decode(&request.body) {
             Ok(value) => Ok(Parsed { value, duplicates: Vec::new() }),
             Err(DecodeError::UnknownKind(_)) => Err(ApiError::unsupported_media_type(&ACCEPTED)),
             Err(error @ DecodeError::Malformed) => Err(ApiError::bad_request(error.to_string())),
@@ -32,11 +34,50 @@ fn read(request: &Request) -> Result<Parsed, ApiError> {
     }
 }
 
-fn json(bytes: &[u8]) -> Result<Parsed, ApiError> {
+fn json(bytes: &[u8], kind: &str) -> Result<Parsed, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    strict::parse(&mut deserializer)
-        .and_then(|parsed| deserializer.end().map(|()| parsed))
-        .map_err(|e| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {e}")))
+    let parsed =
+        strict::parse(&mut deserializer).and_then(|parsed| deserializer.end().map(|()| parsed)).map_err(|e| {
+            unrecognized(kind, bytes, &format!("couldn't get version/kind; json parse error: {}", syntax(&e)))
+        })?;
+    if !parsed.value.is_object() {
+        let why = format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+            type_name(&parsed.value)
+        );
+        return Err(unrecognized(kind, bytes, &why));
+    }
+    Ok(parsed)
+}
+
+/// The error of a body that tells nothing of what it is, with the beginning of it.
+fn unrecognized(kind: &str, bytes: &[u8], why: &str) -> ApiError {
+    const SHOWN: usize = 30;
+    let cut = &bytes[..bytes.len().min(SHOWN)];
+    let more = if bytes.len() > SHOWN { " ..." } else { "" };
+    let summary = match bytes.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(cut)),
+        Some(_) => format!("{}{more}", cut.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+    };
+    ApiError::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({summary})"))
+}
+
+/// An error of the JSON parser, as Go words the commonest one.
+pub(super) fn syntax(error: &serde_json::Error) -> String {
+    if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() }
+}
+
+/// What Go calls the type of a JSON value.
+pub(super) fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }
 
 /// Parses YAML.
@@ -48,12 +89,17 @@ pub(super) fn yaml(bytes: &[u8]) -> Result<Parsed, ApiError> {
 
 /// The object in a body, decoded as the resource's kind: unknown fields are gone, defaults are in.
 pub(crate) fn object(op: &Op<'_>, options: &WriteOptions, warnings: &mut Vec<String>) -> Result<Value, ApiError> {
-    let Parsed { value, duplicates } = read(op.request)?;
+    let Parsed { value, duplicates } = read(op.request, &op.resource.kind)?;
+    if op.resource.is_custom() && value.get("kind").and_then(Value::as_str).is_none_or(str::is_empty) {
+        let text = String::from_utf8_lossy(&op.request.body);
+        let why = format!("Object 'Kind' is missing in '{text}'");
+        return Err(unrecognized(&op.resource.kind, &op.request.body, &why));
+    }
     let (value, unknown) = decode(&op.resource, value)?;
     let faults = if op.request.content_type() == "application/yaml" {
         let lines = yaml_duplicates(&op.request.body, &duplicates);
         lines.into_iter().chain(faults(&[], &unknown)).collect()
-    } else if op.resource.is_custom() || duplicates.is_empty() {
+    } else if op.resource.is_custom() || (duplicates.is_empty() && unknown.len() < 2) {
         faults(&duplicates, &unknown)
     } else {
         faults_in_order(&op.request.body, &duplicates, &unknown)
@@ -174,6 +220,11 @@ fn check_type(resource: &Resource, value: &mut Value) -> Result<(), ApiError> {
             resource.kind
         )));
     }
+    if !kind.is_empty() && kind != resource.kind && resource.is_custom() {
+        let fault = FieldError::invalid("kind", &Value::from(kind.as_str()), format!("must be {}", resource.kind));
+        let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        return Err(ApiError::invalid(&resource.group, &kind, name, &[fault]));
+    }
     if !api_version.is_empty() && api_version != expected {
         return Err(ApiError::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({expected})"
@@ -181,8 +232,12 @@ fn check_type(resource: &Resource, value: &mut Value) -> Result<(), ApiError> {
     }
     if !kind.is_empty() && kind != resource.kind {
         return Err(ApiError::bad_request(format!(
-            "{kind} in version \"{}\" cannot be handled as a {}: converting ({kind}) to ({}): unknown conversion",
-            resource.version, resource.kind, resource.kind
+            "{kind} in version \"{}\" cannot be handled as a {}: converting ({}.{kind}) to ({}.{}): unknown conversion",
+            resource.version,
+            resource.kind,
+            resource.version,
+            resource.group.split('.').next().filter(|g| !g.is_empty()).unwrap_or("core"),
+            resource.kind
         )));
     }
     map.insert("apiVersion".to_owned(), Value::from(expected));

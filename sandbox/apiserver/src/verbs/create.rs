@@ -25,9 +25,6 @@ pub(crate) fn create(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, 
             return Err(ApiError::not_implemented(format!("create of the subresource {}/{other}", op.resource.plural)));
         }
     }
-    if !op.name.is_empty() {
-        return Err(ApiError::method_not_supported(&op.group_resource(), "create"));
-    }
     let mut object = body::object(op, &options, warnings)?;
     body::dedup_owners(&mut object, warnings);
     let write = Write { server: op.server, resource: &op.resource, subresource: "", options };

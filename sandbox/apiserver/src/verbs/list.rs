@@ -65,16 +65,13 @@ pub(crate) fn revision(op: &Op<'_>) -> Result<Option<u64>, ApiError> {
         .text("resourceVersion")
         .map(|text| {
             text.parse().map_err(|_| {
-                ApiError::invalid(
-                    &op.resource.group,
-                    &op.resource.plural,
-                    "",
-                    &[FieldError::invalid(
-                        "resourceVersion",
-                        &Value::from(text),
-                        format!("strconv.ParseUint: parsing \"{text}\": invalid syntax"),
-                    )],
-                )
+                let why = format!("strconv.ParseUint: parsing \"{text}\": invalid syntax");
+                let fault = FieldError::invalid("resourceVersion", &Value::from(text), why);
+                if op.request.query.flag("watch") {
+                    ApiError::new(500, "", fault.to_string())
+                } else {
+                    ApiError::bad_request(format!("invalid resource version: {fault}"))
+                }
             })
         })
         .transpose()

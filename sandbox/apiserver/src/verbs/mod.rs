@@ -20,6 +20,7 @@ pub(crate) mod update;
 pub(crate) mod watch;
 
 use crate::registry::Resource;
+use crate::registry::builtins::not_acted_on;
 use crate::request::{Request, Target};
 use crate::server::Inner;
 use crate::service::ResponseBody;
@@ -107,7 +108,13 @@ pub(crate) async fn run(op: &Op<'_>, verb: &'static str) -> Result<Response<Resp
 
 /// Whether the resource has this verb, on this subresource.
 fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
-    let not_allowed = || ApiError::method_not_supported(&op.group_resource(), verb);
+    let not_allowed = || {
+        if op.resource.is_custom() {
+            ApiError::method_not_supported(&op.group_resource(), verb)
+        } else {
+            ApiError::method_not_allowed()
+        }
+    };
     if op.resource.webhook && op.resource.api_version() != op.resource.storage_api_version {
         return Err(ApiError::not_implemented(format!(
             "conversion webhooks are not called by this embedded API server: {} are stored as {}, and served in that version only",
@@ -115,9 +122,17 @@ fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
             op.resource.storage_api_version
         )));
     }
+    if let (Some(why), "create" | "update" | "patch") = (not_acted_on(&op.resource), verb) {
+        return Err(ApiError::not_implemented(format!("{why}: {} cannot be written", op.group_resource())));
+    }
     if op.subresource.is_empty() {
         let needs_namespace = op.resource.namespaced && op.namespace.is_empty();
-        if !op.resource.verbs.contains(&verb) || (needs_namespace && !matches!(verb, "list" | "watch")) {
+        let needs_name = op.name.is_empty() && matches!(verb, "update" | "patch");
+        if needs_name
+            || (verb == "create" && !op.name.is_empty())
+            || !op.resource.verbs.contains(&verb)
+            || (needs_namespace && !matches!(verb, "list" | "watch"))
+        {
             return Err(not_allowed());
         }
         return Ok(());
@@ -125,6 +140,7 @@ fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
     let verbs: &[&str] = match op.subresource.as_str() {
         "status" if op.resource.status => &["get", "update", "patch"],
         "scale" if op.resource.scale.is_some() => &["get", "update", "patch"],
+        "approval" if op.resource.is("certificates.k8s.io", "CertificateSigningRequest") => &["get", "update", "patch"],
         "finalize" if op.resource.is("", "Namespace") => &["update"],
         "binding" | "eviction" if op.resource.is("", "Pod") => &["create"],
         "ephemeralcontainers" | "resize" | "log" | "exec" | "attach" | "portforward" | "proxy"
@@ -146,7 +162,8 @@ fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
                 op.resource.plural
             )));
         }
-        _ => return Err(ApiError::page_not_found()),
+        _ if op.resource.is_custom() => return Err(ApiError::page_not_found()),
+        _ => return Err(ApiError::no_resource()),
     };
     if verbs.contains(&verb) { Ok(()) } else { Err(not_allowed()) }
 }

@@ -8,6 +8,7 @@ use crate::apply::ApplyError;
 use crate::meta;
 use crate::metadata;
 use crate::patch::{PatchError, json_merge_patch, json_patch, strategic_merge_patch};
+use crate::registry::split_api_version;
 use crate::schema::FieldError;
 use crate::status::ApiError;
 use serde_json::Value;
@@ -38,12 +39,7 @@ impl Kind {
                 "application/merge-patch+json",
                 "application/apply-patch+yaml",
             ])),
-            _ => Err(ApiError::unsupported_media_type(&[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-                "application/apply-patch+yaml",
-            ])),
+            _ => Err(ApiError::generic(415, "UnsupportedMediaType", "415: Unsupported Media Type")),
         }
     }
 }
@@ -124,11 +120,12 @@ pub(crate) fn document(op: &Op<'_>, kind: Kind) -> Result<Parsed, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(&op.request.body);
     let parsed = super::strict::parse(&mut deserializer)
         .and_then(|parsed| deserializer.end().map(|()| parsed))
-        .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+        .map_err(|e| ApiError::bad_request(format!("error decoding patch: {}", body::syntax(&e))))?;
     if kind != Kind::Json && !parsed.value.is_object() {
-        return Err(ApiError::bad_request(
-            "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
-        ));
+        return Err(ApiError::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            body::type_name(&parsed.value)
+        )));
     }
     Ok(parsed)
 }
@@ -146,7 +143,7 @@ pub(crate) fn patched(op: &Op<'_>, kind: Kind, live: &Value, document: &Value) -
     };
     result.map_err(|error| match error {
         PatchError::BadRequest(message) => ApiError::bad_request(message),
-        PatchError::Unprocessable(message) => ApiError::new(422, "Invalid", message),
+        PatchError::Unprocessable(message) => ApiError::generic(422, "Invalid", &message),
     })
 }
 
@@ -161,14 +158,9 @@ fn applied(
     let mut config = document.value.clone();
     let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
     let expected = op.resource.api_version();
-    if text("kind").is_empty() {
-        return Err(ApiError::bad_request("Object 'Kind' is missing in the apply configuration"));
-    }
     if text("apiVersion") != expected || text("kind") != op.resource.kind {
-        return Err(ApiError::bad_request(format!(
-            "Incorrect version specified in apply patch. Specified patch version: {}, expected: {expected}",
-            text("apiVersion")
-        )));
+        let (group, version) = split_api_version(text("apiVersion"));
+        return Err(ApiError::bad_request(format!("invalid object type: {group}/{version}, Kind={}", text("kind"))));
     }
     if meta::name(&config).is_empty() {
         meta::set(&mut config, "name", Some(Value::from(op.name.clone())));
@@ -182,7 +174,10 @@ fn applied(
     let faults = body::yaml_duplicates(&op.request.body, &document.duplicates);
     match write.options.validation {
         FieldValidation::Strict if !faults.is_empty() => {
-            return Err(ApiError::bad_request(format!("error strict decoding patch: {}", faults.join(", "))));
+            return Err(ApiError::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {}",
+                faults.join(", ")
+            )));
         }
         FieldValidation::Warn => warnings.extend(faults),
         FieldValidation::Strict | FieldValidation::Ignore => {}

@@ -3,8 +3,9 @@
 use super::list::Page;
 use super::{Answer, Op, review};
 use crate::convert;
+use crate::protobuf;
 use crate::registry::Resource;
-use crate::request::{Form, Negotiated, negotiate};
+use crate::request::{Encoding, Form, Negotiated, negotiate};
 use crate::router::respond;
 use crate::server::Inner;
 use crate::service::ResponseBody;
@@ -16,9 +17,16 @@ use http::{HeaderName, HeaderValue, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// The encoding and form that the request asks for.
+fn negotiated(op: &Op<'_>) -> Result<Negotiated, ApiError> {
+    let resource = &op.resource;
+    let protobuf = !resource.is_custom() && protobuf::knows(&resource.api_version(), &resource.kind);
+    negotiate(op.request.accept(), protobuf)
+}
+
 /// Writes the answer of a verb.
 pub(crate) fn answer(op: &Op<'_>, answer: Answer) -> Result<Response<ResponseBody>, ApiError> {
-    let negotiated = negotiate(op.request.accept())?;
+    let negotiated = negotiated(op)?;
     match answer {
         Answer::Response(response) => Ok(response),
         // Reviews are not listed, and so have no other form than their own.
@@ -49,17 +57,27 @@ pub(crate) fn add_warnings(response: &mut Response<ResponseBody>, warnings: &[St
 }
 
 fn write(code: u16, value: &Value, negotiated: Negotiated) -> Response<ResponseBody> {
-    if negotiated.yaml
-        && let Ok(text) = serde_yaml::to_string(value)
-    {
-        return respond(code, "application/yaml", ResponseBody::whole(text));
+    match negotiated.encoding {
+        Encoding::Yaml => {
+            if let Ok(text) = serde_yaml::to_string(value) {
+                return respond(code, "application/yaml", ResponseBody::whole(text));
+            }
+        }
+        Encoding::Protobuf => {
+            if let Some(bytes) = protobuf::encode(value) {
+                return respond(code, protobuf::MEDIA_TYPE, ResponseBody::whole(bytes));
+            }
+        }
+        Encoding::Json => {}
     }
     respond(code, "application/json", ResponseBody::whole(value.to_string()))
 }
 
 fn object(op: &Op<'_>, code: u16, stored: &Stored, negotiated: Negotiated) -> Result<Response<ResponseBody>, ApiError> {
     match negotiated.form {
-        Form::Object if !negotiated.yaml && convert::is_stored_version(&op.resource, &stored.value) => {
+        Form::Object
+            if negotiated.encoding == Encoding::Json && convert::is_stored_version(&op.resource, &stored.value) =>
+        {
             Ok(respond(code, "application/json", ResponseBody::whole(stored.json().clone())))
         }
         Form::Object => Ok(write(code, &convert::from_storage(&op.resource, stored), negotiated)),
@@ -87,7 +105,7 @@ fn list(op: &Op<'_>, page: &Page, negotiated: Negotiated) -> Result<Response<Res
     let resource = &op.resource;
     let values = || page.objects.iter().map(|o| convert::from_storage(resource, o).into_owned());
     match negotiated.form {
-        Form::Object if !negotiated.yaml => {
+        Form::Object if negotiated.encoding == Encoding::Json => {
             Ok(respond(200, "application/json", ResponseBody::whole(joined(resource, page, &meta))))
         }
         Form::Object => {
@@ -174,10 +192,10 @@ impl Tables {
     }
 }
 
-/// Writes the lines of a watch.
+/// Writes the events of a watch: lines of JSON, or frames of protobuf.
 pub(crate) struct Writer {
     resource: Arc<Resource>,
-    form: Form,
+    negotiated: Negotiated,
     tables: Option<Tables>,
     /// Column definitions are sent with the first event only.
     first: bool,
@@ -185,55 +203,80 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(op: &Op<'_>) -> Result<Self, ApiError> {
-        let form = negotiate(op.request.accept())?.form;
+        let negotiated = negotiated(op)?;
         Ok(Self {
             resource: Arc::clone(&op.resource),
-            form,
-            tables: (form == Form::Table).then(|| Tables::new(op)).transpose()?,
+            negotiated,
+            tables: (negotiated.form == Form::Table).then(|| Tables::new(op)).transpose()?,
             first: true,
         })
     }
 
-    /// The line of an event as everybody sees it.
-    pub(crate) fn shared_event(&mut self, event: &Event) -> Bytes {
-        if self.form == Form::Object && convert::is_stored_version(&self.resource, &event.object.value) {
-            event.frame().clone()
-        } else {
-            self.event(event.kind.as_str(), &event.object)
+    /// The media type of the stream.
+    pub(crate) fn content_type(&self) -> &'static str {
+        match self.negotiated.encoding {
+            Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+            Encoding::Json | Encoding::Yaml => "application/json",
         }
     }
 
-    /// The line of an object.
+    /// Whether events are sent as they are kept.
+    fn plain(&self, stored: &Stored) -> bool {
+        self.negotiated.form == Form::Object
+            && self.negotiated.encoding != Encoding::Protobuf
+            && convert::is_stored_version(&self.resource, &stored.value)
+    }
+
+    /// An event as everybody sees it.
+    pub(crate) fn shared_event(&mut self, event: &Event) -> Bytes {
+        if self.plain(&event.object) { event.frame().clone() } else { self.event(event.kind.as_str(), &event.object) }
+    }
+
+    /// An event of an object.
     pub(crate) fn event(&mut self, kind: &str, stored: &Stored) -> Bytes {
-        if self.form == Form::Object && convert::is_stored_version(&self.resource, &stored.value) {
+        if self.plain(stored) {
             return frame(kind, stored.json());
         }
         self.event_at(kind, stored, stored.revision)
     }
 
-    /// The line of an object that is shown at another revision than its own.
+    /// An event of an object that is shown at another revision than its own.
     pub(crate) fn event_at(&mut self, kind: &str, stored: &Stored, revision: u64) -> Bytes {
         let mut value = convert::from_storage(&self.resource, stored).into_owned();
         value["metadata"]["resourceVersion"] = Value::from(revision.to_string());
         let shown = self.shown(value);
-        frame(kind, shown.to_string().as_bytes())
+        self.write(kind, &shown)
     }
 
-    /// The line of a bookmark.
+    /// A bookmark.
     pub(crate) fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Bytes {
         let mut value = json!({
             "kind": self.resource.kind, "apiVersion": self.resource.api_version(),
-            "metadata": { "resourceVersion": revision.to_string(), "creationTimestamp": null },
+            "metadata": { "resourceVersion": revision.to_string() },
         });
         if initial_events_end {
             value["metadata"]["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
         let shown = self.shown(value);
-        frame("BOOKMARK", shown.to_string().as_bytes())
+        self.write("BOOKMARK", &shown)
+    }
+
+    /// An error, which ends the stream.
+    pub(crate) fn error(&self, error: &ApiError) -> Bytes {
+        self.write("ERROR", &error.status())
+    }
+
+    fn write(&self, kind: &str, value: &Value) -> Bytes {
+        if self.negotiated.encoding == Encoding::Protobuf
+            && let Some(bytes) = protobuf::watch_frame(kind, value)
+        {
+            return Bytes::from(bytes);
+        }
+        frame(kind, value.to_string().as_bytes())
     }
 
     fn shown(&mut self, value: Value) -> Value {
-        match (self.form, &self.tables) {
+        match (self.negotiated.form, &self.tables) {
             (Form::Table, Some(tables)) => {
                 let meta = json!({ "resourceVersion": value["metadata"]["resourceVersion"] });
                 let first = std::mem::replace(&mut self.first, false);

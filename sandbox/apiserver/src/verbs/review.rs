@@ -26,6 +26,10 @@ pub(crate) fn answer(op: &Op<'_>) -> Result<Answer, ApiError> {
         "SelfSubjectReview" => json!({
             "userInfo": { "username": op.request.user_agent(), "groups": ["system:masters", "system:authenticated"] },
         }),
+        "TokenReview" => json!({
+            "authenticated": false, "user": {},
+            "error": "this embedded API server has no authentication, and so no token that is valid",
+        }),
         _ => json!({ "allowed": true, "reason": "this embedded API server has no authorization" }),
     };
     Ok(Answer::Value(201, review))

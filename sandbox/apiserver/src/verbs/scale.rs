@@ -15,7 +15,15 @@ pub(crate) fn answer(op: &Op<'_>, verb: &str, warnings: &mut Vec<String>) -> Res
         return Err(ApiError::page_not_found());
     };
     match verb {
-        "get" => op.live().map(|stored| Answer::Value(200, of(op, paths, &stored))),
+        "get" => {
+            let stored = op.live()?;
+            let value = convert::from_storage(&op.resource, &stored);
+            if op.resource.is_custom() && get(&value, &paths.spec_replicas).is_none() {
+                let why = format!("the spec replicas field \"{}\" does not exist", paths.spec_replicas);
+                return Err(ApiError::internal(why));
+            }
+            Ok(Answer::Value(200, of(op, paths, &stored)))
+        }
         "update" => {
             let options = WriteOptions::parse(op, "UpdateOptions")?;
             let scale = body::parse(op.request)?;

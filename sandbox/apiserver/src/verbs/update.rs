@@ -30,7 +30,7 @@ pub(crate) fn check_name(op: &Op<'_>, object: &Value) -> Result<(), ApiError> {
     let name = meta::name(object);
     if name != op.name {
         return Err(ApiError::bad_request(if name.is_empty() {
-            "name must be provided".to_owned()
+            format!("the name of the object ({} based on URL) was undeterminable: name must be provided", op.name)
         } else {
             format!("the name of the object ({name}) does not match the name on the URL ({})", op.name)
         }));
@@ -132,6 +132,17 @@ impl From<ApiError> for Failure {
 fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Value, mut new: Value) -> Result<Arc<Stored>, Failure> {
     let Write { server, resource, .. } = *write;
     preconditions(write, live, old, &new)?;
+    if resource.is_custom() && write.subresource == "status" {
+        // Nothing but the status is written this way, so that nothing else is owned.
+        let mut metadata = old["metadata"].clone();
+        for field in ["managedFields", "resourceVersion"] {
+            match meta::field(&new, field) {
+                Some(value) => metadata[field] = value.clone(),
+                None => drop(metadata.as_object_mut().and_then(|m| m.remove(field))),
+            }
+        }
+        new["metadata"] = metadata;
+    }
     if !write.options.applied {
         resource.track(Some(old), &mut new, write.writer());
     }
@@ -174,26 +185,23 @@ fn preconditions(write: &Write<'_>, live: &Stored, old: &Value, new: &Value) -> 
     let resource = write.resource;
     let group_resource = resource.group_resource();
     if let Some(uid) = meta::uid(new).filter(|u| Some(*u) != meta::uid(old)) {
+        let group = if resource.is_custom() { format!("{}/", resource.group) } else { String::new() };
+        let namespace = if resource.namespaced { format!("{}/", live.key.namespace) } else { String::new() };
+        let path = format!("/registry/{group}{}/{namespace}{}", resource.plural, live.key.name);
         return Err(ApiError::conflict(
             &group_resource,
             &live.key.name,
             &format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
                 meta::uid(old).unwrap_or_default()
             ),
         ));
     }
     match meta::text(new, "resourceVersion").filter(|rv| *rv != "0") {
         Some(revision) if revision == live.revision.to_string() => Ok(()),
-        Some(revision) if revision.parse::<u64>().is_err() => Err(ApiError::invalid_object(
-            resource,
-            &live.key.name,
-            &[FieldError::invalid(
-                "metadata.resourceVersion",
-                &Value::from(revision),
-                format!("strconv.ParseUint: parsing \"{revision}\": invalid syntax"),
-            )],
-        )),
+        Some(revision) if revision.parse::<u64>().is_err() => {
+            Err(ApiError::new(500, "", format!("strconv.ParseUint: parsing \"{revision}\": invalid syntax")))
+        }
         Some(_) => Err(ApiError::modified(&group_resource, &live.key.name)),
         None if resource.unconditional_update => Ok(()),
         None => Err(ApiError::invalid(

@@ -12,7 +12,7 @@ use crate::status::ApiError;
 use crate::store::{Event, EventKind, Start, Stored, Subscription};
 use bytes::Bytes;
 use futures::stream;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,15 +48,14 @@ pub(crate) async fn watch(op: &Op<'_>) -> Result<Answer, ApiError> {
     let writer = Writer::new(op)?;
     let began =
         op.server.store.watch(&op.resource.storage, selection.namespace(&op.namespace), selection.fields.name(), start);
-    let content_type = "application/json";
+    let content_type = writer.content_type();
     let mut subscription = match began {
         Ok(subscription) => subscription,
         Err(compacted) => {
             // The request was well-formed: an expired revision is told in the stream, as the watch cache does.
             let asked = asked.unwrap_or_default();
             let error = ApiError::expired(format!("too old resource version: {asked} ({})", compacted.oldest));
-            let line = json!({ "type": "ERROR", "object": error.status() });
-            let body = ResponseBody::whole(format!("{line}\n"));
+            let body = ResponseBody::whole(writer.error(&error));
             return Ok(Answer::Response(respond(200, content_type, body)));
         }
     };

@@ -143,6 +143,20 @@ pub async fn raw(
     (code, warnings, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
+/// A raw read in process: the code, the headers and the bytes of the answer as text, whatever they are.
+pub async fn whole(server: &ApiServer, path: &str, headers: &[(&str, &str)]) -> (u16, http::HeaderMap, String) {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    let mut request = http::Request::builder().uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(http_body_util::Full::new(bytes::Bytes::new())).unwrap();
+    let (parts, body) = server.service().oneshot(request).await.unwrap().into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (parts.status.as_u16(), parts.headers, String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A raw watch in process: reads `count` events of it, or what there is until it ends.
 pub async fn raw_watch(server: &ApiServer, path: &str, count: usize) -> Vec<Value> {
     let mut watch = open_watch(server, path).await;

@@ -135,8 +135,8 @@ async fn scale_reads_and_writes_replicas() {
     let (_server, client) = server();
     let api = widgets(&client, "default").await;
     api.create(&PostParams::default(), &widget("a", 1)).await.unwrap();
-    let scale = api.get_scale("a").await.unwrap();
-    assert_eq!(scale.spec.unwrap().replicas, Some(0));
+    let none = status(api.get_scale("a").await);
+    assert_eq!((none.code, none.message.contains("\".spec.replicas\" does not exist")), (500, true), "{none:?}");
     api.patch_scale("a", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 4}}))).await.unwrap();
     let live = api.get("a").await.unwrap();
     assert_eq!((&live.data["spec"]["replicas"], live.metadata.generation), (&json!(4), Some(2)));
@@ -233,4 +233,22 @@ async fn the_published_definitions_of_other_projects_are_established() {
     assert!(count > 50, "{count} definitions");
     let (_, _, groups) = raw(&server, "GET", "/apis", &[], Value::Null).await;
     assert!(groups["groups"].as_array().unwrap().iter().any(|g| g["name"] == "ramendr.openshift.io"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_is_checked_with_its_defaults_and_metadata() {
+    let (server, _client) = server();
+    let refused = async |properties: Value| {
+        let mut crd = widget_crd();
+        crd["spec"]["versions"].as_array_mut().unwrap().truncate(1);
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = json!({"type": "object", "properties": properties});
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let (code, _, answer) = raw(&server, "POST", path, &[], crd).await;
+        (code, answer["details"]["causes"][0]["field"].as_str().unwrap_or_default().to_owned())
+    };
+    let place = |at: &str| (422, format!("spec.validation.openAPIV3Schema.properties[{at}"));
+    let mode = json!({"mode": {"type": "string", "enum": ["a"], "default": "b"}});
+    assert_eq!(refused(mode).await, place("mode].default"));
+    let metadata = json!({"metadata": {"type": "object", "properties": {"labels": {"type": "object"}}}});
+    assert_eq!(refused(metadata).await, place("metadata]"));
 }

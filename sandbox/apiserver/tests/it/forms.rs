@@ -66,3 +66,73 @@ async fn reviews_allow() {
     let (code, _, answer) = raw(&server, "POST", path, &[], review).await;
     assert_eq!((code, &answer["status"]["allowed"]), (201, &json!(true)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn go_clients_are_answered_in_protobuf() {
+    let (server, client) = server();
+    let _ = widgets(&client, "default").await;
+    put_config(&server, "a", json!({"x": "y"})).await;
+    let protobuf = [("accept", "application/vnd.kubernetes.protobuf,application/json")];
+    for path in [CONFIG_MAPS.to_owned(), format!("{CONFIG_MAPS}/a"), "/apis/apps/v1/deployments".to_owned()] {
+        let (code, headers, body) = whole(&server, &path, &protobuf).await;
+        assert_eq!((code, headers["content-type"].to_str().unwrap()), (200, "application/vnd.kubernetes.protobuf"));
+        assert!(body.starts_with("k8s\0"), "{path}: {body}");
+    }
+    // Custom resources have no such form, and their metadata has.
+    let widgets = "/apis/example.com/v1/widgets";
+    let (_, headers, _) = whole(&server, widgets, &protobuf).await;
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(whole(&server, widgets, &[("accept", "application/vnd.kubernetes.protobuf")]).await.0, 406);
+    let metadata = [("accept", "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")];
+    let (_, headers, _) = whole(&server, widgets, &metadata).await;
+    assert_eq!(headers["content-type"], "application/vnd.kubernetes.protobuf");
+    let watch = format!("{CONFIG_MAPS}?watch=true&resourceVersion=1&timeoutSeconds=1");
+    let (_, headers, body) = whole(&server, &watch, &protobuf).await;
+    assert_eq!(headers["content-type"], "application/vnd.kubernetes.protobuf;stream=watch");
+    assert!(body.contains("ADDED"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn documents_that_a_client_has_are_not_sent_again() {
+    let (server, client) = server();
+    let get = async |tag: &str| whole(&server, "/openapi/v2", &[("if-none-match", tag)]).await;
+    let (code, headers, _) = get("").await;
+    let tag = headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!((code, get(&tag).await.0), (200, 304));
+    let _ = widgets(&client, "default").await;
+    assert_eq!(get(&tag).await.0, 200, "it has changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn autoscalers_have_two_versions_of_one_object() {
+    let (server, _client) = server();
+    let path = |version: &str| format!("/apis/autoscaling/{version}/namespaces/default/horizontalpodautoscalers");
+    let target = json!({"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"});
+    let made = json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "a"},
+        "spec": {"scaleTargetRef": target, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70}});
+    let (code, _, old) = raw(&server, "POST", &path("v1"), &[], made).await;
+    assert_eq!((code, &old["spec"]["targetCPUUtilizationPercentage"]), (201, &json!(70)));
+    let (_, _, new) = raw(&server, "GET", &format!("{}/a", path("v2")), &[], Value::Null).await;
+    assert_eq!(new["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 70);
+    assert_eq!((&new["apiVersion"], &new["metadata"]["uid"]), (&json!("autoscaling/v2"), &old["metadata"]["uid"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signing_request_is_decided_on_and_not_changed() {
+    let (server, _client) = server();
+    let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let made = json!({"metadata": {"name": "a"}, "spec": {"request": "AA==", "signerName": "example.com/s", "usages": ["client auth"]}});
+    let (code, _, mut request) = raw(&server, "POST", path, &[], made).await;
+    assert_eq!(code, 201);
+    request["spec"]["signerName"] = json!("example.com/other");
+    request["status"]["conditions"] =
+        json!([{"type": "Approved", "status": "True"}, {"type": "Other", "status": "True"}]);
+    let (code, _, decided) = raw(&server, "PUT", &format!("{path}/a/approval"), &[], request).await;
+    assert_eq!((code, &decided["spec"]["signerName"]), (200, &json!("example.com/s")));
+    let conditions: Vec<&Value> =
+        decided["status"]["conditions"].as_array().unwrap().iter().map(|c| &c["type"]).collect();
+    assert_eq!(conditions, [&json!("Approved")]);
+    let (_, _, review) =
+        raw(&server, "POST", "/apis/authentication.k8s.io/v1/tokenreviews", &[], json!({"spec": {"token": "t"}})).await;
+    assert_eq!(review["status"]["authenticated"], json!(false));
+}

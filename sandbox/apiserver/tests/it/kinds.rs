@@ -240,3 +240,68 @@ async fn the_finalizers_of_a_namespace_go_through_finalize() {
         (403, "namespaces \"kube-system\" is forbidden: this namespace may not be deleted")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_kube_apiserver_refuses_is_refused_in_its_words() {
+    let (server, _client) = server();
+    let refused = async |path: &str, object: Value| {
+        let (code, _, answer) = raw(&server, "POST", path, &[], object).await;
+        (code, answer["message"].as_str().unwrap_or_default().to_owned())
+    };
+    let namespace = "/api/v1/namespaces/default";
+    for (path, object, code, why) in [
+        (
+            "services",
+            json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 0}]}}),
+            422,
+            "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+        ),
+        ("services", json!({"metadata": {"name": "s"}, "spec": {}}), 422, "spec.ports: Required value"),
+        (
+            "secrets",
+            json!({"metadata": {"name": "s"}, "data": {"a": "!!"}}),
+            400,
+            "illegal base64 data at input byte 0",
+        ),
+        (
+            "secrets",
+            json!({"metadata": {"name": "s"}, "type": "kubernetes.io/tls"}),
+            422,
+            "data[tls.key]: Required value",
+        ),
+        (
+            "configmaps",
+            json!({"metadata": {"name": "s", "finalizers": ["x"]}}),
+            422,
+            "metadata.finalizers[0]: Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified",
+        ),
+        (
+            "persistentvolumeclaims",
+            json!({"metadata": {"name": "s"}, "spec": {"accessModes": ["X"], "resources": {"requests": {"storage": "-1"}}}}),
+            422,
+            "spec.accessModes: Unsupported value: \"X\"",
+        ),
+        (
+            "configmaps",
+            json!([]),
+            400,
+            "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: json: cannot unmarshal array",
+        ),
+        ("nothings", json!({}), 404, "the server could not find the requested resource"),
+    ] {
+        let (found, said) = refused(&format!("{namespace}/{path}"), object).await;
+        assert!(found == code && said.contains(why), "{path}: {found} {said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_creates_an_object_does_not_own_what_every_empty_one_has() {
+    let (server, _client) = server();
+    let (_, _, made) =
+        raw(&server, "POST", "/api/v1/namespaces", &[("user-agent", "u")], json!({"metadata": {"name": "n"}})).await;
+    let fields = &made["metadata"]["managedFields"][0]["fieldsV1"];
+    assert_eq!(*fields, json!({"f:metadata": {"f:labels": {".": {}, "f:kubernetes.io/metadata.name": {}}}}));
+    let lease = json!({"metadata": {"name": "l"}, "spec": {"leaseDurationSeconds": 1}});
+    let (_, _, made) = raw(&server, "POST", "/apis/coordination.k8s.io/v1/namespaces/default/leases", &[], lease).await;
+    assert_eq!(made["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:leaseDurationSeconds": {}}}));
+}

@@ -43,7 +43,7 @@ impl Cluster {
             .args(args)
             .env("KUBECONFIG", self.folder.join("config"))
             .env("HOME", &self.folder)
-            .env("EDITOR", "sed -i s/b1/b2/")
+            .env("EDITOR", "sed -i s/x1/x2/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,7 +71,7 @@ impl Drop for Cluster {
     }
 }
 
-const CONFIG: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b1}\n";
+const CONFIG: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: x1}\n";
 const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  selector: {matchLabels: {app: d}}\n  template:\n    metadata: {labels: {app: d}}\n    spec: {containers: [{name: c, image: one}]}\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,11 +79,11 @@ async fn apply_diff_edit_patch_and_delete() {
     let Some(c) = Cluster::start("verbs").await else { return };
     assert_eq!(c.ok(&["apply", "-f", "-"], CONFIG).await, "configmap/c created\n");
     assert_eq!(c.ok(&["apply", "-f", "-"], CONFIG).await, "configmap/c unchanged\n");
-    let changed = CONFIG.replace("b1", "b3");
+    let changed = CONFIG.replace("x1", "x3");
     let (code, diff, _) = c.run(&["diff", "-f", "-"], &changed).await;
-    assert!(code == 1 && diff.contains("-  a: b1") && diff.contains("+  a: b3"), "{diff}");
+    assert!(code == 1 && diff.contains("-  a: x1") && diff.contains("+  a: x3"), "{diff}");
     assert_eq!(c.ok(&["edit", "cm", "c"], "").await, "configmap/c edited\n");
-    assert_eq!(c.ok(&["get", "cm", "c", "-o", "jsonpath={.data.a}"], "").await, "b2");
+    assert_eq!(c.ok(&["get", "cm", "c", "-o", "jsonpath={.data.a}"], "").await, "x2");
     c.ok(&["patch", "cm", "c", "-p", r#"{"data":{"z":"y"}}"#], "").await;
     c.ok(&["patch", "cm", "c", "--type=json", "-p", r#"[{"op":"remove","path":"/data/a"}]"#], "").await;
     assert_eq!(c.ok(&["get", "cm", "c", "-o", "jsonpath={.data}"], "").await, r#"{"z":"y"}"#);
@@ -98,11 +98,11 @@ async fn apply_diff_edit_patch_and_delete() {
 async fn server_side_apply_conflicts_and_forces() {
     let Some(c) = Cluster::start("ssa").await else { return };
     c.ok(&["apply", "--server-side", "-f", "-"], CONFIG).await;
-    let changed = CONFIG.replace("b1", "b3");
+    let changed = CONFIG.replace("x1", "x3");
     let (code, _, err) = c.run(&["apply", "--server-side", "--field-manager=other", "-f", "-"], &changed).await;
     assert!(code == 1 && err.contains("conflict with \"kubectl\": .data.a"), "{err}");
     c.ok(&["apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-"], &changed).await;
-    assert_eq!(c.ok(&["get", "cm", "c", "-o", "jsonpath={.data.a}"], "").await, "b3");
+    assert_eq!(c.ok(&["get", "cm", "c", "-o", "jsonpath={.data.a}"], "").await, "x3");
     c.ok(&["apply", "-f", "-"], DEPLOYMENT).await;
     c.ok(&["apply", "--server-side", "--force-conflicts", "-f", "-"], DEPLOYMENT).await;
     c.ok(

@@ -11,6 +11,7 @@ mod kinds;
 mod kubectl;
 mod lists;
 mod load;
+mod program;
 mod transport;
 mod watches;
 mod writes;

@@ -293,16 +293,23 @@ async fn pods_are_deleted_gracefully() {
 async fn what_is_not_served_says_so() {
     let (server, _client) = server();
     let code = async |method: &str, path: &str| raw(&server, method, path, &[], Value::Null).await.0;
-    assert_eq!(code("GET", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations").await, 501);
+    // There are no webhooks, and none can be made: nobody is to think that one is called.
+    let webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    assert_eq!(code("GET", webhooks).await, 200);
+    let (refused, _, why) = raw(&server, "POST", webhooks, &[], json!({})).await;
+    assert_eq!((refused, why["reason"].as_str()), (501, Some("NotImplemented")));
+    assert_eq!(code("GET", "/apis/resource.k8s.io/v1/deviceclasses").await, 501);
     assert_eq!(code("GET", "/api/v1/namespaces/default/pods/p/log").await, 501);
     assert_eq!(code("GET", "/apis/none.example.com/v1/things").await, 404);
     assert_eq!(code("POST", "/api/v1/configmaps").await, 405);
     let (code, _, text) = raw(&server, "GET", "/nowhere", &[], Value::Null).await;
     assert_eq!((code, text), (404, json!("404 page not found\n")));
     assert_eq!(raw(&server, "POST", CONFIG_MAPS, &[("content-type", "application/cbor")], json!("k8s")).await.0, 415);
+    assert_eq!(raw(&server, "GET", CONFIG_MAPS, &[("accept", "application/cbor")], Value::Null).await.0, 406);
+    let (code, _, why) = raw(&server, "GET", &format!("{CONFIG_MAPS}?timeout=soon"), &[], Value::Null).await;
     assert_eq!(
-        raw(&server, "GET", CONFIG_MAPS, &[("accept", "application/vnd.kubernetes.protobuf")], Value::Null).await.0,
-        406
+        (code, why["message"].as_str()),
+        (400, Some("invalid timeout specified in the request URL - time: invalid duration \"soon\""))
     );
 }
 

@@ -1,7 +1,9 @@
 //! Versions: objects are stored in one version and served in others.
 //!
 //! Custom resources have conversion strategy None: only `apiVersion` differs. Events have two forms, that of the core
-//! group (stored) and that of `events.k8s.io`.
+//! group (stored) and that of `events.k8s.io`; [`autoscaler`] has the two of HorizontalPodAutoscalers.
+
+mod autoscaler;
 
 use crate::registry::Resource;
 use crate::store::Stored;
@@ -23,6 +25,10 @@ fn is_new_event(resource: &Resource) -> bool {
     resource.is("events.k8s.io", "Event")
 }
 
+fn is_old_autoscaler(resource: &Resource) -> bool {
+    resource.version == "v1" && resource.is("autoscaling", "HorizontalPodAutoscaler")
+}
+
 fn rename(value: &mut Value, pairs: impl Iterator<Item = (&'static str, &'static str)>) {
     if let Some(map) = value.as_object_mut() {
         for (from, to) in pairs {
@@ -37,6 +43,9 @@ fn rename(value: &mut Value, pairs: impl Iterator<Item = (&'static str, &'static
 pub(crate) fn to_storage(resource: &Resource, value: &mut Value) {
     if is_new_event(resource) {
         rename(value, EVENT_FIELDS.iter().map(|(core, new)| (*new, *core)));
+    }
+    if is_old_autoscaler(resource) {
+        autoscaler::to_v2(value);
     }
     value["apiVersion"] = Value::from(resource.storage_api_version.clone());
 }
@@ -55,6 +64,9 @@ pub(crate) fn from_storage<'a>(resource: &Resource, stored: &'a Stored) -> Cow<'
     value["apiVersion"] = Value::from(resource.api_version());
     if is_new_event(resource) {
         rename(&mut value, EVENT_FIELDS.iter().copied());
+    }
+    if is_old_autoscaler(resource) {
+        autoscaler::to_v1(&mut value);
     }
     Cow::Owned(value)
 }
