@@ -5,9 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use kaedama_hub::metrics::HubMetrics;
-use kaedama_hub::operator::{Options, run_with};
+use kaedama_hub::operator::{Options, configure, run_with};
 use kaedama_shared::clock::Clock;
-use kaedama_shared::config::RamenConfig;
 use kaedama_shared::harness::client::{Clients, config, user_agent};
 use kaedama_shared::harness::health::Health;
 use kaedama_shared::harness::leader::identity;
@@ -35,10 +34,10 @@ struct Arguments {
     /// Name of the pod: identity in the election.
     #[arg(long, env = "POD_NAME", default_value = "kaedama-hub")]
     pod: String,
-    /// Where health is served; empty for nowhere.
+    /// Where health is served, instead of where the configuration says; empty for nowhere.
     #[arg(long)]
     health_address: Option<String>,
-    /// Where metrics are served, as plain HTTP; empty for nowhere.
+    /// Where metrics are served, as plain HTTP, instead of where the configuration says; empty for nowhere.
     #[arg(long)]
     metrics_address: Option<String>,
     /// How logs are written: json or text.
@@ -70,9 +69,15 @@ async fn main() -> anyhow::Result<()> {
     let gauges = HubMetrics::register(&mut registry);
     let registry = Arc::new(registry);
     let health = Health::new();
-    let defaults = RamenConfig::defaults(kaedama_shared::config::Role::Hub);
-    let health_address = arguments.health_address.unwrap_or_else(|| defaults.health.health_probe_bind_address.clone());
-    let metrics_address = arguments.metrics_address.unwrap_or_default();
+    let config = configure(&clients.requests, &namespace).await?;
+    let health_address = arguments.health_address.unwrap_or_else(|| config.health.health_probe_bind_address.clone());
+    let configured = || config.metrics_address().unwrap_or_default().to_owned();
+    let metrics_address = arguments.metrics_address.unwrap_or_else(configured);
+    let mut s3 = S3Options::new(clock).with_metrics(&harness);
+    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE") {
+        s3.ca_bundle =
+            std::fs::read(&path).with_context(|| format!("cannot read AWS_CA_BUNDLE {}", path.display()))?;
+    }
     if let Some(listener) = http::bind(&health_address).await? {
         tokio::spawn(http::serve(listener, health.router(), stop.clone()));
     }
@@ -86,7 +91,7 @@ async fn main() -> anyhow::Result<()> {
         identity: identity(&arguments.pod, &std::process::id().to_string()),
         namespace,
         clock,
-        s3: S3Options::new(clock),
+        s3,
         metrics: harness,
         health: Some(health),
     };

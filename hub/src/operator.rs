@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::config_map::at_start;
-use kaedama_shared::config::{ConfigError, Role};
+use kaedama_shared::config::{ConfigError, RamenConfig, Role};
 use kaedama_shared::harness::cache::Scope;
 use kaedama_shared::harness::client::Clients;
 use kaedama_shared::harness::controller::Settings;
@@ -16,8 +16,8 @@ use kaedama_shared::harness::leader::{Election, LeadError, Leadership, Timings, 
 use kaedama_shared::harness::metrics::HarnessMetrics;
 use kaedama_shared::harness::news::News;
 use kaedama_shared::s3::S3Options;
-use kube::Api;
 use kube::api::PostParams;
+use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
 use crate::caches::Caches;
@@ -73,7 +73,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Operat
 
 /// The same, with gauges that are registered somewhere.
 pub async fn run_with(options: Options, gauges: HubMetrics, stop: CancellationToken) -> Result<(), OperatorError> {
-    let config = ensure_config_map(&options).await?;
+    let config = configure(&options.clients.requests, &options.namespace).await?;
     if !config.leader_election.leader_elect {
         control(&options, &gauges, config.workers(), Leadership::without_election(), stop).await;
         return Ok(());
@@ -96,17 +96,21 @@ pub async fn run_with(options: Options, gauges: HubMetrics, stop: CancellationTo
     }
 }
 
-/// The ConfigMap with the defaults merged in, written back where something was missing.
-async fn ensure_config_map(options: &Options) -> Result<kaedama_shared::config::RamenConfig, OperatorError> {
-    let api: Api<ConfigMap> = Api::namespaced(options.clients.requests.clone(), &options.namespace);
+/// The configuration in the operator's namespace: its ConfigMap with the defaults merged in, written back where something
+/// was missing.
+///
+/// # Errors
+/// [`OperatorError::Configuration`] and [`OperatorError::Api`].
+pub async fn configure(client: &Client, namespace: &str) -> Result<RamenConfig, OperatorError> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let name = Role::Hub.config_map_name();
-    let what = |verb: &str| format!("{verb} ConfigMap {}/{name}", options.namespace);
+    let what = |verb: &str| format!("{verb} ConfigMap {namespace}/{name}");
     let failed = |verb: &str| {
         let what = what(verb);
         move |source| OperatorError::Api { what, source }
     };
     let existing = api.get_opt(name).await.map_err(failed("read"))?;
-    let (wanted, loaded) = at_start(existing.as_ref(), Role::Hub, &options.namespace, None)?;
+    let (wanted, loaded) = at_start(existing.as_ref(), Role::Hub, namespace, None)?;
     for ignored in &loaded.ignored {
         tracing::warn!(%ignored, "the configuration has a member that is not known");
     }
