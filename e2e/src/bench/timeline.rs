@@ -200,7 +200,7 @@ impl State {
         let is = |type_| condition::is_true_at(&status.conditions, type_, generation);
         let ready = group.spec.replication_state == ReplicationState::Primary
             && is(vrg_types::DATA_READY)
-            && is(vrg_types::CLUSTER_DATA_PROTECTED);
+            && is(vrg_types::CLUSTER_DATA_READY);
         self.mark(&app, Mark::Ready, |run| ready && cluster == run.to);
     }
 }
