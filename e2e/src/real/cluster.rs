@@ -71,6 +71,7 @@ pub(super) struct Cluster {
     pub controller_manager: Process,
     authority: Authority,
     url: String,
+    port: u16,
     folder: PathBuf,
     logs: PathBuf,
     patience: Duration,
@@ -104,6 +105,7 @@ impl Cluster {
             )?,
             authority,
             url,
+            port: secure,
             logs: files.logs,
             folder: files.folder,
             patience: setup.patience,
@@ -132,6 +134,16 @@ impl Cluster {
 
     pub(super) fn kubeconfig(&self, identity: &Identity) -> Result<String, RealError> {
         self.authority.kubeconfig(&self.url, identity)
+    }
+
+    /// A kubeconfig that leads to the API server by another port of loopback.
+    pub(super) fn kubeconfig_through(&self, port: u16, identity: &Identity) -> Result<String, RealError> {
+        self.authority.kubeconfig(&format!("https://127.0.0.1:{port}"), identity)
+    }
+
+    /// Port of its API server.
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(super) async fn config(&self, identity: &Identity) -> Result<kube::Config, RealError> {

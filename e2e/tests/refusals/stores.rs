@@ -20,8 +20,7 @@ fn secret(keys: Value) -> Value {
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_mended() -> anyhow::Result<()> {
+pub async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_mended() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1")).await?;
     let drclusters: Api<DRCluster> = Api::all(world.hub());
@@ -54,8 +53,7 @@ async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_mended(
     unharmed(&world, &app, "dr1").await
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_bucket_that_is_missing_is_told_from_a_store_that_does_not_answer() -> anyhow::Result<()> {
+pub async fn a_bucket_that_is_missing_is_told_from_a_store_that_does_not_answer() -> anyhow::Result<()> {
     let world = regional().await?;
     let store = world.store("dr2").unwrap().clone();
     let drclusters: Api<DRCluster> = Api::all(world.hub());
@@ -82,8 +80,7 @@ async fn a_bucket_that_is_missing_is_told_from_a_store_that_does_not_answer() ->
     says("True", "Succeeded", &[]).await
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_profile_that_is_not_configured_is_named() -> anyhow::Result<()> {
+pub async fn a_profile_that_is_not_configured_is_named() -> anyhow::Result<()> {
     let world = regional().await?;
     let drcluster = json!({
         "apiVersion": "ramendr.openshift.io/v1alpha1", "kind": "DRCluster", "metadata": { "name": "dr2" },

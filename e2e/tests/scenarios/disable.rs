@@ -42,8 +42,7 @@ fn assert_free_of_ours(metadata: kube::api::ObjectMeta) {
     assert!(labels.is_empty() && annotations.is_empty(), "{labels:?} {annotations:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_deleted_drplacementcontrol_leaves_the_application_running_with_its_bytes() -> anyhow::Result<()> {
+pub async fn a_deleted_drplacementcontrol_leaves_the_application_running_with_its_bytes() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
@@ -65,8 +64,7 @@ async fn a_deleted_drplacementcontrol_leaves_the_application_running_with_its_by
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_deleted_placement_ends_the_protection_in_order() -> anyhow::Result<()> {
+pub async fn a_deleted_placement_ends_the_protection_in_order() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
@@ -87,8 +85,7 @@ async fn a_deleted_placement_ends_the_protection_in_order() -> anyhow::Result<()
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_application_can_be_protected_again() -> anyhow::Result<()> {
+pub async fn an_application_can_be_protected_again() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     world.unprotect(&app).await?;

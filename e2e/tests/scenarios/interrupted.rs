@@ -12,8 +12,7 @@ use kaedama_sandbox::world::{World, array};
 use kaedama_shared::api::{DRAction, DRPlacementControl, DRState, ReplicationState, VolumeReplicationGroup};
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
-#[tokio::test(start_paused = true)]
-async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_loss() -> anyhow::Result<()> {
+pub async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_loss() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     for (round, millis) in [0, 20, 100, 400, 1_000, 2_500, 5_000].into_iter().enumerate() {
@@ -37,8 +36,7 @@ async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_los
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it() -> anyhow::Result<()> {
+pub async fn a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it() -> anyhow::Result<()> {
     for millis in [0, 50, 500, 2_000] {
         let mut world = regional().await?;
         let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
@@ -75,8 +73,7 @@ async fn relocating(world: &World, app: &App, step: Step) -> anyhow::Result<()> 
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> anyhow::Result<()> {
+pub async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(75).await;
@@ -111,8 +108,7 @@ async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> anyho
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source() -> anyhow::Result<()> {
+pub async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
@@ -137,8 +133,7 @@ async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_target_that_dies_right_after_a_relocate_can_be_failed_over_from() -> anyhow::Result<()> {
+pub async fn a_target_that_dies_right_after_a_relocate_can_be_failed_over_from() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
@@ -157,8 +152,7 @@ async fn a_target_that_dies_right_after_a_relocate_can_be_failed_over_from() -> 
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failover_whose_target_dies_is_turned_to_the_cluster_that_came_back() -> anyhow::Result<()> {
+pub async fn a_failover_whose_target_dies_is_turned_to_the_cluster_that_came_back() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(75).await;
@@ -186,8 +180,7 @@ fn refuse(world: &World, cluster: &str, operation: Operation) {
     world.fabric().inject(Fault { array: Some(array(cluster)), operation, error, times: u32::MAX, after: false });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_promotion_that_the_storage_refuses_is_told_in_the_storages_words() -> anyhow::Result<()> {
+pub async fn a_promotion_that_the_storage_refuses_is_told_in_the_storages_words() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(70).await;
@@ -206,8 +199,7 @@ async fn a_promotion_that_the_storage_refuses_is_told_in_the_storages_words() ->
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_demotion_that_the_storage_refuses_holds_the_relocate_up() -> anyhow::Result<()> {
+pub async fn a_demotion_that_the_storage_refuses_holds_the_relocate_up() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     refuse(&world, "dr1", Operation::Demote);

@@ -6,8 +6,7 @@ use kaedama_e2e::start::{deployed, drpc, pass, regional};
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRState};
 
-#[tokio::test(start_paused = true)]
-async fn a_relocate_waits_for_a_cluster_that_the_hub_cannot_reach() -> anyhow::Result<()> {
+pub async fn a_relocate_waits_for_a_cluster_that_the_hub_cannot_reach() -> anyhow::Result<()> {
     for cut in ["dr1", "dr2"] {
         let world = regional().await?;
         let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
@@ -32,8 +31,7 @@ async fn a_relocate_waits_for_a_cluster_that_the_hub_cannot_reach() -> anyhow::R
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_link_that_breaks_in_the_middle_of_a_relocate_holds_it_up_and_nothing_else() -> anyhow::Result<()> {
+pub async fn a_link_that_breaks_in_the_middle_of_a_relocate_holds_it_up_and_nothing_else() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     world.order(&app, DRAction::Relocate, "dr2").await?;
@@ -51,8 +49,7 @@ async fn a_link_that_breaks_in_the_middle_of_a_relocate_holds_it_up_and_nothing_
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_relocate_waits_for_data_that_cannot_get_across_and_loses_none() -> anyhow::Result<()> {
+pub async fn a_relocate_waits_for_data_that_cannot_get_across_and_loses_none() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(30).await;

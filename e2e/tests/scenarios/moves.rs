@@ -8,8 +8,7 @@ use kaedama_shared::api::{DRAction, DRState};
 use kaedama_shared::names;
 use kube::ResourceExt;
 
-#[tokio::test(start_paused = true)]
-async fn a_deployed_application_is_protected_in_storage_and_in_both_stores() -> anyhow::Result<()> {
+pub async fn a_deployed_application_is_protected_in_storage_and_in_both_stores() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;
 
@@ -58,8 +57,7 @@ async fn a_deployed_application_is_protected_in_storage_and_in_both_stores() -> 
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Result<()> {
+pub async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     let synced = async || anyhow::Ok(drpc(&world, &app).await?.status.unwrap_or_default().last_group_sync_time);
@@ -74,8 +72,7 @@ async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Result<
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_clean() -> anyhow::Result<()> {
+pub async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_clean() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;
     pass(100).await;

@@ -1,0 +1,205 @@
+//! The scenarios on real clusters: a test program of its own, because clusters are brought up and ended one after the
+//! other, and because what was used of the operators' rights is known when all have run.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`rights`] | rights used, denied, and never used |
+//! | [`programs`] | the operators' programs |
+
+pub mod programs;
+pub mod rights;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+
+use crate::real::{CONTROLLERS, Operators, Options, Real};
+use crate::start::on_real_ground;
+use rights::Used;
+
+/// The longest that a scenario may take.
+const LONGEST: Duration = Duration::from_secs(900);
+
+/// What a scenario does.
+pub type Body = fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
+
+/// A scenario, and whether it can be told on real clusters.
+pub struct Scenario {
+    /// Module and name.
+    pub name: &'static str,
+    /// What it does.
+    pub body: Body,
+    /// Why it cannot be told there.
+    pub not_real: Option<&'static str>,
+    /// It runs also when no other is asked for by name: the few that say most.
+    pub core: bool,
+}
+
+/// What was asked for, in the words of Rust's own test programs, so that `cargo test` can hand them on.
+#[derive(Debug, Default)]
+struct Wanted {
+    filters: Vec<String>,
+    exact: bool,
+    all: bool,
+    list: bool,
+}
+
+impl Wanted {
+    fn from(arguments: impl Iterator<Item = String>) -> Self {
+        let mut wanted = Self::default();
+        let mut arguments = arguments.peekable();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--exact" => wanted.exact = true,
+                "--include-ignored" | "--ignored" => wanted.all = true,
+                "--list" => wanted.list = true,
+                "--test-threads" | "--format" | "--color" | "--skip" => drop(arguments.next()),
+                other if other.starts_with('-') => {}
+                _ => wanted.filters.push(argument),
+            }
+        }
+        wanted
+    }
+
+    fn runs(&self, scenario: &Scenario) -> bool {
+        if self.filters.is_empty() {
+            return self.all || scenario.core;
+        }
+        let fits = |filter: &String| match self.exact {
+            true => scenario.name == filter,
+            false => scenario.name.contains(filter.as_str()),
+        };
+        self.filters.iter().any(fits)
+    }
+}
+
+/// The main function of the test program. `keeper` is the binary `real`.
+#[must_use]
+pub fn main(keeper: &str, scenarios: &[Scenario]) -> ExitCode {
+    let wanted = Wanted::from(std::env::args().skip(1));
+    if wanted.list {
+        for scenario in scenarios.iter().filter(|scenario| scenario.not_real.is_none()) {
+            println!("{}: test", scenario.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let missing = Options::new(keeper).and_then(|options| {
+        let operators = Operators { hub: PathBuf::new(), spoke: PathBuf::new(), deploy: PathBuf::new() };
+        let options = Options { operators: Some(operators), ..options };
+        options.programs.require(&options.needed())
+    });
+    if let Err(missing) = missing {
+        let ci = std::env::var("CI").as_deref() == Ok("true");
+        eprintln!("{}: no scenario ran on real clusters: {missing}", if ci { "FAILED" } else { "SKIPPED" });
+        return if ci { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("FAILED: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(keeper, scenarios, &wanted)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("FAILED: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs what is wanted; whether all of it passed.
+async fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<bool> {
+    for (scenario, why) in scenarios.iter().filter_map(|scenario| Some((scenario, scenario.not_real?))) {
+        println!("NOT ON REAL CLUSTERS: {}: {why}", scenario.name);
+    }
+    let chosen: Vec<&Scenario> = scenarios.iter().filter(|s| s.not_real.is_none() && wanted.runs(s)).collect();
+    if chosen.is_empty() {
+        return Ok(true);
+    }
+    let operators = programs::operators()?;
+    let logs = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("real-scenarios");
+    let mut used = Used::default();
+    let mut failed = Vec::new();
+    let began = Instant::now();
+    for (at, scenario) in chosen.iter().enumerate() {
+        println!("[{}/{}] {}", at + 1, chosen.len(), scenario.name);
+        let began = Instant::now();
+        let logs = logs.join(scenario.name.replace("::", "."));
+        let outcome = one(keeper, scenario, &operators, &logs, &mut used).await;
+        let seconds = began.elapsed().as_secs_f64();
+        match outcome {
+            Ok(up) => {
+                println!("    ok in {seconds:.1} s, bring-up {:.1} s of it", up.as_secs_f64());
+                // Only those of failures are worth the room.
+                let _ = std::fs::remove_dir_all(&logs);
+            }
+            Err(why) => {
+                println!("    FAILED after {seconds:.1} s: {why:#}\n    its logs: {}", logs.display());
+                failed.push(scenario.name);
+            }
+        }
+    }
+    let unused = used.unused(&operators.deploy)?;
+    if wanted.all && wanted.filters.is_empty() {
+        for right in &unused {
+            println!("GRANTED, NEVER USED: {right}");
+        }
+    }
+    println!(
+        "real clusters: {} passed, {} failed {failed:?}, in {:.0} s; rights granted and not used: {}",
+        chosen.len() - failed.len(),
+        failed.len(),
+        began.elapsed().as_secs_f64(),
+        unused.len()
+    );
+    Ok(failed.is_empty())
+}
+
+/// One scenario on clusters of its own. What bring-up took.
+async fn one(
+    keeper: &str,
+    scenario: &Scenario,
+    operators: &Operators,
+    logs: &Path,
+    used: &mut Used,
+) -> anyhow::Result<Duration> {
+    let _ = std::fs::remove_dir_all(logs);
+    let options = Options {
+        operators: Some(operators.clone()),
+        // The sandbox joins the clusters, and binds claims: it is what provisions them.
+        registration: false,
+        controllers: CONTROLLERS
+            .iter()
+            .filter(|name| **name != "persistentvolume-binder-controller")
+            .map(|name| (*name).to_owned())
+            .collect(),
+        logs: Some(logs.to_owned()),
+        ..Options::new(keeper)?
+    };
+    let began = Instant::now();
+    let real = Arc::new(Real::start(options).await?);
+    let up = began.elapsed();
+    let body = on_real_ground(real.clone(), tokio::time::timeout(LONGEST, (scenario.body)()));
+    let outcome = AssertUnwindSafe(body).catch_unwind().await;
+    let denied = used.read(&real)?;
+    match outcome {
+        Ok(Ok(done)) => done?,
+        Ok(Err(_)) => anyhow::bail!("it was not done after {} s", LONGEST.as_secs()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            anyhow::bail!("{}", text.unwrap_or_else(|| "it panicked".to_owned()));
+        }
+    }
+    anyhow::ensure!(denied.is_empty(), "rights are missing in deploy/: {denied:#?}");
+    Ok(up)
+}
