@@ -42,6 +42,13 @@ pub fn real() -> anyhow::Result<Arc<Real>> {
     REAL.try_with(Arc::clone).context("this scenario runs on real clusters only")
 }
 
+/// A bound of the sandbox's world, or that of a real one: where programs start, elect leaders and read what is there,
+/// things take seconds that take none in virtual time.
+#[must_use]
+pub fn either<T>(sandbox: T, on_real_clusters: T) -> T {
+    if real().is_ok() { on_real_clusters } else { sandbox }
+}
+
 async fn options(make: impl Fn(Clock) -> Options) -> anyhow::Result<Options> {
     // Only the first of several tests in a process gets to set this up.
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());

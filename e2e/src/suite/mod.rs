@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -48,18 +49,22 @@ struct Wanted {
     exact: bool,
     all: bool,
     list: bool,
+    /// How many scenarios are told at a time.
+    threads: usize,
 }
 
 impl Wanted {
     fn from(arguments: impl Iterator<Item = String>) -> Self {
-        let mut wanted = Self::default();
+        // They wait more than they work.
+        let mut wanted = Self { threads: 2, ..Self::default() };
         let mut arguments = arguments.peekable();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--exact" => wanted.exact = true,
                 "--include-ignored" | "--ignored" => wanted.all = true,
                 "--list" => wanted.list = true,
-                "--test-threads" | "--format" | "--color" | "--skip" => drop(arguments.next()),
+                "--test-threads" => wanted.threads = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
+                "--format" | "--color" | "--skip" => drop(arguments.next()),
                 other if other.starts_with('-') => {}
                 _ => wanted.filters.push(argument),
             }
@@ -99,14 +104,9 @@ pub fn main(keeper: &str, scenarios: &[Scenario]) -> ExitCode {
         eprintln!("{}: no scenario ran on real clusters: {missing}", if ci { "FAILED" } else { "SKIPPED" });
         return if ci { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("FAILED: no runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run(keeper, scenarios, &wanted)) {
+    // Where and what is enough: the way there is always the same.
+    std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
+    match run(keeper, scenarios, &wanted) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -116,8 +116,18 @@ pub fn main(keeper: &str, scenarios: &[Scenario]) -> ExitCode {
     }
 }
 
+/// What came of a scenario, and how long it took.
+struct Outcome {
+    name: &'static str,
+    took: Duration,
+    logs: PathBuf,
+    used: Used,
+    /// What bring-up took; or why it failed.
+    passed: anyhow::Result<Duration>,
+}
+
 /// Runs what is wanted; whether all of it passed.
-async fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<bool> {
+fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<bool> {
     for (scenario, why) in scenarios.iter().filter_map(|scenario| Some((scenario, scenario.not_real?))) {
         println!("NOT ON REAL CLUSTERS: {}: {why}", scenario.name);
     }
@@ -126,28 +136,40 @@ async fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::R
         return Ok(true);
     }
     let operators = programs::operators()?;
-    let logs = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("real-scenarios");
-    let mut used = Used::default();
-    let mut failed = Vec::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("real-scenarios");
     let began = Instant::now();
-    for (at, scenario) in chosen.iter().enumerate() {
-        println!("[{}/{}] {}", at + 1, chosen.len(), scenario.name);
-        let began = Instant::now();
-        let logs = logs.join(scenario.name.replace("::", "."));
-        let outcome = one(keeper, scenario, &operators, &logs, &mut used).await;
-        let seconds = began.elapsed().as_secs_f64();
-        match outcome {
-            Ok(up) => {
-                println!("    ok in {seconds:.1} s, bring-up {:.1} s of it", up.as_secs_f64());
-                // Only those of failures are worth the room.
-                let _ = std::fs::remove_dir_all(&logs);
-            }
-            Err(why) => {
-                println!("    FAILED after {seconds:.1} s: {why:#}\n    its logs: {}", logs.display());
-                failed.push(scenario.name);
-            }
+    let (mut used, mut failed) = (Used::default(), Vec::new());
+    let next = AtomicUsize::new(0);
+    let (done, outcomes) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..wanted.threads {
+            let (chosen, operators, folder, next, done) = (&chosen, &operators, &folder, &next, done.clone());
+            scope.spawn(move || {
+                while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let logs = folder.join(scenario.name.replace("::", "."));
+                    // Nobody hears it only when the receiving side has failed, and then all ends.
+                    let _ = done.send(one(keeper, scenario, operators, logs));
+                }
+            });
         }
-    }
+        drop(done);
+        for (at, outcome) in outcomes.into_iter().enumerate() {
+            let (of, seconds) = (chosen.len(), outcome.took.as_secs_f64());
+            print!("[{}/{of}] {} ... ", at + 1, outcome.name);
+            match outcome.passed {
+                Ok(up) => {
+                    println!("ok in {seconds:.1} s, bring-up {:.1} s of it", up.as_secs_f64());
+                    // Only those of failures are worth the room.
+                    let _ = std::fs::remove_dir_all(&outcome.logs);
+                }
+                Err(why) => {
+                    println!("FAILED after {seconds:.1} s: {why:#}\n    its logs: {}", outcome.logs.display());
+                    failed.push(outcome.name);
+                }
+            }
+            used.add(outcome.used);
+        }
+    });
     let unused = used.unused(&operators.deploy)?;
     if wanted.all && wanted.filters.is_empty() {
         for right in &unused {
@@ -164,8 +186,20 @@ async fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::R
     Ok(failed.is_empty())
 }
 
-/// One scenario on clusters of its own. What bring-up took.
-async fn one(
+/// One scenario on clusters, and on a runtime, of its own.
+fn one(keeper: &str, scenario: &Scenario, operators: &Operators, logs: PathBuf) -> Outcome {
+    let began = Instant::now();
+    let mut used = Used::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let passed = match runtime {
+        Ok(runtime) => runtime.block_on(told(keeper, scenario, operators, &logs, &mut used)),
+        Err(error) => Err(error.into()),
+    };
+    Outcome { name: scenario.name, took: began.elapsed(), logs, used, passed }
+}
+
+/// Tells a scenario. What bring-up took.
+async fn told(
     keeper: &str,
     scenario: &Scenario,
     operators: &Operators,

@@ -64,6 +64,13 @@ impl Used {
         Ok(denied.into_iter().collect())
     }
 
+    /// Adds what was used elsewhere.
+    pub fn add(&mut self, other: Self) {
+        for (base, uses) in other.uses {
+            self.uses.entry(base).or_default().extend(uses);
+        }
+    }
+
     /// The rights of a base that nobody used: `clusterrole list configmaps`.
     ///
     /// # Errors

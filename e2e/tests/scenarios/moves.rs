@@ -2,7 +2,7 @@
 
 use kaedama_e2e::bytes::{audit, audit_at_home, keys, last_syncs, records, stored, volumes};
 use kaedama_e2e::objects::{conditions, decisions, message, site, stage};
-use kaedama_e2e::start::{deployed, drpc, pass, regional};
+use kaedama_e2e::start::{deployed, drpc, either, pass, regional};
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRState};
 use kaedama_shared::names;
@@ -130,7 +130,9 @@ pub async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_ba
 
     // What the old primary wrote between its return and its end was never on dr2, and is thrown away with the rest.
     let lost_by_disaster = audit(&world, "dr2", &app)?.lost;
-    assert!(lost_by_disaster - after.lost <= 50, "the old primary wrote on: {lost_by_disaster}, before {}", after.lost);
+    // It is ten a second, until the operator that was killed leads again and the hub's word has come through.
+    let most = either(50, 300);
+    assert!(lost_by_disaster - after.lost <= most, "the old primary wrote on: {lost_by_disaster}, before {}", after.lost);
 
     // And the application goes home, with everything.
     world.order(&app, DRAction::Relocate, "dr1").await?;
