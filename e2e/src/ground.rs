@@ -18,22 +18,23 @@ use crate::real::{Identity, Part, Real, RealError, S3Access};
 /// Real clusters that a world stands on. Must be used on a runtime of several threads: what changes the world blocks.
 pub struct RealGround {
     real: Arc<Real>,
+    parts: Parts,
     configs: BTreeMap<String, kube::Config>,
     /// A connection is made once for each user agent, not for each question.
     clients: Mutex<HashMap<(String, String), Client>>,
 }
 
 impl RealGround {
-    /// With clients for all clusters of `real`.
+    /// With clients for all clusters of `real`, which has these parts.
     ///
     /// # Errors
     /// As [`Real::config`].
-    pub async fn new(real: Arc<Real>) -> Result<Self, RealError> {
+    pub async fn new(real: Arc<Real>, parts: Parts) -> Result<Self, RealError> {
         let mut configs = BTreeMap::new();
         for cluster in real.names() {
             configs.insert(cluster.clone(), real.config(&cluster, &Identity::admin()).await?);
         }
-        Ok(Self { real, configs, clients: Mutex::default() })
+        Ok(Self { real, parts, configs, clients: Mutex::default() })
     }
 
     fn access(&self, cluster: &str) -> Result<&S3Access, WorldError> {
@@ -65,7 +66,7 @@ impl Given for RealGround {
     }
 
     fn parts(&self) -> Parts {
-        Parts { work_agents: true, placement: true, binder: false, protection: true }
+        self.parts
     }
 
     fn store(&self, cluster: &str) -> Result<StoreAccess, WorldError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kaedama_sandbox::world::app::App;
-use kaedama_sandbox::world::ground::Ground;
+use kaedama_sandbox::world::ground::{Ground, Parts};
 use kaedama_sandbox::world::{Options, Replication, World};
 use kaedama_shared::api::{DRPlacementControl, DRState};
 use kaedama_shared::clock::Clock;
@@ -26,12 +26,12 @@ const SHIP_EVERY: Duration = Duration::from_secs(5);
 const REAL_SECONDS: u64 = 5;
 
 tokio::task_local! {
-    static REAL: Arc<Real>;
+    static REAL: (Arc<Real>, Parts);
 }
 
-/// Runs a scenario on real clusters.
-pub async fn on_real_ground<T>(real: Arc<Real>, scenario: impl Future<Output = T>) -> T {
-    REAL.scope(real, scenario).await
+/// Runs a scenario on real clusters, which have these parts.
+pub async fn on_real_ground<T>(real: Arc<Real>, parts: Parts, scenario: impl Future<Output = T>) -> T {
+    REAL.scope((real, parts), scenario).await
 }
 
 /// The real clusters that this scenario runs on.
@@ -39,7 +39,7 @@ pub async fn on_real_ground<T>(real: Arc<Real>, scenario: impl Future<Output = T
 /// # Errors
 /// It does not run inside of [`on_real_ground`].
 pub fn real() -> anyhow::Result<Arc<Real>> {
-    REAL.try_with(Arc::clone).context("this scenario runs on real clusters only")
+    REAL.try_with(|(real, _)| real.clone()).context("this scenario runs on real clusters only")
 }
 
 /// A bound of the sandbox's world, or that of a real one: where programs start, elect leaders and read what is there,
@@ -53,9 +53,9 @@ async fn options(make: impl Fn(Clock) -> Options) -> anyhow::Result<Options> {
     // Only the first of several tests in a process gets to set this up.
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().without_time().try_init();
-    let Ok(real) = real() else { return Ok(make(Clock::starting_at(BEGINNING.parse()?))) };
+    let Ok((real, parts)) = REAL.try_with(Clone::clone) else { return Ok(make(Clock::starting_at(BEGINNING.parse()?))) };
     let mut options = make(Clock::system());
-    options.ground = Ground::Given(Arc::new(RealGround::new(real).await?));
+    options.ground = Ground::Given(Arc::new(RealGround::new(real, parts).await?));
     options.lease_seconds = 1;
     if let Replication::Regional { every, .. } = &mut options.replication {
         *every = SHIP_EVERY;
@@ -107,4 +107,15 @@ pub async fn pass(seconds: u64) {
 /// It is not there.
 pub async fn drpc(world: &World, app: &App) -> anyhow::Result<DRPlacementControl> {
     Ok(world.drpcs(&app.namespace).get(&app.name).await?)
+}
+
+/// Waits until an application has written so many records altogether, where it started last. Where it does not, what it
+/// has written after a time that is more than enough is for the caller to see.
+pub async fn writes(world: &World, app: &App, records: u64) {
+    for _ in 0..60 {
+        if world.audit(app).is_some_and(|audit| audit.acknowledged > records) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }

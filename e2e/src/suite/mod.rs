@@ -20,12 +20,36 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 
+use kaedama_sandbox::world::ground::Parts;
+
 use crate::real::{CONTROLLERS, Operators, Options, Real};
 use crate::start::on_real_ground;
 use rights::Used;
 
 /// The longest that a scenario may take.
 const LONGEST: Duration = Duration::from_secs(900);
+
+/// The variable that names what the sandbox stands in for on real clusters, beside what it always does (registration,
+/// ManagedClusterView, storage, applications): `ocm` for the work agents and the placement controller, `binder` for what
+/// binds claims and volumes. Only `binder` where it is not set.
+pub const STAND_INS: &str = "KAEDAMA_STAND_INS";
+
+/// The controller that the sandbox's binder stands in for.
+const BINDER: &str = "persistentvolume-binder-controller";
+
+/// What is real, by [`STAND_INS`].
+fn parts() -> anyhow::Result<Parts> {
+    let chosen = std::env::var(STAND_INS).unwrap_or_else(|_| "binder".to_owned());
+    let mut parts = Parts { work_agents: true, placement: true, binder: true, protection: true };
+    for name in chosen.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name {
+            "ocm" => (parts.work_agents, parts.placement) = (false, false),
+            "binder" => parts.binder = false,
+            other => anyhow::bail!("{STAND_INS} names {other}; there are ocm and binder"),
+        }
+    }
+    Ok(parts)
+}
 
 /// What a scenario does.
 pub type Body = fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
@@ -207,22 +231,21 @@ async fn told(
     used: &mut Used,
 ) -> anyhow::Result<Duration> {
     let _ = std::fs::remove_dir_all(logs);
+    let parts = parts()?;
+    let controllers = CONTROLLERS.iter().filter(|name| parts.binder || **name != BINDER);
     let options = Options {
         operators: Some(operators.clone()),
-        // The sandbox joins the clusters, and binds claims: it is what provisions them.
+        ocm: parts.work_agents,
+        // The sandbox joins the clusters: their leases end with its links.
         registration: false,
-        controllers: CONTROLLERS
-            .iter()
-            .filter(|name| **name != "persistentvolume-binder-controller")
-            .map(|name| (*name).to_owned())
-            .collect(),
+        controllers: controllers.map(|name| (*name).to_owned()).collect(),
         logs: Some(logs.to_owned()),
         ..Options::new(keeper)?
     };
     let began = Instant::now();
     let real = Arc::new(Real::start(options).await?);
     let up = began.elapsed();
-    let body = on_real_ground(real.clone(), tokio::time::timeout(LONGEST, (scenario.body)()));
+    let body = on_real_ground(real.clone(), parts, tokio::time::timeout(LONGEST, (scenario.body)()));
     let outcome = AssertUnwindSafe(body).catch_unwind().await;
     let denied = used.read(&real)?;
     match outcome {

@@ -58,6 +58,7 @@ use std::time::Duration;
 
 use kaedama_e2e::bytes::audit;
 use kaedama_e2e::objects::{decisions, site};
+use kaedama_e2e::start::writes;
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::look::describe;
@@ -104,7 +105,7 @@ async fn healed(world: &World, app: &App) -> anyhow::Result<DRPlacementControl> 
 async fn unharmed(world: &World, app: &App, cluster: &str) -> anyhow::Result<()> {
     assert_eq!(decisions(world, app).await?, [cluster]);
     let written = audit(world, cluster, app)?.acknowledged;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    writes(world, app, written + 10).await;
     let audit = audit(world, cluster, app)?;
     assert!(audit.is_clean(), "{audit:#?}");
     assert_eq!(audit.writers, [cluster]);

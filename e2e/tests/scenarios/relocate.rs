@@ -2,7 +2,7 @@
 
 use kaedama_e2e::bytes::{audit, audit_at_home, keys, last_demotions, records, volumes};
 use kaedama_e2e::objects::{conditions, decisions, site, stage, works};
-use kaedama_e2e::start::{deployed, drpc, pass, regional};
+use kaedama_e2e::start::{deployed, drpc, pass, regional, writes};
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRState};
 
@@ -19,7 +19,7 @@ pub async fn a_relocate_while_writing_loses_nothing_in_either_direction() -> any
         world.order(&app, DRAction::Relocate, to).await?;
         world.completed(&app, DRState::Relocated).await?;
         let seen = world.protected(&app).await?;
-        pass(5).await;
+        writes(&world, &app, before + 200).await;
 
         let after = audit_at_home(&world, &app)?;
         assert!(after.is_clean(), "{from} to {to}: {after:#?}");

@@ -107,8 +107,7 @@ impl World {
     /// Waits until the application is placed by an action: this phase, whatever is still to be cleaned up.
     pub async fn placed(&self, app: &App, phase: DRState) -> Result<DRPlacementControl, WorldError> {
         self.until_drpc(app, &phase.to_string(), |drpc| {
-            let status = drpc.status.clone().unwrap_or_default();
-            status.phase == phase && condition::is_true(&status.conditions, drpc_types::AVAILABLE)
+            drpc.status.as_ref().is_some_and(|status| status.phase == phase) && is_available(drpc)
         })
         .await
     }
@@ -128,8 +127,16 @@ pub fn is_completed(drpc: &DRPlacementControl, phase: &DRState) -> bool {
     let status = drpc.status.clone().unwrap_or_default();
     status.phase == *phase
         && status.progression == Progression::Completed
-        && condition::is_true(&status.conditions, drpc_types::AVAILABLE)
+        && is_available(drpc)
         && condition::is_true(&status.conditions, drpc_types::PEER_READY)
+}
+
+/// True where the application is available as the DRPlacementControl's present spec has it: what is said of an earlier
+/// one is no answer.
+fn is_available(drpc: &DRPlacementControl) -> bool {
+    let status = drpc.status.clone().unwrap_or_default();
+    let available = condition::find(&status.conditions, drpc_types::AVAILABLE);
+    available.is_some_and(|c| c.is_true() && c.is_at(drpc.metadata.generation.unwrap_or_default()))
 }
 
 /// One line that says how a DRPlacementControl stands.
