@@ -16,14 +16,10 @@ use std::process::ExitCode;
 use kaedama_e2e::suite;
 
 /// Those that also run when nobody asks for more.
-const CORE: [&str; 8] = [
+const CORE: [&str; 4] = [
     "scenarios::moves::a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_clean",
     "scenarios::relocate::a_relocate_while_writing_loses_nothing_in_either_direction",
-    "scenarios::relocate::one_application_fails_over_while_another_relocates",
     "scenarios::metro::a_failover_waits_for_the_fence_and_loses_nothing",
-    "scenarios::disable::a_deleted_drplacementcontrol_leaves_the_application_running_with_its_bytes",
-    "refusals::orders::an_order_that_makes_no_sense_moves_nothing_and_is_taken_back_by_mending_it",
-    "only_real::agents::an_operator_that_is_killed_at_any_moment_of_a_relocate_finishes_it_without_loss",
     "only_real::stores::a_store_that_dies_in_a_capture_holds_nothing_that_is_half",
 ];
 

@@ -1,7 +1,7 @@
 //! Protection ends: the application goes on with all its bytes, and everything of ours goes.
 
 use kaedama_e2e::bytes::{audit_at_home, keys, volumes};
-use kaedama_e2e::objects::{decisions, placement, site, until_site, works};
+use kaedama_e2e::objects::{decisions, placement, site, until_site, works_left};
 use kaedama_e2e::start::{deployed, pass, regional};
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
@@ -30,7 +30,7 @@ async fn assert_unprotected(world: &World, app: &App) -> anyhow::Result<()> {
     assert!(peer.vrg.is_none() && peer.claims.is_empty() && peer.volumes.is_empty(), "{peer:#?}");
     for cluster in ["dr1", "dr2"] {
         assert_eq!(keys(world, cluster, app), Vec::<String>::new(), "left in the store of {cluster}");
-        assert_eq!(works(world, cluster, app).await?, Vec::<String>::new(), "left on the hub for {cluster}");
+        assert_eq!(works_left(world, cluster, app).await?, Vec::<String>::new(), "left on the hub for {cluster}");
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ pub async fn a_deleted_placement_ends_the_protection_in_order() -> anyhow::Resul
     // hands last, and we left them to the reclaim policy that the user chose.
     for cluster in ["dr1", "dr2"] {
         assert_eq!(keys(&world, cluster, &app), Vec::<String>::new());
-        assert_eq!(works(&world, cluster, &app).await?, Vec::<String>::new());
+        assert_eq!(works_left(&world, cluster, &app).await?, Vec::<String>::new());
         assert!(site(&world, cluster, &app).await?.vrg.is_none());
     }
     assert!(!before.is_empty());
