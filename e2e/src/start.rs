@@ -71,6 +71,15 @@ pub async fn regional() -> anyhow::Result<World> {
     Ok(World::start(options(Options::regional).await?).await?)
 }
 
+/// As [`regional`], without a DRPolicy.
+///
+/// # Errors
+/// The world does not come up.
+pub async fn without_policy() -> anyhow::Result<World> {
+    let options = Options { policy: String::new(), ..options(Options::regional).await? };
+    Ok(World::start(options).await?)
+}
+
 /// Two clusters, `dr1` and `dr2`, on one storage system.
 ///
 /// # Errors

@@ -117,19 +117,27 @@ impl Cluster {
     pub(super) async fn start(&self) -> Result<(), RealError> {
         self.etcd.start().await?;
         self.api_server.start().await?;
+        // The controllers end when there is no API server within ten seconds, which can pass on a busy machine.
+        self.serves().await?;
         self.controller_manager.start().await?;
         self.ready().await
     }
 
     /// Waits until the API server serves with all its roles, and the controllers have done their part.
     pub(super) async fn ready(&self) -> Result<(), RealError> {
+        self.serves().await?;
         let client = self.client(&Identity::admin(), "kaedama-real").await?;
         let parts = self.processes();
-        let api = Waiting { what: self.api_server.name(), log: self.api_server.log(), patience: self.patience };
-        wait(api, &parts, || is_serving(&client)).await?;
         let log = self.controller_manager.log();
         let controllers = Waiting { what: self.controller_manager.name(), log, patience: self.patience };
         wait(controllers, &parts, || has_controllers(&client)).await
+    }
+
+    /// Waits until the API server serves with all its roles.
+    async fn serves(&self) -> Result<(), RealError> {
+        let client = self.client(&Identity::admin(), "kaedama-real").await?;
+        let api = Waiting { what: self.api_server.name(), log: self.api_server.log(), patience: self.patience };
+        wait(api, &[&self.etcd, &self.api_server], || is_serving(&client)).await
     }
 
     pub(super) fn kubeconfig(&self, identity: &Identity) -> Result<String, RealError> {

@@ -33,8 +33,9 @@ impl Used {
     /// # Errors
     /// A log cannot be read.
     pub fn read(&mut self, real: &Real) -> anyhow::Result<Vec<String>> {
-        let mut denied = BTreeSet::new();
+        let mut all = BTreeSet::new();
         for cluster in real.names() {
+            let (mut denied, mut allowed) = (BTreeMap::new(), BTreeSet::new());
             let base = base(&cluster);
             let operator = if base == "hub" { Identity::hub_operator() } else { Identity::spoke_operator() };
             let log = real.audit_log(&cluster)?;
@@ -51,17 +52,20 @@ impl Used {
                     Some(subresource) => format!("{}/{subresource}", text(&object["resource"])),
                     None => text(&object["resource"]),
                 };
+                let own = object["namespace"] == NAMESPACE;
+                let one: Use = (verb, text(&object["apiGroup"]), resource, own);
                 if event["annotations"]["authorization.k8s.io/decision"] == "forbid" {
-                    let (uri, why) = (&event["requestURI"], &event["annotations"]["authorization.k8s.io/reason"]);
-                    denied.insert(format!("{} may not {verb} {resource}: {uri} {why}", operator.user));
-                }
-                if object.is_object() {
-                    let own = object["namespace"] == NAMESPACE;
-                    self.uses.entry(base).or_default().insert((verb, text(&object["apiGroup"]), resource, own));
+                    let said = format!("{} may not {} {}: {}", operator.user, one.0, one.2, event["requestURI"]);
+                    denied.insert(one, said);
+                } else if object.is_object() {
+                    allowed.insert(one);
                 }
             }
+            // An API server that has just started denies for a moment what it grants once it knows its roles.
+            all.extend(denied.into_iter().filter(|(one, _)| !allowed.contains(one)).map(|(_, said)| said));
+            self.uses.entry(base).or_default().extend(allowed);
         }
-        Ok(denied.into_iter().collect())
+        Ok(all.into_iter().collect())
     }
 
     /// Adds what was used elsewhere.

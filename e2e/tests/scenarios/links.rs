@@ -2,12 +2,13 @@
 
 use kaedama_e2e::bytes::{audit_at_home, volumes};
 use kaedama_e2e::objects::{decisions, message, site, stage};
-use kaedama_e2e::start::{deployed, drpc, pass, regional, writes};
+use kaedama_e2e::start::{deployed, drpc, either, pass, regional, writes};
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRState};
 
 pub async fn a_relocate_waits_for_a_cluster_that_the_hub_cannot_reach() -> anyhow::Result<()> {
-    for cut in ["dr1", "dr2"] {
+    // A world for each; real clusters are for one.
+    for cut in either(vec!["dr1", "dr2"], vec!["dr1"]) {
         let world = regional().await?;
         let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
         world.set_link(cut, false)?;

@@ -65,7 +65,7 @@ pub async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Res
     let first = synced().await?.expect("the volumes were replicated once");
     pass(120).await;
     let later = synced().await?.expect("the volumes were replicated again");
-    assert!(later.0.duration_since(first.0).as_secs() >= 60, "{first:?} {later:?}");
+    assert!(later.0.duration_since(first.0).as_secs() >= either(60, 5), "{first:?} {later:?}");
     // A group is as old as the oldest of its volumes.
     let oldest = last_syncs(&world, &app)?.values().map(|report| report.at).min().unwrap();
     assert!(later.0 <= oldest, "the status says {later:?}, the storage {oldest}");
