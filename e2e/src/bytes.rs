@@ -109,7 +109,6 @@ pub fn keys(world: &World, cluster: &str, app: &App) -> Vec<String> {
 /// There is none of this key, or it is not gzip JSON.
 pub fn stored(world: &World, cluster: &str, app: &App, key: &str) -> anyhow::Result<serde_json::Value> {
     let key = format!("{}/{}/{key}", app.namespace, app.name);
-    let body =
-        world.stored_object(cluster, &key).with_context(|| format!("{key} is not in the store of {cluster}"))?;
+    let body = world.stored_object(cluster, &key).with_context(|| format!("{key} is not in the store of {cluster}"))?;
     Ok(kaedama_shared::s3::codec::decode(&body)?)
 }

@@ -27,7 +27,7 @@ macro_rules! embedded_tests {
                 $(
                     #[tokio::test(start_paused = true)]
                     async fn $name() -> anyhow::Result<()> {
-                        crate::$suite::$module::$name().await
+                        super::super::$suite::$module::$name().await
                     }
                 )*
             })*

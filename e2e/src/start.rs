@@ -53,7 +53,9 @@ async fn options(make: impl Fn(Clock) -> Options) -> anyhow::Result<Options> {
     // Only the first of several tests in a process gets to set this up.
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().without_time().try_init();
-    let Ok((real, parts)) = REAL.try_with(Clone::clone) else { return Ok(make(Clock::starting_at(BEGINNING.parse()?))) };
+    let Ok((real, parts)) = REAL.try_with(Clone::clone) else {
+        return Ok(make(Clock::starting_at(BEGINNING.parse()?)));
+    };
     let mut options = make(Clock::system());
     options.ground = Ground::Given(Arc::new(RealGround::new(real, parts).await?));
     options.lease_seconds = 1;

@@ -97,9 +97,8 @@ impl Real {
         world.times.clusters = began.elapsed();
 
         let began = Instant::now();
-        let definitions = async {
-            if options.ocm || options.registration { world.define(&options).await } else { Ok(()) }
-        };
+        let definitions =
+            async { if options.ocm || options.registration { world.define(&options).await } else { Ok(()) } };
         let deployed = async {
             let Some(operators) = &options.operators else { return Ok(()) };
             let kubectl = options.programs.path(programs::Program::Kubectl)?;

@@ -20,11 +20,8 @@ pub fn operators() -> anyhow::Result<Operators> {
         Some(folder) => PathBuf::from(folder),
         None => build(root)?,
     };
-    let operators = Operators {
-        hub: folder.join("kaedama-hub"),
-        spoke: folder.join("kaedama-spoke"),
-        deploy: root.join("deploy"),
-    };
+    let operators =
+        Operators { hub: folder.join("kaedama-hub"), spoke: folder.join("kaedama-spoke"), deploy: root.join("deploy") };
     for program in [&operators.hub, &operators.spoke] {
         ensure!(program.is_file(), "there is no {}", program.display());
     }

@@ -26,8 +26,7 @@ pub async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_men
     let drclusters: Api<DRCluster> = Api::all(world.hub());
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(world.hub(), OPERATOR_NAMESPACE);
     let access = world.store_access("dr2")?;
-    let good =
-        json!({ "AWS_ACCESS_KEY_ID": access.access_key_id, "AWS_SECRET_ACCESS_KEY": access.secret_access_key });
+    let good = json!({ "AWS_ACCESS_KEY_ID": access.access_key_id, "AWS_SECRET_ACCESS_KEY": access.secret_access_key });
     let says = async |status: &str, reason: &str, words: &[&str]| {
         says(&world, drclusters.clone(), "dr2", (drcluster::VALIDATED, status, reason), words).await
     };

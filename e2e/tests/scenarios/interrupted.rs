@@ -15,7 +15,9 @@ use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 pub async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_loss() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
-    for (round, millis) in either(vec![0, 20, 100, 400, 1_000, 2_500, 5_000], vec![0, 400, 2_500]).into_iter().enumerate() {
+    for (round, millis) in
+        either(vec![0, 20, 100, 400, 1_000, 2_500, 5_000], vec![0, 400, 2_500]).into_iter().enumerate()
+    {
         let to = if round % 2 == 0 { "dr2" } else { "dr1" };
         world.order(&app, DRAction::Relocate, to).await?;
         tokio::time::sleep(Duration::from_millis(millis)).await;

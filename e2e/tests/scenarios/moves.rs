@@ -132,7 +132,11 @@ pub async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_ba
     let lost_by_disaster = audit(&world, "dr2", &app)?.lost;
     // It is ten a second, until the operator that was killed leads again and the hub's word has come through.
     let most = either(50, 300);
-    assert!(lost_by_disaster - after.lost <= most, "the old primary wrote on: {lost_by_disaster}, before {}", after.lost);
+    assert!(
+        lost_by_disaster - after.lost <= most,
+        "the old primary wrote on: {lost_by_disaster}, before {}",
+        after.lost
+    );
 
     // And the application goes home, with everything.
     world.order(&app, DRAction::Relocate, "dr1").await?;
