@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kaedama_sandbox::storage::array::{SyncReport, UnitId, VolumeHandle, What};
 use kaedama_sandbox::workload::{Audit, Record};
 use kaedama_sandbox::world::app::App;
-use kaedama_sandbox::world::{World, array, bucket};
+use kaedama_sandbox::world::{World, array};
 
 /// What an application's volumes on a cluster hold of what was acknowledged to it anywhere.
 ///
@@ -99,7 +99,7 @@ fn is_demotion(event: &kaedama_sandbox::storage::array::Event, cluster: &str, ha
 #[must_use]
 pub fn keys(world: &World, cluster: &str, app: &App) -> Vec<String> {
     let prefix = format!("{}/{}/", app.namespace, app.name);
-    let all = world.store(cluster).map(|store| store.keys(&bucket(cluster))).unwrap_or_default();
+    let all = world.stored_keys(cluster);
     all.iter().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned).collect()
 }
 
@@ -109,8 +109,6 @@ pub fn keys(world: &World, cluster: &str, app: &App) -> Vec<String> {
 /// There is none of this key, or it is not gzip JSON.
 pub fn stored(world: &World, cluster: &str, app: &App, key: &str) -> anyhow::Result<serde_json::Value> {
     let key = format!("{}/{}/{key}", app.namespace, app.name);
-    let store = world.store(cluster).with_context(|| format!("no store of {cluster}"))?;
-    let body =
-        store.object(&bucket(cluster), &key).with_context(|| format!("{key} is not in the store of {cluster}"))?;
+    let body = world.stored_object(cluster, &key).with_context(|| format!("{key} is not in the store of {cluster}"))?;
     Ok(kaedama_shared::s3::codec::decode(&body)?)
 }

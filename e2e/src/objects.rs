@@ -134,6 +134,21 @@ pub async fn works(world: &World, cluster: &str, app: &App) -> anyhow::Result<Ve
     Ok(names)
 }
 
+/// Waits until no work or view protects an application on a cluster: a work goes when its agent has removed what it
+/// brought. What is left after a time that is more than enough.
+///
+/// # Errors
+/// The hub cannot be read.
+pub async fn works_left(world: &World, cluster: &str, app: &App) -> anyhow::Result<Vec<String>> {
+    for _ in 0..120 {
+        if works(world, cluster, app).await?.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    works(world, cluster, app).await
+}
+
 /// Waits until an object of a cluster is as `wanted` has it.
 ///
 /// # Errors

@@ -1,20 +1,68 @@
 //! Worlds, and applications that are protected in them.
+//!
+//! A scenario asks here for its world, and does not know which one it gets: the sandbox's, in virtual time, or, where it
+//! runs inside of [`on_real_ground`], one of real parts, in real time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use kaedama_sandbox::world::app::App;
-use kaedama_sandbox::world::{Options, World};
+use kaedama_sandbox::world::ground::{Ground, Parts};
+use kaedama_sandbox::world::{Options, Replication, World};
 use kaedama_shared::api::{DRPlacementControl, DRState};
 use kaedama_shared::clock::Clock;
 
-/// When every world begins. The world's time; it has nothing to do with the machine's.
+use crate::ground::RealGround;
+use crate::real::Real;
+
+/// When every world of the sandbox begins. The world's time; it has nothing to do with the machine's.
 const BEGINNING: &str = "2026-03-01T03:00:00Z";
 
-fn clock() -> anyhow::Result<Clock> {
+/// How often the storage of a real world ships its changes; in virtual time it is every minute.
+const SHIP_EVERY: Duration = Duration::from_secs(5);
+/// So many seconds of [`pass`] are real ones in a real world; of those beyond, each twelfth is: the storage ships twelve
+/// times as often there, and a lost cluster is noticed in a quarter of the time.
+const REAL_SECONDS: u64 = 5;
+
+tokio::task_local! {
+    static REAL: (Arc<Real>, Parts);
+}
+
+/// Runs a scenario on real clusters, which have these parts.
+pub async fn on_real_ground<T>(real: Arc<Real>, parts: Parts, scenario: impl Future<Output = T>) -> T {
+    REAL.scope((real, parts), scenario).await
+}
+
+/// The real clusters that this scenario runs on.
+///
+/// # Errors
+/// It does not run inside of [`on_real_ground`].
+pub fn real() -> anyhow::Result<Arc<Real>> {
+    REAL.try_with(|(real, _)| real.clone()).context("this scenario runs on real clusters only")
+}
+
+/// A bound of the sandbox's world, or that of a real one: where programs start, elect leaders and read what is there,
+/// things take seconds that take none in virtual time.
+#[must_use]
+pub fn either<T>(sandbox: T, on_real_clusters: T) -> T {
+    if real().is_ok() { on_real_clusters } else { sandbox }
+}
+
+async fn options(make: impl Fn(Clock) -> Options) -> anyhow::Result<Options> {
     // Only the first of several tests in a process gets to set this up.
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "off".into());
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().without_time().try_init();
-    Ok(Clock::starting_at(BEGINNING.parse()?))
+    let Ok((real, parts)) = REAL.try_with(Clone::clone) else {
+        return Ok(make(Clock::starting_at(BEGINNING.parse()?)));
+    };
+    let mut options = make(Clock::system());
+    options.ground = Ground::Given(Arc::new(RealGround::new(real, parts).await?));
+    options.lease_seconds = 1;
+    if let Replication::Regional { every, .. } = &mut options.replication {
+        *every = SHIP_EVERY;
+    }
+    Ok(options)
 }
 
 /// Two clusters, `dr1` and `dr2`, with storage of their own that is replicated every minute.
@@ -22,7 +70,16 @@ fn clock() -> anyhow::Result<Clock> {
 /// # Errors
 /// The world does not come up.
 pub async fn regional() -> anyhow::Result<World> {
-    Ok(World::start(Options::regional(clock()?)).await?)
+    Ok(World::start(options(Options::regional).await?).await?)
+}
+
+/// As [`regional`], without a DRPolicy.
+///
+/// # Errors
+/// The world does not come up.
+pub async fn without_policy() -> anyhow::Result<World> {
+    let options = Options { policy: String::new(), ..options(Options::regional).await? };
+    Ok(World::start(options).await?)
 }
 
 /// Two clusters, `dr1` and `dr2`, on one storage system.
@@ -30,7 +87,7 @@ pub async fn regional() -> anyhow::Result<World> {
 /// # Errors
 /// The world does not come up.
 pub async fn metro() -> anyhow::Result<World> {
-    Ok(World::start(Options::metro(clock()?)).await?)
+    Ok(World::start(options(Options::metro).await?).await?)
 }
 
 /// Deploys an application under protection, and waits until all of it is protected.
@@ -44,9 +101,15 @@ pub async fn deployed(world: &World, app: App) -> anyhow::Result<App> {
     Ok(app)
 }
 
-/// Lets so many seconds of the world's time pass.
+/// Lets so many seconds of the world's time pass. In a real world, where everything periodic is quicker, it takes
+/// less than that.
 pub async fn pass(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let time = match real() {
+        Err(_) => Duration::from_secs(seconds),
+        Ok(_) if seconds <= REAL_SECONDS => Duration::from_secs(seconds),
+        Ok(_) => Duration::from_secs(REAL_SECONDS) + Duration::from_secs(seconds - REAL_SECONDS) / 12,
+    };
+    tokio::time::sleep(time).await;
 }
 
 /// Reads an application's DRPlacementControl.
@@ -55,4 +118,15 @@ pub async fn pass(seconds: u64) {
 /// It is not there.
 pub async fn drpc(world: &World, app: &App) -> anyhow::Result<DRPlacementControl> {
     Ok(world.drpcs(&app.namespace).get(&app.name).await?)
+}
+
+/// Waits until an application has written so many records altogether, where it started last. Where it does not, what it
+/// has written after a time that is more than enough is for the caller to see.
+pub async fn writes(world: &World, app: &App, records: u64) {
+    for _ in 0..60 {
+        if world.audit(app).is_some_and(|audit| audit.acknowledged > records) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body::{Body, Frame};
-use kaedama_apiserver::{ApiServer, ApiService, ResponseBody};
+use kaedama_apiserver::ApiServer;
+use kube::client::Body as ClientBody;
 use tokio::sync::watch;
 
 /// A connection that can be cut and mended. Clones are the same connection.
@@ -52,9 +53,24 @@ pub fn client(server: &ApiServer, user_agent: &str, links: &[Link]) -> kube::Cli
     kube::Client::new(service, "default")
 }
 
+/// The same for a client of any server.
+#[must_use]
+pub fn over(client: &kube::Client, links: &[Link]) -> kube::Client {
+    if links.is_empty() {
+        return client.clone();
+    }
+    let inner = client.clone();
+    let inner = tower::service_fn(move |request| {
+        let client = inner.clone();
+        async move { client.send(request).await }
+    });
+    kube::Client::new(Linked { inner, links: links.to_vec() }, "default")
+}
+
+/// Any service, behind links.
 #[derive(Clone)]
-struct Linked {
-    inner: ApiService,
+struct Linked<S> {
+    inner: S,
     links: Vec<Link>,
 }
 
@@ -62,75 +78,76 @@ fn cut(link: &Link) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionRefused, format!("no connection to {}", link.name))
 }
 
-impl tower::Service<Request<kube::client::Body>> for Linked {
-    type Response = Response<LinkedBody>;
-    type Error = io::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, io::Error>>;
+/// Boxed: what a service answers is of its own type.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+impl<S, B> tower::Service<Request<ClientBody>> for Linked<S>
+where
+    S: tower::Service<Request<ClientBody>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<LinkedBody<B>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // The inner service is waited for in `call`.
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
+    fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
         let Self { mut inner, links } = self.clone();
         Box::pin(async move {
             if let Some(down) = links.iter().find(|link| !link.is_up()) {
-                return Err(cut(down));
+                return Err(cut(down).into());
             }
-            let response = match inner.call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            };
+            std::future::poll_fn(|context| inner.poll_ready(context)).await.map_err(Into::into)?;
+            let response = inner.call(request).await.map_err(Into::into)?;
             // The answer to a request that was carried out can still be lost on its way back.
             if let Some(down) = links.iter().find(|link| !link.is_up()) {
-                return Err(cut(down));
+                return Err(cut(down).into());
             }
-            Ok(response.map(|body| LinkedBody::new(body, links)))
+            Ok(response.map(|body| LinkedBody { inner: body, down: Box::pin(any_down(links)) }))
         })
     }
 }
 
+/// Resolves when one of the links is cut.
+async fn any_down(links: Vec<Link>) -> io::Error {
+    let waits = links.iter().map(|link| {
+        Box::pin(async move {
+            link.down().await;
+            cut(link)
+        })
+    });
+    if links.is_empty() {
+        return futures::future::pending().await;
+    }
+    futures::future::select_all(waits).await.0
+}
+
 /// An answer on its way through links.
-pub struct LinkedBody {
-    inner: ResponseBody,
+pub struct LinkedBody<B> {
+    inner: B,
     down: BoxFuture<'static, io::Error>,
 }
 
-impl LinkedBody {
-    fn new(inner: ResponseBody, links: Vec<Link>) -> Self {
-        let down = async move {
-            let waits = links.iter().map(|link| {
-                Box::pin(async move {
-                    link.down().await;
-                    cut(link)
-                })
-            });
-            if links.is_empty() {
-                return futures::future::pending().await;
-            }
-            futures::future::select_all(waits).await.0
-        };
-        LinkedBody { inner, down: Box::pin(down) }
-    }
-}
-
-impl Body for LinkedBody {
+impl<B> Body for LinkedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = io::Error;
+    type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Poll::Ready(error) = self.down.as_mut().poll(context) {
-            return Poll::Ready(Some(Err(error)));
+            return Poll::Ready(Some(Err(error.into())));
         }
-        match Pin::new(&mut self.inner).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
-            Poll::Ready(Some(Err(never))) => match never {},
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
+        Pin::new(&mut self.inner).poll_frame(context).map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {

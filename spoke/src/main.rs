@@ -7,7 +7,7 @@ use clap::Parser;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::harness::{client, logs, shutdown};
 use kaedama_shared::s3::HttpConnector;
-use kaedama_spoke::operator::{self, SpokeOptions};
+use kaedama_spoke::operator::{self, Endpoints, SpokeOptions};
 
 /// The disaster-recovery operator of a managed cluster.
 #[derive(Debug, Parser)]
@@ -28,6 +28,12 @@ struct Arguments {
     /// Context in the kubeconfig.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+    /// Where health is served, instead of where the configuration says; empty for nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    health_address: Option<String>,
+    /// Where metrics are served, instead of where the configuration says; empty for nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_address: Option<String>,
     /// Log format: text or json.
     #[arg(long, default_value = "text")]
     log_format: logs::Format,
@@ -69,7 +75,7 @@ async fn main() -> anyhow::Result<()> {
         instance: arguments.pod,
         unique: format!("{}-{}", std::process::id(), clock.now().as_nanosecond()),
         leader_election: true,
-        endpoints: true,
+        endpoints: Some(Endpoints { health: arguments.health_address, metrics: arguments.metrics_address }),
     };
     operator::run(options, stop).await?;
     Ok(())

@@ -59,8 +59,17 @@ pub struct SpokeOptions {
     pub unique: String,
     /// Whether only one of several processes works. The configuration can switch it off, not on.
     pub leader_election: bool,
-    /// Whether health and metrics are served on the addresses that the configuration gives.
-    pub endpoints: bool,
+    /// Where health and metrics are served; none for nowhere.
+    pub endpoints: Option<Endpoints>,
+}
+
+/// Where health and metrics are served, over what the configuration says.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    /// Address for health; the configuration's where it is none, nowhere where it is empty.
+    pub health: Option<String>,
+    /// The same for metrics, as plain HTTP.
+    pub metrics: Option<String>,
 }
 
 /// Why the operator ended, or could not begin.
@@ -104,9 +113,9 @@ pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(
     let harness = HarnessMetrics::register(&mut registry);
     let registry = Arc::new(registry);
     let health = Health::new();
-    let serving = match options.endpoints {
-        true => Some(serve(&config, &health, registry, &harness, shutdown.clone()).await?),
-        false => None,
+    let serving = match &options.endpoints {
+        Some(endpoints) => Some(serve(&config, endpoints, &health, registry, &harness, shutdown.clone()).await?),
+        None => None,
     };
     harness.lease(LEASE, &Leadership::unheld());
     let wanted = options.leader_election && config.leader_election.leader_elect;
@@ -168,13 +177,16 @@ async fn configure(client: &Client, namespace: &str) -> Result<RamenConfig, Spok
 /// Serves health and metrics.
 async fn serve(
     config: &RamenConfig,
+    endpoints: &Endpoints,
     health: &Health,
     registry: Arc<Registry>,
     harness: &HarnessMetrics,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = io::Result<()>> + use<>, SpokeError> {
-    let probes = http::bind(&config.health.health_probe_bind_address).await?;
-    let metrics = match config.metrics_address() {
+    let probes = endpoints.health.as_deref().unwrap_or(&config.health.health_probe_bind_address);
+    let probes = http::bind(probes).await?;
+    let metrics = endpoints.metrics.as_deref().map_or_else(|| config.metrics_address(), Some);
+    let metrics = match metrics.filter(|address| !address.is_empty()) {
         Some(address) => http::bind(address).await?,
         None => None,
     };

@@ -71,6 +71,7 @@ pub(super) struct Cluster {
     pub controller_manager: Process,
     authority: Authority,
     url: String,
+    port: u16,
     folder: PathBuf,
     logs: PathBuf,
     patience: Duration,
@@ -104,6 +105,7 @@ impl Cluster {
             )?,
             authority,
             url,
+            port: secure,
             logs: files.logs,
             folder: files.folder,
             patience: setup.patience,
@@ -115,23 +117,41 @@ impl Cluster {
     pub(super) async fn start(&self) -> Result<(), RealError> {
         self.etcd.start().await?;
         self.api_server.start().await?;
+        // The controllers end when there is no API server within ten seconds, which can pass on a busy machine.
+        self.serves().await?;
         self.controller_manager.start().await?;
         self.ready().await
     }
 
     /// Waits until the API server serves with all its roles, and the controllers have done their part.
     pub(super) async fn ready(&self) -> Result<(), RealError> {
+        self.serves().await?;
         let client = self.client(&Identity::admin(), "kaedama-real").await?;
         let parts = self.processes();
-        let api = Waiting { what: self.api_server.name(), log: self.api_server.log(), patience: self.patience };
-        wait(api, &parts, || is_serving(&client)).await?;
         let log = self.controller_manager.log();
         let controllers = Waiting { what: self.controller_manager.name(), log, patience: self.patience };
         wait(controllers, &parts, || has_controllers(&client)).await
     }
 
+    /// Waits until the API server serves with all its roles.
+    async fn serves(&self) -> Result<(), RealError> {
+        let client = self.client(&Identity::admin(), "kaedama-real").await?;
+        let api = Waiting { what: self.api_server.name(), log: self.api_server.log(), patience: self.patience };
+        wait(api, &[&self.etcd, &self.api_server], || is_serving(&client)).await
+    }
+
     pub(super) fn kubeconfig(&self, identity: &Identity) -> Result<String, RealError> {
         self.authority.kubeconfig(&self.url, identity)
+    }
+
+    /// A kubeconfig that leads to the API server by another port of loopback.
+    pub(super) fn kubeconfig_through(&self, port: u16, identity: &Identity) -> Result<String, RealError> {
+        self.authority.kubeconfig(&format!("https://127.0.0.1:{port}"), identity)
+    }
+
+    /// Port of its API server.
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(super) async fn config(&self, identity: &Identity) -> Result<kube::Config, RealError> {

@@ -10,6 +10,8 @@
 //! | [`cluster`], [`files`] | etcd, API server and controller manager of one cluster; what they read |
 //! | [`ocm`] | Open Cluster Management's agents and controller, their definitions and rights |
 //! | [`s3`] | the S3 servers |
+//! | [`operator`] | Kaedama's own operators as processes, with the rights of `deploy/` |
+//! | [`gate`] | the agents' way to the hub, which can be cut |
 //! | [`options`], [`logs`] | what a world is made of; where its logs are |
 //! | [`ports`], [`ready`] | ports that nobody else takes; waiting until something serves |
 //!
@@ -19,10 +21,12 @@ pub mod build;
 mod cluster;
 mod error;
 mod files;
+mod gate;
 mod identity;
 pub mod keeper;
 mod logs;
 mod ocm;
+mod operator;
 mod options;
 mod ports;
 mod process;
@@ -42,14 +46,17 @@ pub use error::RealError;
 pub use identity::Identity;
 pub use logs::LOGS;
 pub use ocm::definitions::Definitions;
+pub use operator::Operators;
 pub use options::{Options, Part, Times};
 pub use process::Process;
 pub use s3::S3Access;
 
 use cluster::Cluster;
+use gate::Gate;
 use logs::Logs;
 use ocm::definitions::{self, Side};
 use ocm::{Agent, Registration, rights};
+use operator::Operator;
 use ports::Ports;
 use process::HeldFolder;
 use s3::Store;
@@ -63,6 +70,10 @@ pub struct Real {
     placement: Option<Agent>,
     agents: BTreeMap<String, Agent>,
     stores: BTreeMap<String, Store>,
+    operators: BTreeMap<String, Operator>,
+    gates: BTreeMap<String, Gate>,
+    /// Clusters without power, and whether their operator ran.
+    dead: tokio::sync::Mutex<BTreeMap<String, bool>>,
     hub: Cluster,
     clusters: Vec<Cluster>,
     times: Times,
@@ -85,11 +96,16 @@ impl Real {
         try_join(clusters, stores).await?;
         world.times.clusters = began.elapsed();
 
-        if options.ocm || options.registration {
-            let began = Instant::now();
-            world.define(&options).await?;
-            world.times.definitions = began.elapsed();
-        }
+        let began = Instant::now();
+        let definitions =
+            async { if options.ocm || options.registration { world.define(&options).await } else { Ok(()) } };
+        let deployed = async {
+            let Some(operators) = &options.operators else { return Ok(()) };
+            let kubectl = options.programs.path(programs::Program::Kubectl)?;
+            try_join_all(world.all().map(|cluster| operator::deploy(cluster, kubectl, operators))).await.map(drop)
+        };
+        try_join(definitions, deployed).await?;
+        world.times.definitions = began.elapsed();
         let began = Instant::now();
         let agents = try_join_all(world.agents.values().chain(&world.placement).map(Agent::start));
         let registration = async {
@@ -135,17 +151,27 @@ impl Real {
                 stores.insert(cluster.name.clone(), store);
             }
         }
-        let mut agents = BTreeMap::new();
+        let mut operators = BTreeMap::new();
+        for cluster in std::iter::once(&hub).chain(&clusters) {
+            if let Some(programs) = &options.operators {
+                let operator = Operator::prepare(cluster, &options.keeper, programs, &mut ports)?;
+                operators.insert(cluster.name.clone(), operator);
+            }
+        }
+        let (mut agents, mut gates) = (BTreeMap::new(), BTreeMap::new());
         let mut placement = None;
         if options.ocm {
             let setup = ocm::Setup { keeper: &options.keeper, programs: &options.programs, patience: options.patience };
             for cluster in &clusters {
-                agents.insert(cluster.name.clone(), Agent::work(&setup, &hub, cluster, &mut ports)?);
+                let gate = Gate::open(ports.take()?, hub.port()).await?;
+                agents.insert(cluster.name.clone(), Agent::work(&setup, &hub, cluster, gate.port(), &mut ports)?);
+                gates.insert(cluster.name.clone(), gate);
             }
             placement = Some(Agent::placement(&setup, &hub, &mut ports)?);
         }
         let times = Times::default();
-        Ok(Self { registration: None, placement, agents, stores, hub, clusters, times, logs, data })
+        let (registration, dead) = (None, tokio::sync::Mutex::default());
+        Ok(Self { registration, placement, agents, stores, operators, gates, dead, hub, clusters, times, logs, data })
     }
 
     /// Open Cluster Management's kinds and roles, everywhere.
@@ -285,6 +311,7 @@ impl Real {
             Part::WorkAgent => &self.agent(cluster)?.process,
             Part::Placement => &self.placement_of(cluster)?.process,
             Part::S3 => &self.store(cluster)?.process,
+            Part::Operator => &self.operator(cluster)?.process,
         })
     }
 
@@ -297,10 +324,43 @@ impl Real {
         placement.ok_or_else(|| none(Part::Placement, cluster, &BTreeMap::<String, ()>::new()))
     }
 
+    fn operator(&self, cluster: &str) -> Result<&Operator, RealError> {
+        self.operators.get(cluster).ok_or_else(|| none(Part::Operator, cluster, &self.operators))
+    }
+
+    /// Starts the operator of a cluster, and starts it again whenever it ends.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`], [`RealError::Keeper`].
+    pub async fn start_operator(&self, cluster: &str) -> Result<(), RealError> {
+        self.operator(cluster)?.start().await
+    }
+
+    /// Kills the operator of a cluster; it is not started again.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`].
+    pub async fn kill_operator(&self, cluster: &str) -> Result<(), RealError> {
+        self.operator(cluster)?.kill().await;
+        Ok(())
+    }
+
+    /// Cuts the way of a managed cluster's work agent to the hub, open connections included, or mends it.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`].
+    pub fn set_link(&self, cluster: &str, up: bool) -> Result<(), RealError> {
+        let gate = self.gates.get(cluster).ok_or_else(|| none(Part::WorkAgent, cluster, &self.gates))?;
+        gate.set_up(up);
+        Ok(())
+    }
+
     /// Every program, with what holds it.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         let agents = self.agents.values().chain(&self.placement).map(|agent| &agent.process);
-        self.all().flat_map(Cluster::processes).chain(agents).chain(self.stores.values().map(|store| &store.process))
+        let operators = self.operators.values().map(|operator| operator.process.as_ref());
+        let stores = self.stores.values().map(|store| &store.process);
+        self.all().flat_map(Cluster::processes).chain(agents).chain(stores).chain(operators)
     }
 
     /// Waits until a part serves, after it was started again. The three parts of a cluster's control plane are waited
@@ -314,6 +374,7 @@ impl Real {
             Part::WorkAgent => self.agent(cluster)?.ready().await,
             Part::Placement => self.placement_of(cluster)?.ready().await,
             Part::S3 => self.store(cluster)?.ready().await,
+            Part::Operator => self.operator(cluster)?.process.check().await,
         }
     }
 
@@ -323,6 +384,11 @@ impl Real {
     /// [`RealError::NoSuch`].
     pub async fn kill_cluster(&self, name: &str) -> Result<(), RealError> {
         let cluster = self.cluster(name)?;
+        let operator = self.operators.get(name);
+        // It is not to be started again on a machine without power, and is when there is power again.
+        let runs = operator.is_some_and(Operator::is_wanted);
+        futures::future::join_all(operator.into_iter().map(Operator::kill)).await;
+        self.dead.lock().await.insert(name.to_owned(), runs);
         let control_plane = cluster.processes();
         let agents = self.agents.get(name).map(|agent| &agent.process).into_iter();
         let stores = self.stores.get(name).map(|store| &store.process).into_iter();
@@ -340,7 +406,11 @@ impl Real {
         let (cluster, stores) = join(cluster.start(), stores).await;
         cluster?;
         stores?;
-        try_join_all(self.agents.get(name).map(Agent::start)).await.map(drop)
+        try_join_all(self.agents.get(name).map(Agent::start)).await?;
+        if self.dead.lock().await.remove(name) == Some(true) {
+            self.start_operator(name).await?;
+        }
+        Ok(())
     }
 }
 
@@ -354,6 +424,9 @@ impl Drop for Real {
     fn drop(&mut self) {
         self.registration = None;
         // All are told before one is waited for.
+        for operator in self.operators.values_mut() {
+            operator.let_go();
+        }
         for agent in self.agents.values_mut().chain(&mut self.placement) {
             agent.process.let_go();
         }

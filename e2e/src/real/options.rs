@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::cluster::CONTROLLERS;
 use super::error::RealError;
 use super::ocm::definitions::Definitions;
+use super::operator::Operators;
 use super::programs::{Program, Programs};
 
 /// What a real world is made of.
@@ -29,6 +30,9 @@ pub struct Options {
     pub s3: bool,
     /// The S3 servers serve HTTPS, with a certificate of their cluster's authority.
     pub s3_tls: bool,
+    /// Kaedama's operators, deployed as `deploy/` says. They are started one by one, when configuration and secrets
+    /// are in place.
+    pub operators: Option<Operators>,
     /// The controllers that kube-controller-manager runs.
     pub controllers: Vec<String>,
     /// etcd waits for the disk with each write: slow, and without effect unless the machine itself fails.
@@ -58,6 +62,7 @@ impl Options {
             lease_seconds: 4,
             s3: true,
             s3_tls: false,
+            operators: None,
             controllers: CONTROLLERS.map(str::to_owned).to_vec(),
             fsync: false,
             logs: None,
@@ -75,6 +80,9 @@ impl Options {
         }
         if self.s3 {
             needed.push(Program::S3);
+        }
+        if self.operators.is_some() {
+            needed.push(Program::Kubectl);
         }
         needed
     }
@@ -95,6 +103,8 @@ pub enum Part {
     Placement,
     /// A managed cluster's S3 server.
     S3,
+    /// Kaedama's operator of a cluster, the hub's included.
+    Operator,
 }
 
 impl std::fmt::Display for Part {
@@ -106,6 +116,7 @@ impl std::fmt::Display for Part {
             Self::WorkAgent => "work agent",
             Self::Placement => "placement controller",
             Self::S3 => "S3 server",
+            Self::Operator => "operator",
         })
     }
 }

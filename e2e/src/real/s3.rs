@@ -1,7 +1,7 @@
 //! A real S3 server for each managed cluster, on a folder, with one bucket.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -31,6 +31,8 @@ pub struct S3Access {
     pub bucket: String,
     /// The key that may do everything.
     pub credentials: Credentials,
+    /// Where the server keeps the bucket: a file for each key.
+    pub folder: PathBuf,
     /// PEM of the authority that signed the server's certificate; empty for plain HTTP.
     pub authority: String,
 }
@@ -101,6 +103,7 @@ impl Store {
             endpoint: format!("{scheme}://127.0.0.1:{}", port.number()),
             region: REGION.to_owned(),
             bucket,
+            folder,
             credentials,
             authority,
         };

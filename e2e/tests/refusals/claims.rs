@@ -52,8 +52,7 @@ async fn others_go_on(world: &World, app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_claim_without_a_replication_class_says_so_and_the_others_stay_protected() -> anyhow::Result<()> {
+pub async fn a_claim_without_a_replication_class_says_so_and_the_others_stay_protected() -> anyhow::Result<()> {
     let world = regional().await?;
     let class = |labels: Value| {
         json!({
@@ -88,8 +87,7 @@ async fn a_claim_without_a_replication_class_says_so_and_the_others_stay_protect
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_claim_of_an_unknown_class_says_so_and_the_others_stay_protected() -> anyhow::Result<()> {
+pub async fn a_claim_of_an_unknown_class_says_so_and_the_others_stay_protected() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     create(world.cluster("dr1")?, &claim(&app, "extra", "golden")).await?;

@@ -50,8 +50,7 @@ async fn describe(world: &World, app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_placement_that_is_missing_is_waited_for() -> anyhow::Result<()> {
+pub async fn a_placement_that_is_missing_is_waited_for() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = App::new("web", "dr1");
     describe(&world, &app).await?;
@@ -63,8 +62,7 @@ async fn a_placement_that_is_missing_is_waited_for() -> anyhow::Result<()> {
     unharmed(&world, &app, "dr1").await
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_placement_that_others_decide_is_not_fought_over() -> anyhow::Result<()> {
+pub async fn a_placement_that_others_decide_is_not_fought_over() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = App::new("web", "dr1");
     prepare(&world, &app, json!({})).await?;
@@ -79,8 +77,7 @@ async fn a_placement_that_others_decide_is_not_fought_over() -> anyhow::Result<(
     unharmed(&world, &app, "dr1").await
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_second_drpc_on_a_placement_does_not_disturb_the_first() -> anyhow::Result<()> {
+pub async fn a_second_drpc_on_a_placement_does_not_disturb_the_first() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1")).await?;
     let mut rival = app.drpc(&world.options().policy);
@@ -101,8 +98,7 @@ async fn a_second_drpc_on_a_placement_does_not_disturb_the_first() -> anyhow::Re
     unharmed(&world, &app, "dr1").await
 }
 
-#[tokio::test(start_paused = true)]
-async fn decisions_that_contradict_each_other_stop_every_move() -> anyhow::Result<()> {
+pub async fn decisions_that_contradict_each_other_stop_every_move() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1")).await?;
     let decisions: Api<PlacementDecision> = Api::namespaced(world.hub(), &app.namespace);
@@ -127,8 +123,7 @@ async fn decisions_that_contradict_each_other_stop_every_move() -> anyhow::Resul
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_application_that_runs_elsewhere_is_not_moved_by_protecting_it() -> anyhow::Result<()> {
+pub async fn an_application_that_runs_elsewhere_is_not_moved_by_protecting_it() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = App::new("web", "dr1");
     prepare(&world, &app, unscheduled()).await?;

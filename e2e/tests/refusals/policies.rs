@@ -21,8 +21,7 @@ fn policy(name: &str, clusters: &[&str], interval: &str) -> Value {
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_api_server_refuses_policies_that_cannot_be() -> anyhow::Result<()> {
+pub async fn the_api_server_refuses_policies_that_cannot_be() -> anyhow::Result<()> {
     let world = regional().await?;
     let cases = [
         (policy("one", &["dr1"], "1m"), "drClusters requires a list of 2 clusters"),
@@ -56,8 +55,7 @@ async fn the_api_server_refuses_policies_that_cannot_be() -> anyhow::Result<()> 
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_policy_that_does_not_exist_is_waited_for() -> anyhow::Result<()> {
+pub async fn a_policy_that_does_not_exist_is_waited_for() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = App::new("web", "dr1");
     super::placing::prepare(&world, &app, super::placing::unscheduled()).await?;
@@ -69,8 +67,7 @@ async fn a_policy_that_does_not_exist_is_waited_for() -> anyhow::Result<()> {
     unharmed(&world, &app, "dr1").await
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_policy_names_the_cluster_that_it_lacks_and_an_application_of_it_waits() -> anyhow::Result<()> {
+pub async fn a_policy_names_the_cluster_that_it_lacks_and_an_application_of_it_waits() -> anyhow::Result<()> {
     let world = regional().await?;
     let policies: Api<DRPolicy> = Api::all(world.hub());
     create(world.hub(), &policy("gold", &["dr1", "dr9"], "1m")).await?;
@@ -104,8 +101,7 @@ async fn a_policy_names_the_cluster_that_it_lacks_and_an_application_of_it_waits
     says(&world, policies, &world.options().policy, valid, &[]).await
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_is_in_use_is_not_deleted_and_goes_when_its_last_user_has_gone() -> anyhow::Result<()> {
+pub async fn what_is_in_use_is_not_deleted_and_goes_when_its_last_user_has_gone() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     let name = world.options().policy.clone();
@@ -130,8 +126,7 @@ async fn what_is_in_use_is_not_deleted_and_goes_when_its_last_user_has_gone() ->
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_application_of_a_policy_on_its_way_out_can_still_fail_over() -> anyhow::Result<()> {
+pub async fn an_application_of_a_policy_on_its_way_out_can_still_fail_over() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1")).await?;
     let name = world.options().policy.clone();

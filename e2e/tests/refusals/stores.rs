@@ -1,6 +1,6 @@
 //! What may be wrong with the stores.
 
-use kaedama_e2e::start::{deployed, pass, regional};
+use kaedama_e2e::start::{deployed, pass, regional, without_policy};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::{OPERATOR_NAMESPACE, bucket};
 use kaedama_shared::api::conditions::{drcluster, drpolicy};
@@ -20,13 +20,13 @@ fn secret(keys: Value) -> Value {
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_mended() -> anyhow::Result<()> {
+pub async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_mended() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1")).await?;
     let drclusters: Api<DRCluster> = Api::all(world.hub());
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(world.hub(), OPERATOR_NAMESPACE);
-    let good = json!({ "AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": "secret" });
+    let access = world.store_access("dr2")?;
+    let good = json!({ "AWS_ACCESS_KEY_ID": access.access_key_id, "AWS_SECRET_ACCESS_KEY": access.secret_access_key });
     let says = async |status: &str, reason: &str, words: &[&str]| {
         says(&world, drclusters.clone(), "dr2", (drcluster::VALIDATED, status, reason), words).await
     };
@@ -54,8 +54,7 @@ async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_mended(
     unharmed(&world, &app, "dr1").await
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_bucket_that_is_missing_is_told_from_a_store_that_does_not_answer() -> anyhow::Result<()> {
+pub async fn a_bucket_that_is_missing_is_told_from_a_store_that_does_not_answer() -> anyhow::Result<()> {
     let world = regional().await?;
     let store = world.store("dr2").unwrap().clone();
     let drclusters: Api<DRCluster> = Api::all(world.hub());
@@ -82,16 +81,12 @@ async fn a_bucket_that_is_missing_is_told_from_a_store_that_does_not_answer() ->
     says("True", "Succeeded", &[]).await
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_profile_that_is_not_configured_is_named() -> anyhow::Result<()> {
-    let world = regional().await?;
+pub async fn a_profile_that_is_not_configured_is_named() -> anyhow::Result<()> {
+    // The profile is immutable, so a mistake in it is mended by making the DRCluster anew.
+    let world = without_policy().await?;
     let drcluster = json!({
         "apiVersion": "ramendr.openshift.io/v1alpha1", "kind": "DRCluster", "metadata": { "name": "dr2" },
     });
-    // The profile is immutable, so a mistake in it is mended by making the DRCluster anew.
-    let other = kaedama_sandbox::world::Options { policy: String::new(), ..world.options().clone() };
-    drop(world);
-    let world = kaedama_sandbox::world::World::start(other).await?;
     let drclusters: Api<DRCluster> = Api::all(world.hub());
     drclusters.delete("dr2", &DeleteParams::default()).await?;
     world.until_gone(drclusters.clone(), "dr2").await?;

@@ -1,7 +1,7 @@
 //! Protection ends: the application goes on with all its bytes, and everything of ours goes.
 
 use kaedama_e2e::bytes::{audit_at_home, keys, volumes};
-use kaedama_e2e::objects::{decisions, placement, site, until_site, works};
+use kaedama_e2e::objects::{decisions, placement, site, until_site, works_left};
 use kaedama_e2e::start::{deployed, pass, regional};
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
@@ -30,7 +30,7 @@ async fn assert_unprotected(world: &World, app: &App) -> anyhow::Result<()> {
     assert!(peer.vrg.is_none() && peer.claims.is_empty() && peer.volumes.is_empty(), "{peer:#?}");
     for cluster in ["dr1", "dr2"] {
         assert_eq!(keys(world, cluster, app), Vec::<String>::new(), "left in the store of {cluster}");
-        assert_eq!(works(world, cluster, app).await?, Vec::<String>::new(), "left on the hub for {cluster}");
+        assert_eq!(works_left(world, cluster, app).await?, Vec::<String>::new(), "left on the hub for {cluster}");
     }
     Ok(())
 }
@@ -42,8 +42,7 @@ fn assert_free_of_ours(metadata: kube::api::ObjectMeta) {
     assert!(labels.is_empty() && annotations.is_empty(), "{labels:?} {annotations:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_deleted_drplacementcontrol_leaves_the_application_running_with_its_bytes() -> anyhow::Result<()> {
+pub async fn a_deleted_drplacementcontrol_leaves_the_application_running_with_its_bytes() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
@@ -65,8 +64,7 @@ async fn a_deleted_drplacementcontrol_leaves_the_application_running_with_its_by
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_deleted_placement_ends_the_protection_in_order() -> anyhow::Result<()> {
+pub async fn a_deleted_placement_ends_the_protection_in_order() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
@@ -80,15 +78,14 @@ async fn a_deleted_placement_ends_the_protection_in_order() -> anyhow::Result<()
     // hands last, and we left them to the reclaim policy that the user chose.
     for cluster in ["dr1", "dr2"] {
         assert_eq!(keys(&world, cluster, &app), Vec::<String>::new());
-        assert_eq!(works(&world, cluster, &app).await?, Vec::<String>::new());
+        assert_eq!(works_left(&world, cluster, &app).await?, Vec::<String>::new());
         assert!(site(&world, cluster, &app).await?.vrg.is_none());
     }
     assert!(!before.is_empty());
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_application_can_be_protected_again() -> anyhow::Result<()> {
+pub async fn an_application_can_be_protected_again() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     world.unprotect(&app).await?;

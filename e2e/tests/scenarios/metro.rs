@@ -26,8 +26,7 @@ async fn fence(world: &World, cluster: &str, how: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failover_waits_for_the_fence_and_loses_nothing() -> anyhow::Result<()> {
+pub async fn a_failover_waits_for_the_fence_and_loses_nothing() -> anyhow::Result<()> {
     let mut world = metro().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
@@ -68,8 +67,7 @@ async fn a_failover_waits_for_the_fence_and_loses_nothing() -> anyhow::Result<()
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_relocate_to_a_fenced_cluster_is_refused_until_it_is_unfenced() -> anyhow::Result<()> {
+pub async fn a_relocate_to_a_fenced_cluster_is_refused_until_it_is_unfenced() -> anyhow::Result<()> {
     let world = metro().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     fence(&world, "dr2", "ManuallyFenced").await?;
@@ -92,8 +90,7 @@ async fn a_relocate_to_a_fenced_cluster_is_refused_until_it_is_unfenced() -> any
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_relocate_there_and_back_loses_nothing() -> anyhow::Result<()> {
+pub async fn a_relocate_there_and_back_loses_nothing() -> anyhow::Result<()> {
     let world = metro().await?;
     let app = deployed(&world, App { records_per_second: 50, ..App::new("web", "dr1").claims(2) }).await?;
     for to in ["dr2", "dr1", "dr2"] {

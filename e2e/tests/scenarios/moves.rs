@@ -2,14 +2,13 @@
 
 use kaedama_e2e::bytes::{audit, audit_at_home, keys, last_syncs, records, stored, volumes};
 use kaedama_e2e::objects::{conditions, decisions, message, site, stage};
-use kaedama_e2e::start::{deployed, drpc, pass, regional};
+use kaedama_e2e::start::{deployed, drpc, either, pass, regional};
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRState};
 use kaedama_shared::names;
 use kube::ResourceExt;
 
-#[tokio::test(start_paused = true)]
-async fn a_deployed_application_is_protected_in_storage_and_in_both_stores() -> anyhow::Result<()> {
+pub async fn a_deployed_application_is_protected_in_storage_and_in_both_stores() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;
 
@@ -58,8 +57,7 @@ async fn a_deployed_application_is_protected_in_storage_and_in_both_stores() -> 
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Result<()> {
+pub async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     let synced = async || anyhow::Ok(drpc(&world, &app).await?.status.unwrap_or_default().last_group_sync_time);
@@ -67,15 +65,14 @@ async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Result<
     let first = synced().await?.expect("the volumes were replicated once");
     pass(120).await;
     let later = synced().await?.expect("the volumes were replicated again");
-    assert!(later.0.duration_since(first.0).as_secs() >= 60, "{first:?} {later:?}");
+    assert!(later.0.duration_since(first.0).as_secs() >= either(60, 5), "{first:?} {later:?}");
     // A group is as old as the oldest of its volumes.
     let oldest = last_syncs(&world, &app)?.values().map(|report| report.at).min().unwrap();
     assert!(later.0 <= oldest, "the status says {later:?}, the storage {oldest}");
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_clean() -> anyhow::Result<()> {
+pub async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_clean() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;
     pass(100).await;
@@ -133,7 +130,13 @@ async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_c
 
     // What the old primary wrote between its return and its end was never on dr2, and is thrown away with the rest.
     let lost_by_disaster = audit(&world, "dr2", &app)?.lost;
-    assert!(lost_by_disaster - after.lost <= 50, "the old primary wrote on: {lost_by_disaster}, before {}", after.lost);
+    // It is ten a second, until the operator that was killed leads again and the hub's word has come through.
+    let most = either(50, 300);
+    assert!(
+        lost_by_disaster - after.lost <= most,
+        "the old primary wrote on: {lost_by_disaster}, before {}",
+        after.lost
+    );
 
     // And the application goes home, with everything.
     world.order(&app, DRAction::Relocate, "dr1").await?;

@@ -2,7 +2,7 @@
 
 use kaedama_e2e::bytes::{audit, audit_at_home, keys, last_demotions, records, volumes};
 use kaedama_e2e::objects::{conditions, decisions, site, stage, works};
-use kaedama_e2e::start::{deployed, drpc, pass, regional};
+use kaedama_e2e::start::{deployed, drpc, pass, regional, writes};
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRState};
 
@@ -10,8 +10,7 @@ fn busy(name: &str) -> App {
     App { records_per_second: 50, ..App::new(name, "dr1").claims(2) }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_relocate_while_writing_loses_nothing_in_either_direction() -> anyhow::Result<()> {
+pub async fn a_relocate_while_writing_loses_nothing_in_either_direction() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, busy("web")).await?;
     for (from, to) in [("dr1", "dr2"), ("dr2", "dr1")] {
@@ -20,7 +19,7 @@ async fn a_relocate_while_writing_loses_nothing_in_either_direction() -> anyhow:
         world.order(&app, DRAction::Relocate, to).await?;
         world.completed(&app, DRState::Relocated).await?;
         let seen = world.protected(&app).await?;
-        pass(5).await;
+        writes(&world, &app, before + 200).await;
 
         let after = audit_at_home(&world, &app)?;
         assert!(after.is_clean(), "{from} to {to}: {after:#?}");
@@ -73,8 +72,7 @@ async fn footprint(world: &kaedama_sandbox::world::World, cluster: &str, app: &A
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn ten_relocates_in_a_row_lose_nothing_and_leave_nothing_behind() -> anyhow::Result<()> {
+pub async fn ten_relocates_in_a_row_lose_nothing_and_leave_nothing_behind() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, busy("web")).await?;
     let mut after_two = None;
@@ -97,8 +95,7 @@ async fn ten_relocates_in_a_row_lose_nothing_and_leave_nothing_behind() -> anyho
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn one_application_fails_over_while_another_relocates() -> anyhow::Result<()> {
+pub async fn one_application_fails_over_while_another_relocates() -> anyhow::Result<()> {
     let world = regional().await?;
     let (web, db) = (App::new("web", "dr1").claims(2), App::new("db", "dr2").claims(2));
     world.protect(&web).await?;
@@ -126,8 +123,7 @@ async fn one_application_fails_over_while_another_relocates() -> anyhow::Result<
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_relocate_edited_back_while_it_comes_to_rest_leaves_the_application_at_home() -> anyhow::Result<()> {
+pub async fn a_relocate_edited_back_while_it_comes_to_rest_leaves_the_application_at_home() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, busy("web")).await?;
     pass(30).await;
@@ -154,8 +150,7 @@ async fn a_relocate_edited_back_while_it_comes_to_rest_leaves_the_application_at
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_relocate_asked_for_during_a_failovers_cleanup_is_noted_and_done_later() -> anyhow::Result<()> {
+pub async fn a_relocate_asked_for_during_a_failovers_cleanup_is_noted_and_done_later() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(70).await;

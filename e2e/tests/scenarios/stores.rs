@@ -8,8 +8,7 @@ use kaedama_shared::api::{DRAction, DRState};
 
 const MANIFEST: &str = "kaedama/v1/manifest";
 
-#[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_is_named_and_filled_up_when_it_returns() -> anyhow::Result<()> {
+pub async fn a_store_that_is_away_is_named_and_filled_up_when_it_returns() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = App::new("web", "dr1").claims(2);
     world.set_store_down("dr1", true);
@@ -38,8 +37,7 @@ async fn a_store_that_is_away_is_named_and_filled_up_when_it_returns() -> anyhow
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failover_restores_from_the_store_that_is_left_and_says_which_was_not_read() -> anyhow::Result<()> {
+pub async fn a_failover_restores_from_the_store_that_is_left_and_says_which_was_not_read() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(70).await;
@@ -70,8 +68,7 @@ async fn a_failover_restores_from_the_store_that_is_left_and_says_which_was_not_
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failover_without_any_store_waits_and_promotes_nothing() -> anyhow::Result<()> {
+pub async fn a_failover_without_any_store_waits_and_promotes_nothing() -> anyhow::Result<()> {
     let mut world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(70).await;

@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kaedama_shared::api::{DRCluster, DRClusterSpec, DRPolicy, DRPolicySpec, crdgen};
 use kaedama_shared::config::{RamenConfig, Role, S3StoreProfile, SecretRef, config_map};
 use kaedama_shared::names;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, ObjectMeta, PostParams};
+use kube::core::GroupVersionKind;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{DRIVER, OPERATOR_NAMESPACE, Replication, STORAGE_CLASS, World, WorldError, bucket, profile, store_host};
+use super::{DRIVER, OPERATOR_NAMESPACE, Replication, STORAGE_CLASS, World, WorldError, profile};
 use crate::storage::SHIP_EVERY;
-use crate::{ocm, s3, storage};
+use crate::{ocm, storage};
 
 /// Creates an object; one that exists is left as it is.
 pub(super) async fn create<K>(api: &Api<K>, object: &K) -> Result<(), WorldError>
@@ -34,8 +37,13 @@ where
     }
 }
 
-async fn definitions(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Result<(), WorldError> {
+async fn definitions(
+    world: &World,
+    client: &Client,
+    definitions: Vec<CustomResourceDefinition>,
+) -> Result<(), WorldError> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let names: Vec<String> = definitions.iter().filter_map(|definition| definition.metadata.name.clone()).collect();
     for mut definition in definitions {
         if definition.spec.group.ends_with(".k8s.io") {
             // An API server refuses definitions in Kubernetes' own groups that do not say who approved them.
@@ -45,7 +53,41 @@ async fn definitions(client: &Client, definitions: Vec<CustomResourceDefinition>
         }
         create(&api, &definition).await?;
     }
+    if world.given().is_some() {
+        for name in names {
+            served(&api, client, &name, world.patience()).await?;
+        }
+    }
     Ok(())
+}
+
+/// Waits until a kind is served: an API server does so a moment after it calls the definition established.
+async fn served(
+    api: &Api<CustomResourceDefinition>,
+    client: &Client,
+    name: &str,
+    patience: Duration,
+) -> Result<(), WorldError> {
+    let looking = async {
+        loop {
+            if let Ok(definition) = api.get(name).await
+                && let Some(version) = definition.spec.versions.iter().find(|version| version.served)
+            {
+                let kind = GroupVersionKind::gvk(&definition.spec.group, &version.name, &definition.spec.names.kind);
+                let resource = ApiResource::from_gvk_with_plural(&kind, &definition.spec.names.plural);
+                let objects: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+                if objects.list(&ListParams::default().limit(1)).await.is_ok() {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(patience, looking).await.map_err(|_| WorldError::TimedOut {
+        what: format!("that {name} is served"),
+        seconds: patience.as_secs(),
+        state: "it is not".to_owned(),
+    })
 }
 
 pub(super) async fn namespace(client: &Client, name: &str) -> Result<(), WorldError> {
@@ -67,15 +109,16 @@ fn kinds(on_hub: bool) -> Vec<CustomResourceDefinition> {
 /// Definitions, namespaces, configuration and secrets of the hub.
 pub(super) async fn hub(world: &World) -> Result<(), WorldError> {
     let client = world.hub();
-    definitions(&client, ocm::crds::hub()).await?;
-    definitions(&client, kinds(true)).await?;
+    definitions(world, &client, ocm::crds::hub()).await?;
+    definitions(world, &client, kinds(true)).await?;
     namespace(&client, OPERATOR_NAMESPACE).await?;
-    for secret in secrets(world) {
+    for secret in secrets(world)? {
         create(&Api::<Secret>::namespaced(client.clone(), OPERATOR_NAMESPACE), &secret).await?;
     }
     let mut config = RamenConfig::defaults(Role::Hub);
     config.leader_election.leader_elect = world.options.leader_election;
-    config.s3_store_profiles = world.options.clusters.iter().map(|cluster| store_profile(cluster)).collect();
+    let profiles = world.options.clusters.iter().map(|cluster| store_profile(world, cluster));
+    config.s3_store_profiles = profiles.collect::<Result<_, _>>()?;
     // There is no VolSync in this world, and nothing that could install an operator by subscription acts on one.
     config.vol_sync.disabled = true;
     create(&Api::<ConfigMap>::namespaced(client, OPERATOR_NAMESPACE), &configuration(&config, Role::Hub)).await
@@ -91,32 +134,36 @@ fn configuration(config: &RamenConfig, role: Role) -> ConfigMap {
     }
 }
 
-fn store_profile(cluster: &str) -> S3StoreProfile {
-    S3StoreProfile {
+fn store_profile(world: &World, cluster: &str) -> Result<S3StoreProfile, WorldError> {
+    let access = world.store_access(cluster)?;
+    Ok(S3StoreProfile {
         s3_profile_name: profile(cluster),
-        s3_bucket: bucket(cluster),
-        s3_compatible_endpoint: format!("http://{}", store_host(cluster)),
-        s3_region: "sandbox".to_owned(),
+        s3_bucket: access.bucket,
+        s3_compatible_endpoint: access.endpoint,
+        s3_region: access.region,
+        ca_certificates: access.ca_certificates,
         s3_secret_ref: SecretRef { name: secret_name(cluster), ..Default::default() },
         ..Default::default()
-    }
+    })
 }
 
 fn secret_name(cluster: &str) -> String {
     format!("s3-secret-{cluster}")
 }
 
-fn secrets(world: &World) -> Vec<Secret> {
-    let keys = s3::S3ServerOptions::new("", world.options.clock);
-    let data: BTreeMap<String, String> = [
-        ("AWS_ACCESS_KEY_ID".to_owned(), keys.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY".to_owned(), keys.secret_access_key),
-    ]
-    .into();
-    let secret = |cluster: &String| Secret {
-        metadata: ObjectMeta { name: Some(secret_name(cluster)), ..Default::default() },
-        string_data: Some(data.clone()),
-        ..Default::default()
+fn secrets(world: &World) -> Result<Vec<Secret>, WorldError> {
+    let secret = |cluster: &String| {
+        let access = world.store_access(cluster)?;
+        let data: BTreeMap<String, String> = [
+            ("AWS_ACCESS_KEY_ID".to_owned(), access.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), access.secret_access_key),
+        ]
+        .into();
+        Ok(Secret {
+            metadata: ObjectMeta { name: Some(secret_name(cluster)), ..Default::default() },
+            string_data: Some(data),
+            ..Default::default()
+        })
     };
     world.options.clusters.iter().map(secret).collect()
 }
@@ -145,15 +192,46 @@ fn olm() -> Vec<CustomResourceDefinition> {
     kinds.into_iter().filter_map(|kind| serde_json::from_value(kind).ok()).collect()
 }
 
+/// The roles with which Operator Lifecycle Manager widens those of users, and so what the work agent may do, where
+/// rights are enforced.
+fn olm_roles() -> Vec<ClusterRole> {
+    let role = |name: &str, to: &[&str], resources: &[&str], verbs: &[&str]| {
+        let labels: BTreeMap<String, String> = to
+            .iter()
+            .map(|role| (format!("rbac.authorization.k8s.io/aggregate-to-{role}"), "true".to_owned()))
+            .collect();
+        json!({
+            "metadata": { "name": name, "labels": labels },
+            "rules": [{ "apiGroups": ["operators.coreos.com"], "resources": resources, "verbs": verbs }],
+        })
+    };
+    let roles = [
+        role("aggregate-olm-edit", &["admin", "edit"], &["subscriptions"], &["create", "update", "patch", "delete"]),
+        role(
+            "aggregate-olm-view",
+            &["admin", "edit", "view"],
+            &["subscriptions", "operatorgroups"],
+            &["get", "list", "watch"],
+        ),
+    ];
+    // Literals of this function; without them the hub's works are not applied.
+    roles.into_iter().filter_map(|role| serde_json::from_value(role).ok()).collect()
+}
+
 /// Definitions, namespaces, secrets and storage classes of a managed cluster. Its configuration comes from the hub.
 pub(super) async fn cluster(world: &World, cluster: &str) -> Result<(), WorldError> {
     let client = world.cluster(cluster)?;
-    definitions(&client, ocm::crds::spoke()).await?;
-    definitions(&client, olm()).await?;
-    definitions(&client, storage::crds::all()).await?;
-    definitions(&client, kinds(false)).await?;
+    definitions(world, &client, ocm::crds::spoke()).await?;
+    definitions(world, &client, olm()).await?;
+    if world.given().is_some() {
+        for role in olm_roles() {
+            create(&Api::<ClusterRole>::all(client.clone()), &role).await?;
+        }
+    }
+    definitions(world, &client, storage::crds::all()).await?;
+    definitions(world, &client, kinds(false)).await?;
     namespace(&client, OPERATOR_NAMESPACE).await?;
-    for secret in secrets(world) {
+    for secret in secrets(world)? {
         create(&Api::<Secret>::namespaced(client.clone(), OPERATOR_NAMESPACE), &secret).await?;
     }
     classes(world, &client, cluster).await

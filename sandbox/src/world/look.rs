@@ -12,9 +12,6 @@ use serde::de::DeserializeOwned;
 use super::app::App;
 use super::{World, WorldError};
 
-/// The most that anything may take. The world's time: in simulation it passes at once.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 impl World {
     /// Waits until an object of the hub is as `wanted` has it, and returns it. `state` says in an error how it is instead.
     pub async fn until<K>(
@@ -66,9 +63,9 @@ impl World {
                 events.as_mut().next().await;
             }
         };
-        tokio::time::timeout(PATIENCE, looking).await.map_err(|_| WorldError::TimedOut {
+        tokio::time::timeout(self.patience(), looking).await.map_err(|_| WorldError::TimedOut {
             what: format!("the removal of {} {name}", K::kind(&())),
-            seconds: PATIENCE.as_secs(),
+            seconds: self.patience().as_secs(),
             state: "it is still there".to_owned(),
         })
     }
@@ -83,7 +80,7 @@ impl World {
                 .map(|validated| format!("{}: {}", validated.reason, validated.message))
                 .unwrap_or_else(|| "nobody has looked at it".to_owned())
         };
-        self.until(api, name, &what, PATIENCE, valid, state).await.map(drop)
+        self.until(api, name, &what, self.patience(), valid, state).await.map(drop)
     }
 
     /// The DRPlacementControls of a namespace.
@@ -99,7 +96,7 @@ impl World {
         wanted: impl Fn(&DRPlacementControl) -> bool,
     ) -> Result<DRPlacementControl, WorldError> {
         let what = format!("{}: {what}", app.id());
-        self.until(self.drpcs(&app.namespace), &app.name, &what, PATIENCE, wanted, describe).await
+        self.until(self.drpcs(&app.namespace), &app.name, &what, self.patience(), wanted, describe).await
     }
 
     /// Waits until an action has come to its end: this phase, completed, the peer ready.
@@ -110,8 +107,7 @@ impl World {
     /// Waits until the application is placed by an action: this phase, whatever is still to be cleaned up.
     pub async fn placed(&self, app: &App, phase: DRState) -> Result<DRPlacementControl, WorldError> {
         self.until_drpc(app, &phase.to_string(), |drpc| {
-            let status = drpc.status.clone().unwrap_or_default();
-            status.phase == phase && condition::is_true(&status.conditions, drpc_types::AVAILABLE)
+            drpc.status.as_ref().is_some_and(|status| status.phase == phase) && is_available(drpc)
         })
         .await
     }
@@ -131,8 +127,16 @@ pub fn is_completed(drpc: &DRPlacementControl, phase: &DRState) -> bool {
     let status = drpc.status.clone().unwrap_or_default();
     status.phase == *phase
         && status.progression == Progression::Completed
-        && condition::is_true(&status.conditions, drpc_types::AVAILABLE)
+        && is_available(drpc)
         && condition::is_true(&status.conditions, drpc_types::PEER_READY)
+}
+
+/// True where the application is available as the DRPlacementControl's present spec has it: what is said of an earlier
+/// one is no answer.
+fn is_available(drpc: &DRPlacementControl) -> bool {
+    let status = drpc.status.clone().unwrap_or_default();
+    let available = condition::find(&status.conditions, drpc_types::AVAILABLE);
+    available.is_some_and(|c| c.is_true() && c.is_at(drpc.metadata.generation.unwrap_or_default()))
 }
 
 /// One line that says how a DRPlacementControl stands.

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{DRIVER, OPERATOR_NAMESPACE, Replication, Site, World};
-use crate::network::{self, Link};
 use crate::storage::{binder, fence, volume_replication};
 use crate::{ocm, storage, workload};
 
@@ -68,10 +67,17 @@ impl Machine {
     pub(super) fn hub(world: &World) -> Self {
         let mut machine = Machine::new();
         let clock = world.options.clock;
-        let client = |agent: &str| world.hub.client(agent);
+        let client = |agent: &str| world.hub_client(agent);
+        let there = world.given().map(super::ground::Given::parts);
         machine.run(ocm::registration::hub::run(client("ocm-registration"), clock));
-        machine.run(ocm::placement::run(client("ocm-placement"), clock));
+        if there.is_none_or(|parts| !parts.placement) {
+            machine.run(ocm::placement::run(client("ocm-placement"), clock));
+        }
         machine.run(ocm::gitops::run(client("gitops"), ocm::gitops::Options::default()));
+        if there.is_some() {
+            // Its owner starts the operator, as a process of its own.
+            return machine;
+        }
         let requests = client("kaedama-hub");
         let s3 = S3Options::new(clock).with_http(HttpConnector::Given(world.hub_s3.http_client()));
         machine.keep("kaedama-hub", world.options.runtimes.hub.as_ref(), move |stop| {
@@ -92,11 +98,11 @@ impl Machine {
     /// A managed cluster: Open Cluster Management's agents, storage, applications, and the spoke operator.
     pub(super) fn cluster(world: &World, name: &str) -> Self {
         let mut machine = Machine::new();
-        let Ok(Site { server, power, wan, s3, .. }) = world.site(name) else { return machine };
+        let Ok(Site { s3, .. }) = world.site(name) else { return machine };
         let clock = world.options.clock;
-        let own = |agent: &str| network::client(server, agent, std::slice::from_ref(power));
-        let over: Vec<Link> = vec![power.clone(), wan.clone()];
-        let hub = |agent: &str| network::client(&world.hub, agent, &over);
+        let there = world.given().map(super::ground::Given::parts);
+        let own = |agent: &str| world.own_client(name, agent);
+        let hub = |agent: &str| world.client_to_hub(name, agent);
         let registration = {
             let mut options = ocm::registration::agent::Options::new(clock);
             options.lease_seconds = world.options.lease_seconds;
@@ -105,9 +111,11 @@ impl Machine {
         let named = |task: &str| (hub(task), own(task), name.to_owned());
         let (to_hub, to_own, cluster) = named("ocm-registration-agent");
         machine.run(async move { ocm::registration::agent::run(to_hub, to_own, &cluster, registration).await });
-        let (to_hub, to_own, cluster) = named("ocm-work-agent");
-        let options = ocm::work_agent::Options::new(clock);
-        machine.run(async move { ocm::work_agent::run(to_hub, to_own, &cluster, options).await });
+        if there.is_none_or(|parts| !parts.work_agents) {
+            let (to_hub, to_own, cluster) = named("ocm-work-agent");
+            let options = ocm::work_agent::Options::new(clock);
+            machine.run(async move { ocm::work_agent::run(to_hub, to_own, &cluster, options).await });
+        }
         let (to_hub, to_own, cluster) = named("ocm-view-agent");
         let options = ocm::view_agent::Options::new(clock);
         machine.run(async move { ocm::view_agent::run(to_hub, to_own, &cluster, options).await });
@@ -115,7 +123,12 @@ impl Machine {
         let kit = |agent: &str| storage::Cluster::new(name, own(agent), clock);
         let driver = || world.fabric.driver(name, DRIVER);
         let stop = machine.stop.clone();
-        machine.run(binder::run(kit("pv-binder"), driver(), binder::Settings::default(), stop.clone()));
+        let binding = match there {
+            Some(parts) if parts.binder => binder::Settings::provisioner_only(),
+            Some(parts) => binder::Settings { protect: !parts.protection, ..binder::Settings::default() },
+            None => binder::Settings::default(),
+        };
+        machine.run(binder::run(kit("pv-binder"), driver(), binding, stop.clone()));
         if matches!(world.options.replication, Replication::Regional { .. }) {
             let timing = volume_replication::Timing::default();
             machine.run(volume_replication::run(kit("csi-addons"), driver(), timing, stop.clone()));
@@ -128,6 +141,9 @@ impl Machine {
             workload::Settings::default(),
             stop,
         ));
+        if there.is_some() {
+            return machine;
+        }
 
         let options = kaedama_spoke::operator::SpokeOptions {
             client: own("kaedama-spoke"),
@@ -138,7 +154,7 @@ impl Machine {
             instance: format!("kaedama-spoke-{name}"),
             unique: "0".to_owned(),
             leader_election: world.options.leader_election,
-            endpoints: false,
+            endpoints: None,
         };
         let runtime = world.options.runtimes.spoke.as_ref();
         machine.keep("kaedama-spoke", runtime, move |stop| kaedama_spoke::operator::run(options.clone(), stop));

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`World`] | the handle: start, look, break and mend |
 //! | [`options`] | what a world is made of |
+//! | [`ground`] | what it stands on: clusters of this process, or given ones |
 //! | `install` | what a platform team would install: definitions, namespaces, configuration, classes |
 //! | `machine` | what runs on one machine and stops when it is switched off |
 //! | [`app`] | applications: their manifests, and how one is put under protection |
@@ -13,12 +14,14 @@
 //! speak to the clusters through clients only.
 
 pub mod app;
+pub mod ground;
 mod install;
 pub mod look;
 mod machine;
 pub mod options;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kaedama_apiserver::ApiServer;
 use kaedama_shared::clock::Clock;
@@ -29,6 +32,7 @@ use crate::s3::{S3Network, S3Server, S3ServerOptions};
 use crate::storage::array::{ArrayId, LinkSettings};
 use crate::storage::fabric::StorageFabric;
 use crate::workload::Ledger;
+use ground::{Given, Ground, HUB, StoreAccess};
 use machine::Machine;
 pub use options::{Options, Replication};
 
@@ -38,6 +42,9 @@ pub const OPERATOR_NAMESPACE: &str = "ramen-system";
 pub const DRIVER: &str = "sandbox.storage.kaedama.dev";
 /// The storage class that applications use.
 pub const STORAGE_CLASS: &str = "sandbox-block";
+
+/// The most that anything may take. The world's time: in simulation it passes at once.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why a world could not be made, or a wish could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +71,14 @@ pub enum WorldError {
     /// There is no cluster of this name.
     #[error("there is no cluster {0} in this world")]
     NoCluster(String),
+    /// Whoever owns the clusters could not do it.
+    #[error("cannot {what}: {why}")]
+    Ground {
+        /// What was attempted.
+        what: String,
+        /// Why not.
+        why: String,
+    },
 }
 
 /// One managed cluster.
@@ -104,13 +119,16 @@ impl World {
             tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { fabric.run().await }))
         };
         let mut stores = BTreeMap::new();
-        for cluster in &options.clusters {
+        let embedded = matches!(options.ground, Ground::Embedded);
+        for cluster in options.clusters.iter().filter(|_| embedded) {
             stores.insert(profile(cluster), S3Server::new(S3ServerOptions::new(bucket(cluster), clock)));
         }
         let network = || {
             let network = S3Network::new();
             for cluster in &options.clusters {
-                network.add(store_host(cluster), &stores[&profile(cluster)]);
+                if let Some(store) = stores.get(&profile(cluster)) {
+                    network.add(store_host(cluster), store);
+                }
             }
             network
         };
@@ -139,6 +157,11 @@ impl World {
             options,
             _storage: storage,
         };
+        if let Some(given) = world.given() {
+            for cluster in [HUB].into_iter().chain(world.options.clusters.iter().map(String::as_str)) {
+                given.client(cluster, "kaedama-sandbox")?;
+            }
+        }
         world.wire_storage();
         install::hub(&world).await?;
         for name in world.options.clusters.clone() {
@@ -146,6 +169,11 @@ impl World {
             world.boot(&name);
         }
         world.boot_hub();
+        if let Some(given) = world.given() {
+            for cluster in world.options.clusters.iter().map(String::as_str).chain([HUB]) {
+                given.start_operator(cluster)?;
+            }
+        }
         install::policy(&world).await?;
         Ok(world)
     }
@@ -190,25 +218,96 @@ impl World {
         &self.options.clusters
     }
 
-    /// The hub's API server.
+    /// The hub's API server in this process. On a given ground nobody uses it: see [`World::hub`].
     pub fn hub_server(&self) -> &ApiServer {
         &self.hub
     }
 
-    /// A cluster's API server.
+    /// A cluster's API server in this process; on a given ground as [`World::hub_server`].
     pub fn server(&self, cluster: &str) -> Result<&ApiServer, WorldError> {
         self.site(cluster).map(|site| &site.server)
     }
 
     /// A client of the hub.
     pub fn hub(&self) -> Client {
-        self.hub.client("kaedama-sandbox")
+        self.hub_client("kaedama-sandbox")
     }
 
     /// A client of a cluster; it fails while the cluster is down.
     pub fn cluster(&self, cluster: &str) -> Result<Client, WorldError> {
-        let site = self.site(cluster)?;
-        Ok(network::client(&site.server, "kaedama-sandbox", std::slice::from_ref(&site.power)))
+        self.site(cluster)?;
+        Ok(self.own_client(cluster, "kaedama-sandbox"))
+    }
+
+    /// Who owns the clusters, where they are not of this process.
+    fn given(&self) -> Option<&dyn Given> {
+        match &self.options.ground {
+            Ground::Embedded => None,
+            Ground::Given(given) => Some(given.as_ref()),
+        }
+    }
+
+    /// The longest that anything may take, in the world's time.
+    pub fn patience(&self) -> Duration {
+        self.given().map_or(PATIENCE, Given::patience)
+    }
+
+    fn hub_client(&self, agent: &str) -> Client {
+        // A given ground has clients of all clusters of the world: looked at when the world starts.
+        let given = self.given().and_then(|given| given.client(HUB, agent).ok());
+        given.unwrap_or_else(|| self.hub.client(agent))
+    }
+
+    /// A client of a cluster, through the cluster's power.
+    fn own_client(&self, cluster: &str, agent: &str) -> Client {
+        let Ok(site) = self.site(cluster) else { return self.hub.client(agent) };
+        let power = std::slice::from_ref(&site.power);
+        match self.given().and_then(|given| given.client(cluster, agent).ok()) {
+            Some(client) => network::over(&client, power),
+            None => network::client(&site.server, agent, power),
+        }
+    }
+
+    /// A client of the hub as a cluster has it.
+    fn client_to_hub(&self, cluster: &str, agent: &str) -> Client {
+        let Ok(site) = self.site(cluster) else { return self.hub.client(agent) };
+        let links = [site.power.clone(), site.wan.clone()];
+        match self.given().and_then(|given| given.client(HUB, agent).ok()) {
+            Some(client) => network::over(&client, &links),
+            None => network::client(&self.hub, agent, &links),
+        }
+    }
+
+    /// How the operators reach the store of a cluster.
+    pub fn store_access(&self, cluster: &str) -> Result<StoreAccess, WorldError> {
+        if let Some(given) = self.given() {
+            return given.store(cluster);
+        }
+        let keys = S3ServerOptions::new("", self.options.clock);
+        Ok(StoreAccess {
+            endpoint: format!("http://{}", store_host(cluster)),
+            region: "sandbox".to_owned(),
+            bucket: bucket(cluster),
+            access_key_id: keys.access_key_id,
+            secret_access_key: keys.secret_access_key,
+            ca_certificates: String::new(),
+        })
+    }
+
+    /// The keys in the store of a cluster, whether it is reachable or not.
+    pub fn stored_keys(&self, cluster: &str) -> Vec<String> {
+        match self.given() {
+            Some(given) => given.keys(cluster),
+            None => self.store(cluster).map(|store| store.keys(&bucket(cluster))).unwrap_or_default(),
+        }
+    }
+
+    /// What is stored under a key in the store of a cluster, whether it is reachable or not.
+    pub fn stored_object(&self, cluster: &str, key: &str) -> Option<Vec<u8>> {
+        match self.given() {
+            Some(given) => given.object(cluster, key),
+            None => self.store(cluster).and_then(|store| store.object(&bucket(cluster), key)),
+        }
     }
 
     /// The storage of all clusters.
@@ -221,7 +320,7 @@ impl World {
         &self.ledger
     }
 
-    /// The store of a cluster.
+    /// The store of a cluster in this process. None on a given ground.
     pub fn store(&self, cluster: &str) -> Option<&S3Server> {
         self.stores.get(&profile(cluster))
     }
@@ -259,7 +358,10 @@ impl World {
         if matches!(self.options.replication, Replication::Regional { .. }) {
             self.fabric.set_alive(&array(cluster), false);
         }
-        self.set_store_down(cluster, true);
+        match self.given() {
+            Some(given) => given.set_power(cluster, false)?,
+            None => self.set_store_down(cluster, true),
+        }
         Ok(())
     }
 
@@ -269,7 +371,10 @@ impl World {
         if matches!(self.options.replication, Replication::Regional { .. }) {
             self.fabric.set_alive(&array(cluster), true);
         }
-        self.set_store_down(cluster, false);
+        match self.given() {
+            Some(given) => given.set_power(cluster, true)?,
+            None => self.set_store_down(cluster, false),
+        }
         self.site_mut(cluster)?.power.set_up(true);
         self.boot(cluster);
         Ok(())
@@ -278,7 +383,7 @@ impl World {
     /// Cuts or mends the connection between a cluster and the hub.
     pub fn set_link(&self, cluster: &str, up: bool) -> Result<(), WorldError> {
         self.site(cluster)?.wan.set_up(up);
-        Ok(())
+        self.given().map_or(Ok(()), |given| given.set_link(cluster, up))
     }
 
     /// Cuts or mends the replication link between two clusters' storage.
@@ -291,12 +396,22 @@ impl World {
         if let Some(store) = self.store(cluster) {
             store.set_down(down);
         }
+        if let Some(given) = self.given()
+            && let Err(error) = given.set_store(cluster, !down)
+        {
+            tracing::error!(cluster, down, %error, "the store does not do as it is told");
+        }
     }
 
     /// Stops the hub operator and starts it again: what it knew is gone.
     pub fn restart_hub(&mut self) {
         self.hub_machine = None;
         self.boot_hub();
+        if let Some(given) = self.given()
+            && let Err(error) = given.kill_operator(HUB).and_then(|()| given.start_operator(HUB))
+        {
+            tracing::error!(%error, "the hub operator does not start again");
+        }
     }
 }
 

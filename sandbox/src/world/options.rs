@@ -5,6 +5,8 @@ use std::time::Duration;
 use kaedama_shared::clock::Clock;
 use tokio::runtime::Handle;
 
+use super::ground::Ground;
+
 /// How the clusters' storage belongs together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replication {
@@ -48,6 +50,8 @@ pub struct Options {
     pub leader_election: bool,
     /// Where the operators run.
     pub runtimes: Runtimes,
+    /// What the world stands on.
+    pub ground: Ground,
 }
 
 impl Options {
@@ -62,6 +66,7 @@ impl Options {
             storage_latency: Duration::ZERO,
             leader_election: true,
             runtimes: Runtimes::default(),
+            ground: Ground::default(),
         }
     }
 

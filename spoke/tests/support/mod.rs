@@ -135,7 +135,7 @@ impl Cluster {
             instance: name.into(),
             unique: "1".into(),
             leader_election: false,
-            endpoints: false,
+            endpoints: None,
         };
         let running = operator::run(options, stop.clone());
         tokio::spawn(async move { running.await.unwrap() });

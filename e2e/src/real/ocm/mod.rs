@@ -63,11 +63,12 @@ pub(super) struct Setup<'a> {
 }
 
 impl Agent {
-    /// The work agent of a cluster.
+    /// The work agent of a cluster, which reaches the hub by a port of its own.
     pub(super) fn work(
         setup: &Setup<'_>,
         hub: &Cluster,
         cluster: &Cluster,
+        through: u16,
         ports: &mut Ports,
     ) -> Result<Self, RealError> {
         let name = &cluster.name;
@@ -78,7 +79,7 @@ impl Agent {
         let folder = cluster.folder().join("hub-kubeconfig");
         std::fs::create_dir_all(&folder).map_err(RealError::io(format!("make {}", folder.display())))?;
         let to_hub = folder.join("kubeconfig");
-        write_private(&to_hub, &hub.kubeconfig(&agent_on_hub(name))?)?;
+        write_private(&to_hub, &hub.kubeconfig_through(through, &agent_on_hub(name))?)?;
         let port = ports.take()?;
         let arguments: [OsString; 22] = [
             "agent".into(),
