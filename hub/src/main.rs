@@ -75,8 +75,7 @@ async fn main() -> anyhow::Result<()> {
     let metrics_address = arguments.metrics_address.unwrap_or_else(configured);
     let mut s3 = S3Options::new(clock).with_metrics(&harness);
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE") {
-        s3.ca_bundle =
-            std::fs::read(&path).with_context(|| format!("cannot read AWS_CA_BUNDLE {}", path.display()))?;
+        s3.ca_bundle = std::fs::read(&path).with_context(|| format!("cannot read AWS_CA_BUNDLE {}", path.display()))?;
     }
     if let Some(listener) = http::bind(&health_address).await? {
         tokio::spawn(http::serve(listener, health.router(), stop.clone()));

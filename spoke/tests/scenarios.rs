@@ -150,7 +150,8 @@ async fn failback_restores_on_the_first_cluster_again() {
     world.dr1.order("primary", Some("Relocate"), 3, "dr1").await;
     world.dr1.settles_as("Primary").await;
     world.dr1.is_stored().await;
-    assert_eq!((claims(&world.dr1).await, claims(&world.dr2).await), (3, 0));
+    let moved = || async { (claims(&world.dr1).await, claims(&world.dr2).await) == (3, 0) };
+    eventually("the claims are on dr1 and gone from dr2", moved).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
