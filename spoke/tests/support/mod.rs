@@ -220,7 +220,7 @@ impl Cluster {
 
     pub async fn until(&self, what: &str, holds: impl Fn(&VolumeReplicationGroup) -> bool) -> VolumeReplicationGroup {
         let mut last = None;
-        for _ in 0..4000 {
+        for _ in 0..24_000 {
             if let Ok(Some(group)) = self.api::<VolumeReplicationGroup>().get_opt("web").await {
                 if holds(&group) {
                     return group;
@@ -273,7 +273,7 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = bool>,
 {
-    for _ in 0..4000 {
+    for _ in 0..24_000 {
         if holds().await {
             return;
         }
