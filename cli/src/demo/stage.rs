@@ -206,7 +206,12 @@ mod tests {
     #[test]
     fn a_status_about_the_order_before_is_no_answer() {
         let drpc = |observed: i64| -> DRPlacementControl {
-            let yes = |kind: &str| json!({ "type": kind, "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-03-01T03:00:00Z" });
+            let yes = |kind: &str| {
+                json!({
+                    "type": kind, "status": "True", "reason": "R", "message": "", "observedGeneration": observed,
+                    "lastTransitionTime": "2026-03-01T03:00:00Z",
+                })
+            };
             serde_json::from_value(json!({
                 "apiVersion": "ramendr.openshift.io/v1alpha1",
                 "kind": "DRPlacementControl",
