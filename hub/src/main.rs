@@ -12,7 +12,7 @@ use kaedama_shared::harness::health::Health;
 use kaedama_shared::harness::leader::identity;
 use kaedama_shared::harness::metrics::{self, HarnessMetrics};
 use kaedama_shared::harness::{http, logs, shutdown};
-use kaedama_shared::s3::S3Options;
+use kaedama_shared::s3::{S3Options, ca_bundle_of_environment};
 use prometheus_client::registry::Registry;
 
 /// Disaster recovery for applications on Kubernetes: the hub operator.
@@ -74,9 +74,7 @@ async fn main() -> anyhow::Result<()> {
     let configured = || config.metrics_address().unwrap_or_default().to_owned();
     let metrics_address = arguments.metrics_address.unwrap_or_else(configured);
     let mut s3 = S3Options::new(clock).with_metrics(&harness);
-    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE") {
-        s3.ca_bundle = std::fs::read(&path).with_context(|| format!("cannot read AWS_CA_BUNDLE {}", path.display()))?;
-    }
+    s3.ca_bundle = ca_bundle_of_environment()?;
     if let Some(listener) = http::bind(&health_address).await? {
         tokio::spawn(http::serve(listener, health.router(), stop.clone()));
     }
@@ -94,5 +92,5 @@ async fn main() -> anyhow::Result<()> {
         metrics: harness,
         health: Some(health),
     };
-    run_with(options, gauges, stop).await.context("the hub operator ended")
+    run_with(options, config, gauges, stop).await.context("the hub operator ended")
 }

@@ -68,12 +68,17 @@ pub enum OperatorError {
 
 /// Runs until `stop` is cancelled or the lease is lost.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), OperatorError> {
-    run_with(options, HubMetrics::default(), stop).await
+    let config = configure(&options.clients.requests, &options.namespace).await?;
+    run_with(options, config, HubMetrics::default(), stop).await
 }
 
-/// The same, with gauges that are registered somewhere.
-pub async fn run_with(options: Options, gauges: HubMetrics, stop: CancellationToken) -> Result<(), OperatorError> {
-    let config = configure(&options.clients.requests, &options.namespace).await?;
+/// The same, with what [`configure`] returned and gauges that are registered somewhere.
+pub async fn run_with(
+    options: Options,
+    config: RamenConfig,
+    gauges: HubMetrics,
+    stop: CancellationToken,
+) -> Result<(), OperatorError> {
     if !config.leader_election.leader_elect {
         control(&options, &gauges, config.workers(), Leadership::without_election(), stop).await;
         return Ok(());

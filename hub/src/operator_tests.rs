@@ -90,7 +90,10 @@ impl World {
         let gauges = HubMetrics::register(&mut registry);
         let stop = CancellationToken::new();
         let until = stop.clone();
-        let operator = tokio::spawn(async move { run_with(options, gauges, until).await.unwrap() });
+        let operator = tokio::spawn(async move {
+            let config = configure(&options.clients.requests, &options.namespace).await.unwrap();
+            run_with(options, config, gauges, until).await.unwrap();
+        });
         let model = |name: &'static str| {
             (name, Cluster { name: name.to_owned(), alive: true, connected: true, ..Default::default() })
         };

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context as _, bail};
 use clap::Parser;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::harness::{client, logs, shutdown};
-use kaedama_shared::s3::HttpConnector;
+use kaedama_shared::s3::{HttpConnector, ca_bundle_of_environment};
 use kaedama_spoke::operator::{self, Endpoints, SpokeOptions};
 
 /// The disaster-recovery operator of a managed cluster.
@@ -62,15 +62,11 @@ async fn main() -> anyhow::Result<()> {
     let stop = shutdown::on_signals()?;
     let config = client::config(arguments.kubeconfig.as_deref(), arguments.context.as_deref()).await?;
     let client = client::connect(config, &client::user_agent("kaedama-spoke"), client::Profile::WATCHES)?;
-    let bundle = match std::env::var_os("AWS_CA_BUNDLE") {
-        Some(path) => std::fs::read(&path).with_context(|| format!("cannot read AWS_CA_BUNDLE {}", path.display()))?,
-        None => Vec::new(),
-    };
     let options = SpokeOptions {
         client,
         clock,
         s3: HttpConnector::Network,
-        s3_ca_bundle: bundle,
+        s3_ca_bundle: ca_bundle_of_environment()?,
         namespace,
         instance: arguments.pod,
         unique: format!("{}-{}", std::process::id(), clock.now().as_nanosecond()),

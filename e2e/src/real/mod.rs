@@ -55,10 +55,11 @@ use cluster::Cluster;
 use gate::Gate;
 use logs::Logs;
 use ocm::definitions::{self, Side};
-use ocm::{Agent, Registration, rights};
+use ocm::{Registration, rights};
 use operator::Operator;
 use ports::Ports;
 use process::HeldFolder;
+use ready::Server;
 use s3::Store;
 
 /// Name of the hub among the clusters.
@@ -67,8 +68,8 @@ pub const HUB: &str = "hub";
 /// A world of real parts. It ends when this is dropped; every program of it ends, too, however this process does.
 pub struct Real {
     registration: Option<Registration>,
-    placement: Option<Agent>,
-    agents: BTreeMap<String, Agent>,
+    placement: Option<Server>,
+    agents: BTreeMap<String, Server>,
     stores: BTreeMap<String, Store>,
     operators: BTreeMap<String, Operator>,
     gates: BTreeMap<String, Gate>,
@@ -92,7 +93,7 @@ impl Real {
         let began = Instant::now();
         let mut world = Self::prepare(&options).await?;
         let clusters = try_join_all(world.all().map(Cluster::start));
-        let stores = try_join_all(world.stores.values().map(Store::start));
+        let stores = try_join_all(world.stores.values().map(|store| store.server.start()));
         try_join(clusters, stores).await?;
         world.times.clusters = began.elapsed();
 
@@ -107,7 +108,7 @@ impl Real {
         try_join(definitions, deployed).await?;
         world.times.definitions = began.elapsed();
         let began = Instant::now();
-        let agents = try_join_all(world.agents.values().chain(&world.placement).map(Agent::start));
+        let agents = try_join_all(world.agents.values().chain(&world.placement).map(Server::start));
         let registration = async {
             if options.registration {
                 let clusters = world.clusters.iter();
@@ -164,10 +165,10 @@ impl Real {
             let setup = ocm::Setup { keeper: &options.keeper, programs: &options.programs, patience: options.patience };
             for cluster in &clusters {
                 let gate = Gate::open(ports.take()?, hub.port()).await?;
-                agents.insert(cluster.name.clone(), Agent::work(&setup, &hub, cluster, gate.port(), &mut ports)?);
+                agents.insert(cluster.name.clone(), ocm::work_agent(&setup, &hub, cluster, gate.port(), &mut ports)?);
                 gates.insert(cluster.name.clone(), gate);
             }
-            placement = Some(Agent::placement(&setup, &hub, &mut ports)?);
+            placement = Some(ocm::placement_controller(&setup, &hub, &mut ports)?);
         }
         let times = Times::default();
         let (registration, dead) = (None, tokio::sync::Mutex::default());
@@ -310,16 +311,16 @@ impl Real {
             Part::ControllerManager => &self.cluster(cluster)?.controller_manager,
             Part::WorkAgent => &self.agent(cluster)?.process,
             Part::Placement => &self.placement_of(cluster)?.process,
-            Part::S3 => &self.store(cluster)?.process,
+            Part::S3 => &self.store(cluster)?.server.process,
             Part::Operator => &self.operator(cluster)?.process,
         })
     }
 
-    fn agent(&self, cluster: &str) -> Result<&Agent, RealError> {
+    fn agent(&self, cluster: &str) -> Result<&Server, RealError> {
         self.agents.get(cluster).ok_or_else(|| none(Part::WorkAgent, cluster, &self.agents))
     }
 
-    fn placement_of(&self, cluster: &str) -> Result<&Agent, RealError> {
+    fn placement_of(&self, cluster: &str) -> Result<&Server, RealError> {
         let placement = self.placement.as_ref().filter(|_| cluster == HUB);
         placement.ok_or_else(|| none(Part::Placement, cluster, &BTreeMap::<String, ()>::new()))
     }
@@ -359,7 +360,7 @@ impl Real {
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         let agents = self.agents.values().chain(&self.placement).map(|agent| &agent.process);
         let operators = self.operators.values().map(|operator| operator.process.as_ref());
-        let stores = self.stores.values().map(|store| &store.process);
+        let stores = self.stores.values().map(|store| &store.server.process);
         self.all().flat_map(Cluster::processes).chain(agents).chain(stores).chain(operators)
     }
 
@@ -373,7 +374,7 @@ impl Real {
             Part::Etcd | Part::ApiServer | Part::ControllerManager => self.cluster(cluster)?.ready().await,
             Part::WorkAgent => self.agent(cluster)?.ready().await,
             Part::Placement => self.placement_of(cluster)?.ready().await,
-            Part::S3 => self.store(cluster)?.ready().await,
+            Part::S3 => self.store(cluster)?.server.ready().await,
             Part::Operator => self.operator(cluster)?.process.check().await,
         }
     }
@@ -391,7 +392,7 @@ impl Real {
         self.dead.lock().await.insert(name.to_owned(), runs);
         let control_plane = cluster.processes();
         let agents = self.agents.get(name).map(|agent| &agent.process).into_iter();
-        let stores = self.stores.get(name).map(|store| &store.process).into_iter();
+        let stores = self.stores.get(name).map(|store| &store.server.process).into_iter();
         futures::future::join_all(control_plane.into_iter().chain(agents).chain(stores).map(Process::kill)).await;
         Ok(())
     }
@@ -402,11 +403,11 @@ impl Real {
     /// As [`Real::start`].
     pub async fn revive_cluster(&self, name: &str) -> Result<(), RealError> {
         let cluster = self.cluster(name)?;
-        let stores = try_join_all(self.stores.get(name).map(Store::start));
+        let stores = try_join_all(self.stores.get(name).map(|store| store.server.start()));
         let (cluster, stores) = join(cluster.start(), stores).await;
         cluster?;
         stores?;
-        try_join_all(self.agents.get(name).map(Agent::start)).await?;
+        try_join_all(self.agents.get(name).map(Server::start)).await?;
         if self.dead.lock().await.remove(name) == Some(true) {
             self.start_operator(name).await?;
         }
@@ -431,7 +432,7 @@ impl Drop for Real {
             agent.process.let_go();
         }
         for store in self.stores.values_mut() {
-            store.process.let_go();
+            store.server.process.let_go();
         }
         for cluster in std::iter::once(&mut self.hub).chain(&mut self.clusters) {
             cluster.let_go();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::RealError;
+use super::ports::Port;
 use super::process::Process;
 
 /// How often to look. Bring-up takes seconds, and what is looked at is on this machine.
@@ -48,6 +49,26 @@ where
             });
         }
         sleep(STEP).await;
+    }
+}
+
+/// A program that serves as soon as it listens on its port.
+pub(super) struct Server {
+    pub process: Process,
+    pub patience: Duration,
+    pub port: Port,
+}
+
+impl Server {
+    pub(super) async fn start(&self) -> Result<(), RealError> {
+        self.process.start().await?;
+        self.ready().await
+    }
+
+    pub(super) async fn ready(&self) -> Result<(), RealError> {
+        let process = &self.process;
+        let waiting = Waiting { what: process.name(), log: process.log(), patience: self.patience };
+        wait(waiting, &[process], || listens(self.port.number())).await
     }
 }
 

@@ -12,10 +12,10 @@ use kaedama_shared::s3::Credentials;
 use super::cluster::Cluster;
 use super::error::RealError;
 use super::files::write_private;
-use super::ports::{Port, Ports};
+use super::ports::Ports;
 use super::process::{Process, Start};
 use super::programs::{Program, Programs};
-use super::ready::{Waiting, listens, wait};
+use super::ready::Server;
 
 /// The region that the servers want requests to be signed for.
 const REGION: &str = "us-east-1";
@@ -54,10 +54,8 @@ impl S3Access {
 
 /// The store of one managed cluster.
 pub(super) struct Store {
-    pub process: Process,
+    pub server: Server,
     pub access: S3Access,
-    patience: Duration,
-    port: Port,
 }
 
 impl Store {
@@ -107,17 +105,6 @@ impl Store {
             credentials,
             authority,
         };
-        Ok(Self { process: Process::new(keeper, start), access, patience, port })
-    }
-
-    pub(super) async fn start(&self) -> Result<(), RealError> {
-        self.process.start().await?;
-        self.ready().await
-    }
-
-    pub(super) async fn ready(&self) -> Result<(), RealError> {
-        let process = &self.process;
-        let waiting = Waiting { what: process.name(), log: process.log(), patience: self.patience };
-        wait(waiting, &[process], || listens(self.port.number())).await
+        Ok(Self { server: Server { process: Process::new(keeper, start), patience, port }, access })
     }
 }

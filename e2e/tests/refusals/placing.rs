@@ -3,7 +3,6 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kaedama_e2e::objects::placement;
 use kaedama_e2e::start::{deployed, pass, regional};
-use kaedama_sandbox::ocm::gitops;
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::DRState;
@@ -38,15 +37,8 @@ pub async fn prepare(world: &World, app: &App, annotations: Value) -> anyhow::Re
 async fn describe(world: &World, app: &App) -> anyhow::Result<()> {
     create(world.hub(), &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": app.namespace } }))
         .await?;
-    let description = gitops::Application {
-        name: app.name.clone(),
-        namespace: app.namespace.clone(),
-        placement: app.name.clone(),
-        target_namespace: app.namespace.clone(),
-        manifests: app.manifests(),
-    };
     let maps: Api<ConfigMap> = Api::namespaced(world.hub(), &app.namespace);
-    maps.create(&PostParams::default(), &description.config_map()).await?;
+    maps.create(&PostParams::default(), &app.description().config_map()).await?;
     Ok(())
 }
 

@@ -99,6 +99,17 @@ impl App {
         names.iter().map(claim).chain([writer]).collect()
     }
 
+    /// What GitOps is told of it.
+    pub fn description(&self) -> gitops::Application {
+        gitops::Application {
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            placement: self.name.clone(),
+            target_namespace: self.namespace.clone(),
+            manifests: self.manifests(),
+        }
+    }
+
     /// Its DRPlacementControl.
     pub fn drpc(&self, policy: &str) -> Value {
         json!({
@@ -132,14 +143,7 @@ impl World {
         });
         let placement: Placement = decoded("Placement", placement)?;
         create(&Api::namespaced(hub.clone(), &app.namespace), &placement).await?;
-        let description = gitops::Application {
-            name: app.name.clone(),
-            namespace: app.namespace.clone(),
-            placement: app.name.clone(),
-            target_namespace: app.namespace.clone(),
-            manifests: app.manifests(),
-        };
-        let map = description.config_map();
+        let map = app.description().config_map();
         create(&Api::<ConfigMap>::namespaced(hub.clone(), &app.namespace), &map).await?;
         let drpc: DRPlacementControl = decoded("DRPlacementControl", app.drpc(&self.options().policy))?;
         create(&Api::namespaced(hub, &app.namespace), &drpc).await

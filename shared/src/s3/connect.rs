@@ -102,6 +102,17 @@ impl S3Options {
     }
 }
 
+/// The certificates that `AWS_CA_BUNDLE` names, for [`S3Options::ca_bundle`]; empty where it is not set.
+///
+/// # Errors
+/// The file cannot be read; the text names it.
+pub fn ca_bundle_of_environment() -> std::io::Result<Vec<u8>> {
+    let Some(path) = std::env::var_os("AWS_CA_BUNDLE").map(std::path::PathBuf::from) else { return Ok(Vec::new()) };
+    std::fs::read(&path).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot read AWS_CA_BUNDLE {}: {error}", path.display()))
+    })
+}
+
 /// The SDK's client of one profile.
 pub(super) fn client(
     profile: &S3StoreProfile,

@@ -20,7 +20,7 @@ pub mod layout;
 pub mod set;
 pub mod store;
 
-pub use connect::{Credentials, HttpConnector, S3Options};
+pub use connect::{Credentials, HttpConnector, S3Options, ca_bundle_of_environment};
 pub use error::{Operation, S3Error, S3ErrorKind};
 pub use layout::{AppId, ObjectRef, S3Key};
 pub use set::{PerStore, StorePool, StoreSet};

@@ -31,7 +31,7 @@ use super::identity::Identity;
 use super::ports::{Port, Ports};
 use super::process::{Process, Start};
 use super::programs::{Program, Programs};
-use super::ready::{Waiting, listens, wait};
+use super::ready::{Server, Waiting, wait};
 
 /// Namespace of the agents on a managed cluster.
 pub(super) const AGENT_NAMESPACE: &str = "open-cluster-management-agent";
@@ -48,13 +48,6 @@ pub(super) fn agent_on_hub(cluster: &str) -> Identity {
     Identity::user(format!("{group}:agent")).group(group).group("system:open-cluster-management:managed-clusters")
 }
 
-/// One of its programs.
-pub(super) struct Agent {
-    pub process: Process,
-    patience: Duration,
-    port: Port,
-}
-
 /// What every agent is started with.
 pub(super) struct Setup<'a> {
     pub keeper: &'a Path,
@@ -62,96 +55,84 @@ pub(super) struct Setup<'a> {
     pub patience: Duration,
 }
 
-impl Agent {
-    /// The work agent of a cluster, which reaches the hub by a port of its own.
-    pub(super) fn work(
-        setup: &Setup<'_>,
-        hub: &Cluster,
-        cluster: &Cluster,
-        through: u16,
-        ports: &mut Ports,
-    ) -> Result<Self, RealError> {
-        let name = &cluster.name;
-        let account = Identity::service_account(AGENT_NAMESPACE, WORK_ACCOUNT);
-        let own = cluster.folder().join("work-agent.kubeconfig");
-        write_private(&own, &cluster.kubeconfig(&account)?)?;
-        // The agent looks for further files beside the hub's kubeconfig: it has a folder of its own.
-        let folder = cluster.folder().join("hub-kubeconfig");
-        std::fs::create_dir_all(&folder).map_err(RealError::io(format!("make {}", folder.display())))?;
-        let to_hub = folder.join("kubeconfig");
-        write_private(&to_hub, &hub.kubeconfig_through(through, &agent_on_hub(name))?)?;
-        let port = ports.take()?;
-        let arguments: [OsString; 22] = [
-            "agent".into(),
-            "--kubeconfig".into(),
-            own.into(),
-            "--namespace".into(),
-            AGENT_NAMESPACE.into(),
-            "--disable-leader-election".into(),
-            "--listen".into(),
-            format!("127.0.0.1:{}", port.number()).into(),
-            "--spoke-cluster-name".into(),
-            name.into(),
-            "--agent-id".into(),
-            format!("{name}-agent").into(),
-            "--workload-source-driver".into(),
-            "kube".into(),
-            "--workload-source-config".into(),
-            to_hub.into(),
-            "--hub-kubeconfig-dir".into(),
-            folder.into(),
-            "--status-sync-interval".into(),
-            "10s".into(),
-            "--appliedmanifestwork-eviction-grace-period".into(),
-            "60m".into(),
-        ];
-        Self::new(setup, Program::Work, &format!("work agent of {name}"), cluster, arguments, port)
-    }
+/// The work agent of a cluster, which reaches the hub by a port of its own.
+pub(super) fn work_agent(
+    setup: &Setup<'_>,
+    hub: &Cluster,
+    cluster: &Cluster,
+    through: u16,
+    ports: &mut Ports,
+) -> Result<Server, RealError> {
+    let name = &cluster.name;
+    let account = Identity::service_account(AGENT_NAMESPACE, WORK_ACCOUNT);
+    let own = cluster.folder().join("work-agent.kubeconfig");
+    write_private(&own, &cluster.kubeconfig(&account)?)?;
+    // The agent looks for further files beside the hub's kubeconfig: it has a folder of its own.
+    let folder = cluster.folder().join("hub-kubeconfig");
+    std::fs::create_dir_all(&folder).map_err(RealError::io(format!("make {}", folder.display())))?;
+    let to_hub = folder.join("kubeconfig");
+    write_private(&to_hub, &hub.kubeconfig_through(through, &agent_on_hub(name))?)?;
+    let port = ports.take()?;
+    let arguments: [OsString; 22] = [
+        "agent".into(),
+        "--kubeconfig".into(),
+        own.into(),
+        "--namespace".into(),
+        AGENT_NAMESPACE.into(),
+        "--disable-leader-election".into(),
+        "--listen".into(),
+        format!("127.0.0.1:{}", port.number()).into(),
+        "--spoke-cluster-name".into(),
+        name.into(),
+        "--agent-id".into(),
+        format!("{name}-agent").into(),
+        "--workload-source-driver".into(),
+        "kube".into(),
+        "--workload-source-config".into(),
+        to_hub.into(),
+        "--hub-kubeconfig-dir".into(),
+        folder.into(),
+        "--status-sync-interval".into(),
+        "10s".into(),
+        "--appliedmanifestwork-eviction-grace-period".into(),
+        "60m".into(),
+    ];
+    agent(setup, Program::Work, &format!("work agent of {name}"), cluster, arguments, port)
+}
 
-    /// The placement controller of the hub.
-    pub(super) fn placement(setup: &Setup<'_>, hub: &Cluster, ports: &mut Ports) -> Result<Self, RealError> {
-        let account = Identity::service_account(HUB_NAMESPACE, PLACEMENT_ACCOUNT);
-        let own = hub.folder().join("placement.kubeconfig");
-        write_private(&own, &hub.kubeconfig(&account)?)?;
-        let port = ports.take()?;
-        let arguments: [OsString; 8] = [
-            "controller".into(),
-            "--kubeconfig".into(),
-            own.into(),
-            "--namespace".into(),
-            HUB_NAMESPACE.into(),
-            "--disable-leader-election".into(),
-            "--listen".into(),
-            format!("127.0.0.1:{}", port.number()).into(),
-        ];
-        Self::new(setup, Program::Placement, "placement controller", hub, arguments, port)
-    }
+/// The placement controller of the hub.
+pub(super) fn placement_controller(setup: &Setup<'_>, hub: &Cluster, ports: &mut Ports) -> Result<Server, RealError> {
+    let account = Identity::service_account(HUB_NAMESPACE, PLACEMENT_ACCOUNT);
+    let own = hub.folder().join("placement.kubeconfig");
+    write_private(&own, &hub.kubeconfig(&account)?)?;
+    let port = ports.take()?;
+    let arguments: [OsString; 8] = [
+        "controller".into(),
+        "--kubeconfig".into(),
+        own.into(),
+        "--namespace".into(),
+        HUB_NAMESPACE.into(),
+        "--disable-leader-election".into(),
+        "--listen".into(),
+        format!("127.0.0.1:{}", port.number()).into(),
+    ];
+    agent(setup, Program::Placement, "placement controller", hub, arguments, port)
+}
 
-    fn new(
-        setup: &Setup<'_>,
-        program: Program,
-        name: &str,
-        cluster: &Cluster,
-        arguments: impl IntoIterator<Item = OsString>,
-        port: Port,
-    ) -> Result<Self, RealError> {
-        let mut command: Vec<OsString> = vec![setup.programs.path(program)?.into()];
-        command.extend(arguments);
-        let log = cluster.logs().join(format!("ocm-{program}.log"));
-        let start = Start { name: name.to_owned(), command, environment: Vec::new(), log };
-        Ok(Self { process: Process::new(setup.keeper, start), patience: setup.patience, port })
-    }
-
-    pub(super) async fn start(&self) -> Result<(), RealError> {
-        self.process.start().await?;
-        self.ready().await
-    }
-
-    pub(super) async fn ready(&self) -> Result<(), RealError> {
-        let process = &self.process;
-        let waiting = Waiting { what: process.name(), log: process.log(), patience: self.patience };
-        wait(waiting, &[process], || listens(self.port.number())).await
-    }
+/// One of its programs.
+fn agent(
+    setup: &Setup<'_>,
+    program: Program,
+    name: &str,
+    cluster: &Cluster,
+    arguments: impl IntoIterator<Item = OsString>,
+    port: Port,
+) -> Result<Server, RealError> {
+    let mut command: Vec<OsString> = vec![setup.programs.path(program)?.into()];
+    command.extend(arguments);
+    let log = cluster.logs().join(format!("ocm-{program}.log"));
+    let start = Start { name: name.to_owned(), command, environment: Vec::new(), log };
+    Ok(Server { process: Process::new(setup.keeper, start), patience: setup.patience, port })
 }
 
 /// Joins the clusters and keeps their leases, until it is dropped.

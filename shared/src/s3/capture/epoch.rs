@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::manifest::Manifest;
 use super::memory::{self, Base};
-use super::{CaptureError, EpochRecord, corrupt, put_conditionally};
-use crate::s3::error::{Operation, S3Error, S3ErrorKind};
+use super::{CaptureError, EpochRecord, Race, corrupt, put_conditionally};
+use crate::s3::error::S3Error;
 use crate::s3::layout::{AppId, S3Key};
 use crate::s3::set::{PerStore, StoreSet};
 use crate::s3::store::S3Store;
@@ -71,7 +71,7 @@ async fn raise(store: &S3Store, app: &AppId, mine: &EpochRecord) -> Result<(), C
     let mut known = given.filter(|base| {
         base.manifest.as_ref().is_none_or(|manifest| standing(store, app, manifest.writer(), mine).is_ok())
     });
-    let mut last = None;
+    let mut race = Race::default();
     for _ in 0..ATTEMPTS {
         let base = match known.take() {
             Some(base) => base,
@@ -93,14 +93,11 @@ async fn raise(store: &S3Store, app: &AppId, mine: &EpochRecord) -> Result<(), C
             Err(error) => {
                 memory::forget(store, app);
                 // Somebody was faster, or the answer was lost: what is stored now tells which.
-                let again = error.kind == S3ErrorKind::Conflict || (error.is_unreachable() && last.is_none());
-                last = Some(error);
-                if !again {
+                if !race.goes_on(error) {
                     break;
                 }
             }
         }
     }
-    let error = last.unwrap_or_else(|| store.error(Operation::Put, &key, S3ErrorKind::Conflict, "lost every race"));
-    Err(error.into())
+    Err(race.given_up(store, &key).into())
 }

@@ -279,6 +279,32 @@ async fn put_conditionally(
     }
 }
 
+/// The failures of a conditional write that is made again on what is stored by then.
+#[derive(Default)]
+struct Race {
+    last: Option<S3Error>,
+}
+
+impl Race {
+    /// Notes why a write failed, and says whether it may be made again: somebody was faster, or an answer was lost for the
+    /// first time.
+    fn goes_on(&mut self, error: S3Error) -> bool {
+        let again = error.kind == S3ErrorKind::Conflict || (error.is_unreachable() && self.last.is_none());
+        self.last = Some(error);
+        again
+    }
+
+    /// A write has failed already.
+    fn was_lost(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Why it is not made any more.
+    fn given_up(self, store: &S3Store, key: &str) -> S3Error {
+        self.last.unwrap_or_else(|| store.error(Operation::Put, key, S3ErrorKind::Conflict, "lost every race"))
+    }
+}
+
 fn corrupt(store: &S3Store, key: &str, error: CodecError) -> S3Error {
     store.error(Operation::Get, key, S3ErrorKind::Corrupt, &error.to_string()).caused_by(error)
 }

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::epoch::standing;
 use super::manifest::Manifest;
 use super::memory::{self, Base, VrgCell};
-use super::{CaptureError, CaptureSet, CapturedObject, EpochRecord, corrupt, fallback, put_conditionally};
+use super::{CaptureError, CaptureSet, CapturedObject, EpochRecord, Race, corrupt, fallback, put_conditionally};
 use crate::s3::codec;
 use crate::s3::error::{Operation, S3Error, S3ErrorKind};
 use crate::s3::layout::{AppId, ObjectRef, S3Key};
@@ -99,7 +99,7 @@ fn known_sequence(store: &S3Store, app: &AppId) -> Option<i64> {
 async fn commit(store: &S3Store, app: &AppId, set: &CaptureSet, sequence: i64) -> Result<Commit, CaptureError> {
     let key = S3Key::manifest(app).to_string();
     let unwritable = |error: serde_json::Error| corrupt(store, &key, error.into());
-    let mut last: Option<S3Error> = None;
+    let mut race = Race::default();
     for _ in 0..ATTEMPTS {
         // Nothing is refused because of what is only remembered.
         let base = match memory::base(store, app).filter(|base| judge(store, app, base, set).is_ok()) {
@@ -129,16 +129,13 @@ async fn commit(store: &S3Store, app: &AppId, set: &CaptureSet, sequence: i64) -
                 // What is stored now tells who was faster, or whether only the answer was lost. Another writer may have
                 // written Ramen's layout too.
                 memory::forget(store, app);
-                let again = error.kind == S3ErrorKind::Conflict || (error.is_unreachable() && last.is_none());
-                last = Some(error);
-                if !again {
+                if !race.goes_on(error) {
                     break;
                 }
             }
         }
     }
-    let error = last.unwrap_or_else(|| store.error(Operation::Put, &key, S3ErrorKind::Conflict, "lost every race"));
-    Err(error.into())
+    Err(race.given_up(store, &key).into())
 }
 
 /// Whether `set` may replace `base`.
@@ -250,9 +247,9 @@ async fn write_vrg(
     let key = S3Key::object(app, ObjectRef::Vrg).to_string();
     let vrg = fallback::marked(vrg, writer).map_err(|error| corrupt(store, &key, error.into()))?;
     let digest = codec::digest(vrg.json());
-    let mut last: Option<S3Error> = None;
+    let mut race = Race::default();
     for _ in 0..ATTEMPTS {
-        let known = match memory::vrg(store, app).filter(|_| last.is_none()) {
+        let known = match memory::vrg(store, app).filter(|_| !race.was_lost()) {
             Some(known) => known,
             None => {
                 memory::load(store, app, writer, false).await?;
@@ -261,7 +258,7 @@ async fn write_vrg(
             }
         };
         if known.sha256.as_ref() == Some(&digest) {
-            return Ok(last.is_some());
+            return Ok(race.was_lost());
         }
         match put_conditionally(store, &key, codec::encode(vrg.json()), known.etag.as_deref()).await {
             Ok(etag) => {
@@ -270,16 +267,13 @@ async fn write_vrg(
             }
             Err(error) => {
                 memory::wrote_vrg(store, app, None);
-                let again = error.kind == S3ErrorKind::Conflict || (error.is_unreachable() && last.is_none());
-                last = Some(error);
-                if !again {
+                if !race.goes_on(error) {
                     break;
                 }
             }
         }
     }
-    let error = last.unwrap_or_else(|| store.error(Operation::Put, &key, S3ErrorKind::Conflict, "lost every race"));
-    Err(error.into())
+    Err(race.given_up(store, &key).into())
 }
 
 /// Notes in the manifest that Ramen's layout is complete, so that whoever takes the set over need not write it again.
