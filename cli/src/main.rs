@@ -12,6 +12,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+/// Objects come and go as JSON, in small pieces: see `docs/decisions/0009-allocator.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Disaster recovery of Kubernetes applications.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-dr", version, about, arg_required_else_help = true)]

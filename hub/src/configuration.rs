@@ -1,8 +1,8 @@
 //! The operator's configuration as it is at this moment: the ConfigMap and the secrets, from the caches.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use kaedama_shared::config::{ConfigError, ProfileChoice, RamenConfig, Role};
+use kaedama_shared::config::{ConfigError, LastRead, ProfileChoice, RamenConfig, Role};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::s3::{Credentials, S3Error, S3Options, S3Store, StorePool};
 
@@ -13,12 +13,9 @@ use crate::caches::Caches;
 pub struct Configuration {
     caches: Caches,
     namespace: String,
-    parsed: Arc<Mutex<Option<Parsed>>>,
+    read: LastRead,
     pool: Arc<StorePool>,
 }
-
-/// The ConfigMap's resourceVersion, and what it said then.
-type Parsed = (String, Arc<RamenConfig>);
 
 /// Why a profile's store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +57,7 @@ impl Configuration {
         Configuration {
             caches: caches.clone(),
             namespace: namespace.to_owned(),
-            parsed: Arc::default(),
+            read: LastRead::default(),
             pool: Arc::new(StorePool::new(s3)),
         }
     }
@@ -76,17 +73,7 @@ impl Configuration {
         let Some(config_map) = self.caches.config_maps.get(&key) else {
             return Err(format!("there is no ConfigMap {key}"));
         };
-        let version = config_map.metadata.resource_version.clone().unwrap_or_default();
-        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, config)) = parsed.as_ref()
-            && *at == version
-        {
-            return Ok(config.clone());
-        }
-        let loaded = RamenConfig::from_config_map(&config_map, Role::Hub).map_err(|error| error.to_string())?;
-        let config = Arc::new(loaded.config);
-        *parsed = Some((version, config.clone()));
-        Ok(config)
+        self.read.of(&config_map, Role::Hub).map_err(|error| error.to_string())
     }
 
     /// What a store is opened with, in one text: it changes when the configuration or the profile's secret does.

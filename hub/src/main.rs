@@ -15,6 +15,10 @@ use kaedama_shared::harness::{http, logs, shutdown};
 use kaedama_shared::s3::{S3Options, ca_bundle_of_environment};
 use prometheus_client::registry::Registry;
 
+/// Objects come and go as JSON, in small pieces: see `docs/decisions/0009-allocator.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Disaster recovery for applications on Kubernetes: the hub operator.
 #[derive(Parser)]
 #[command(version)]

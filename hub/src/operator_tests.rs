@@ -213,6 +213,7 @@ impl World {
                 deleting: false,
                 report: None,
                 missing: false,
+                watched: true,
             };
             cluster.agent(Some(&mut seen));
             there = !seen.missing;

@@ -105,6 +105,21 @@ pub fn with_vrg(current: &ManifestWork, vrg: &VolumeReplicationGroup) -> Result<
     Ok(work)
 }
 
+/// Whether the work agent is asked to watch what the work carries, and not only to look at it now and then.
+pub fn is_watched(work: &ManifestWork) -> bool {
+    work.spec.manifest_configs.iter().any(|config| config.feedback_scrape_type == scrape::WATCH)
+}
+
+/// The same work, looked at now and then.
+pub fn polled(current: &ManifestWork) -> ManifestWork {
+    let mut work = current.clone();
+    work.status = None;
+    for config in &mut work.spec.manifest_configs {
+        config.feedback_scrape_type = scrape::POLL.to_owned();
+    }
+    work
+}
+
 /// The VRG as a manifest: without status, and without the members that an API server fills in.
 fn manifest(vrg: &VolumeReplicationGroup) -> Result<Value, serde_json::Error> {
     let metadata = json!({

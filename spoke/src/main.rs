@@ -9,6 +9,10 @@ use kaedama_shared::harness::{client, logs, shutdown};
 use kaedama_shared::s3::{HttpConnector, ca_bundle_of_environment};
 use kaedama_spoke::operator::{self, Endpoints, SpokeOptions};
 
+/// Objects come and go as JSON, in small pieces: see `docs/decisions/0009-allocator.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The disaster-recovery operator of a managed cluster.
 #[derive(Debug, Parser)]
 #[command(name = "kaedama-spoke", version)]

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kaedama_shared::api::VolumeReplicationGroup;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::config_map::at_start;
-use kaedama_shared::config::{ConfigError, RamenConfig, Role};
+use kaedama_shared::config::{ConfigError, LastRead, RamenConfig, Role};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::client::Clients;
 use kaedama_shared::harness::controller::{Controller, Settings};
@@ -228,6 +228,7 @@ async fn lead(
         stores: stores.clone(),
         clock: options.clock,
         namespace: options.namespace.clone(),
+        read: LastRead::default(),
     };
     let recorder = Recorder::new(clients.requests.clone(), SPOKE_COMPONENT, options.instance.clone(), options.clock)
         .metrics(&harness);

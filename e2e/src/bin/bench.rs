@@ -7,6 +7,10 @@ mod bench;
 
 use clap::Parser;
 
+/// Objects come and go as JSON, in small pieces: see `docs/decisions/0009-allocator.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

@@ -21,6 +21,10 @@ use super::snapshot::{Decision, Decisions, ObjectId, PlacementSite, Settings, Si
 /// A spoke that has applied a VRG and said nothing for this long is taken for one that writes no reports.
 const MUTE_AFTER: SignedDuration = SignedDuration::from_secs(20);
 
+/// So many works of a cluster may have the work agent watch while nothing happens to them. OCM's agent watches 50 at most,
+/// and looks at all others every 10 to 114 s.
+const AT_REST: usize = 20;
+
 /// Takes the snapshot; the stores are not read.
 pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacementControl, now: Timestamp) -> Snapshot {
     let policy_key = ObjectKey::cluster(drpc.spec.dr_policy_ref.name.clone().unwrap_or_default());
@@ -177,7 +181,12 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
         vrg,
         view: view.map(|view| object_id(view.as_ref())),
         mute,
+        crowded: caches.works.filter(|work| in_namespace(work, cluster) && works::is_watched(work)).len() > AT_REST,
     }
+}
+
+fn in_namespace(work: &ManifestWork, namespace: &str) -> bool {
+    work.metadata.namespace.as_deref() == Some(namespace)
 }
 
 /// The same, with a reason that stays as it is while nothing changes: reasons end up in conditions, and an age in them
@@ -221,6 +230,7 @@ fn read_work(work: &ManifestWork, last_report: Option<VolumeReplicationGroup>, r
             last_report,
             reported,
             deleting: work.metadata.deletion_timestamp.is_some(),
+            watched: works::is_watched(work),
         }),
         Err(error) => Seen::Unknown(format!(
             "the manifest of ManifestWork {} cannot be read: {error}",

@@ -1,6 +1,7 @@
 //! The operator's ConfigMap at start: created if missing, else the user's values over the defaults, written back.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -33,6 +34,34 @@ pub struct HubSubscription {
     pub catalog_source_namespace: String,
     /// `spec.startingCSV`, else `status.installedCSV`.
     pub cluster_service_version: String,
+}
+
+/// The configuration as the ConfigMap had it last, so that each version is read once, not in every pass.
+#[derive(Clone, Debug, Default)]
+pub struct LastRead(Arc<Mutex<Option<Read>>>);
+
+/// Which ConfigMap, in which version, and what it said.
+type Read = (String, Arc<RamenConfig>);
+
+impl LastRead {
+    /// The configuration in this ConfigMap.
+    ///
+    /// # Errors
+    /// As [`RamenConfig::from_config_map`].
+    pub fn of(&self, config_map: &ConfigMap, role: Role) -> Result<Arc<RamenConfig>, ConfigError> {
+        // The uid too: one that was made anew may repeat a version.
+        let metadata = &config_map.metadata;
+        let version = format!("{:?} {:?}", metadata.uid, metadata.resource_version);
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, config)) = last.as_ref()
+            && *at == version
+        {
+            return Ok(config.clone());
+        }
+        let config = Arc::new(RamenConfig::from_config_map(config_map, role)?.config);
+        *last = Some((version, config.clone()));
+        Ok(config)
+    }
 }
 
 impl RamenConfig {

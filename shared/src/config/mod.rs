@@ -17,6 +17,7 @@ pub mod load;
 pub mod profiles;
 pub mod ramen;
 
+pub use config_map::LastRead;
 pub use load::Loaded;
 pub use profiles::{ProfileChoice, S3StoreProfile, SecretRef};
 pub use ramen::RamenConfig;

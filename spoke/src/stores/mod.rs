@@ -84,8 +84,8 @@ impl Stores {
     }
 
     /// The configuration that profiles are looked up in from now on.
-    pub fn configure(&self, config: Result<RamenConfig, String>) {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config.map(Arc::new);
+    pub fn configure(&self, config: Result<Arc<RamenConfig>, String>) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     /// Waits for writes that are under way.

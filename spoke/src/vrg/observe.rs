@@ -9,7 +9,7 @@ use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kaedama_shared::api::VolumeReplicationGroup;
 use kaedama_shared::api::csiaddons::VolumeReplication;
 use kaedama_shared::clock::Clock;
-use kaedama_shared::config::{RamenConfig, Role as Operator};
+use kaedama_shared::config::{LastRead, RamenConfig, Role as Operator};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::names;
 use kaedama_shared::seen::Seen;
@@ -55,6 +55,8 @@ pub struct Observer {
     pub clock: Clock,
     /// The operator's namespace.
     pub namespace: String,
+    /// The configuration, as it was read last.
+    pub read: LastRead,
 }
 
 impl Observer {
@@ -62,16 +64,14 @@ impl Observer {
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn config(&self) -> Result<RamenConfig, String> {
+    pub fn config(&self) -> Result<Arc<RamenConfig>, String> {
         let key = ObjectKey::namespaced(self.namespace.clone(), Operator::Spoke.config_map_name());
         let map: Arc<ConfigMap> = match self.caches.config_maps.seen(&key) {
             Seen::Present(map) => map,
             Seen::Absent => return Err(format!("ConfigMap {key} does not exist")),
             Seen::Unknown(why) => return Err(why),
         };
-        RamenConfig::from_config_map(&map, Operator::Spoke)
-            .map(|loaded| loaded.config)
-            .map_err(|error| error.to_string())
+        self.read.of(&map, Operator::Spoke).map_err(|error| error.to_string())
     }
 
     /// The snapshot of one group; none if there is no such group.

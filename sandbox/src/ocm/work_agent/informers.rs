@@ -1,8 +1,8 @@
 //! Watches on the applied objects: one per resource and namespace, shared by all works.
 //!
-//! OCM's agent watches only objects whose feedback is scraped by `Watch`, and reads the others at an interval. Here
-//! all are watched, up to the same number of watches, and a change of an object that OCM would have polled is
-//! reported when that poll would have seen it: the same delays at the hub, and no requests while nothing happens.
+//! OCM's agent watches only objects whose feedback is scraped by `Watch`, up to a limit, and reads the others at an
+//! interval. Here all are watched, and a change of an object that OCM would have polled is reported when that poll would
+//! have seen it: the same delays at the hub, and no requests while nothing happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -40,8 +40,8 @@ struct Target {
 pub(super) struct Notice {
     /// The work.
     pub(super) work: String,
-    /// Feedback of the object is scraped by watch, and the object exists: report at once. Else report when OCM's
-    /// agent would have polled.
+    /// OCM's agent would have watched the object, and it exists: report at once. Else report when OCM's agent would have
+    /// polled.
     pub(super) at_once: bool,
 }
 
@@ -53,8 +53,10 @@ struct Informer {
 #[derive(Default)]
 struct State {
     informers: BTreeMap<Scope, Informer>,
-    /// Works by object, and whether the work has it scraped by watch.
+    /// Works by object, and whether OCM's agent would watch it for the work.
     works: BTreeMap<Target, BTreeMap<String, bool>>,
+    /// What OCM's agent would watch.
+    scraped: BTreeSet<Scope>,
 }
 
 /// The watches of one agent.
@@ -70,12 +72,13 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl Informers {
-    /// Watches at most `limit` pairs of resource and namespace, and tells of changes through the channel.
+    /// Tells of changes through the channel; at once for at most `limit` pairs of resource and namespace.
     pub(super) fn new(client: Client, limit: usize, notices: mpsc::UnboundedSender<Notice>) -> Self {
         Self { client, limit, state: Arc::default(), notices }
     }
 
-    /// Makes the objects of a work exactly these. Tells whether all of them are watched; the others have to be polled.
+    /// Makes the objects of a work exactly these, each with whether its feedback is scraped by watch. Tells whether all
+    /// watches are live; while one is not, the objects have to be polled.
     pub(super) fn set(&self, work: &str, objects: &[(&ResourceMeta, &Served, bool)]) -> bool {
         let mut state = lock(&self.state);
         for works in state.works.values_mut() {
@@ -86,23 +89,27 @@ impl Informers {
             let namespace = if served.namespaced { meta.namespace.clone() } else { String::new() };
             let scope = Scope { group: meta.group.clone(), resource: meta.resource.clone(), namespace };
             let target = Target { scope: scope.clone(), key: ObjectKey::new(&scope.namespace, &meta.name) };
-            state.works.entry(target).or_default().insert(work.to_owned(), *watched);
+            let at_once = *watched && (state.scraped.contains(&scope) || state.scraped.len() < self.limit);
+            if at_once {
+                state.scraped.insert(scope.clone());
+            } else if *watched {
+                tracing::debug!(resource = %scope.resource, namespace = %scope.namespace, "no watch left, polling");
+            }
+            state.works.entry(target).or_default().insert(work.to_owned(), at_once);
             all_live &= self.watch(&mut state, scope, served);
         }
         state.works.retain(|_, works| !works.is_empty());
+        let at_once = state.works.iter().filter(|(_, works)| works.values().any(|at_once| *at_once));
+        state.scraped = at_once.map(|(target, _)| target.scope.clone()).collect();
         let wanted: BTreeSet<Scope> = state.works.keys().map(|target| target.scope.clone()).collect();
         state.informers.retain(|scope, _| wanted.contains(scope));
         all_live
     }
 
-    /// Starts the watch of a scope where there is none and room for it. Tells whether the scope is being watched.
+    /// Starts the watch of a scope where there is none. Tells whether it is live.
     fn watch(&self, state: &mut State, scope: Scope, served: &Served) -> bool {
         if let Some(informer) = state.informers.get(&scope) {
             return informer.live.load(Ordering::Relaxed);
-        }
-        if state.informers.len() >= self.limit {
-            tracing::debug!(resource = %scope.resource, namespace = %scope.namespace, "no watch left, polling");
-            return false;
         }
         let api = served.api(&self.client, &scope.namespace);
         // A watch counts as live until it fails: its first list tells of everything that it might have missed.
@@ -127,9 +134,9 @@ async fn follow(
     let mut listed = BTreeMap::new();
     let tell = |key: &ObjectKey, exists: bool| {
         let target = Target { scope: scope.clone(), key: key.clone() };
-        for (work, watched) in lock(&state).works.get(&target).into_iter().flatten() {
+        for (work, at_once) in lock(&state).works.get(&target).into_iter().flatten() {
             // The receiver lives as long as the agent; without it there is nobody to tell.
-            let _ = notices.send(Notice { work: work.clone(), at_once: *watched && exists });
+            let _ = notices.send(Notice { work: work.clone(), at_once: *at_once && exists });
         }
     };
     while let Some(event) = events.next().await {

@@ -63,7 +63,7 @@ pub struct Options {
     pub status_sync_interval: Duration,
     /// How often everything is applied again, which is what repairs drift.
     pub resync_interval: Duration,
-    /// Most watches on applied objects (one per resource and namespace).
+    /// Most watches for feedback that is scraped by watch (one per resource and namespace); the rest is polled.
     pub max_feedback_watches: usize,
     /// Objects, lists and floats may be fed back as JSON text (OCM's gate `RawFeedbackJsonString`).
     pub raw_feedback_json: bool,

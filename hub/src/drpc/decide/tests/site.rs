@@ -23,6 +23,8 @@ pub(crate) struct Work {
     pub(crate) report: Option<VolumeReplicationGroup>,
     /// The agent has answered for this content, and there was no VRG.
     pub(crate) missing: bool,
+    /// The agent watches the VRG.
+    pub(crate) watched: bool,
 }
 
 /// The cluster itself.
