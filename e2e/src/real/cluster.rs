@@ -12,7 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 
 use super::error::{RealError, brief};
-use super::files::Files;
+use super::files::{CERTIFICATE, Files, KEY, write_private};
 use super::identity::{Authority, Identity};
 use super::ports::{Port, Ports};
 use super::process::{Process, Start};
@@ -191,6 +191,13 @@ impl Cluster {
 
     pub(super) fn audit_log(&self) -> PathBuf {
         self.logs.join("audit.log")
+    }
+
+    /// Signs a new certificate for the cluster's servers, with a new key, in the place of the old one.
+    pub(super) fn renew(&self) -> Result<(), RealError> {
+        let pair = self.authority.server("kube-apiserver")?;
+        write_private(&self.folder.join(CERTIFICATE), &pair.certificate)?;
+        write_private(&self.folder.join(KEY), &pair.key)
     }
 
     pub(super) fn server_pair(&self, what: &str) -> Result<super::identity::Pair, RealError> {

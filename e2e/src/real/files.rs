@@ -15,6 +15,11 @@ rules:
 - level: Metadata
 ";
 
+/// The certificate of a cluster's servers, which etcd and the API server share.
+pub(super) const CERTIFICATE: &str = "server.crt";
+/// Its key.
+pub(super) const KEY: &str = "server.key";
+
 /// The files of a cluster, and the arguments that name them.
 pub(super) struct Files {
     pub folder: PathBuf,
@@ -47,8 +52,8 @@ impl Files {
             ("ca.crt", &own.certificate),
             ("ca.key", &own.key),
             ("front-proxy-ca.crt", &front.certificate),
-            ("server.crt", &server.certificate),
-            ("server.key", &server.key),
+            (CERTIFICATE, &server.certificate),
+            (KEY, &server.key),
             ("tokens.key", &token_key),
             ("tokens.pub", &token_public),
             ("kube-controller-manager.kubeconfig", &controllers),
@@ -75,8 +80,8 @@ impl Files {
             "--log-level=warn".to_owned(),
         ];
         for prefix in ["", "peer-"] {
-            arguments.push(format!("--{prefix}cert-file={}", self.path("server.crt")));
-            arguments.push(format!("--{prefix}key-file={}", self.path("server.key")));
+            arguments.push(format!("--{prefix}cert-file={}", self.path(CERTIFICATE)));
+            arguments.push(format!("--{prefix}key-file={}", self.path(KEY)));
             arguments.push(format!("--{prefix}trusted-ca-file={}", self.path("ca.crt")));
         }
         if !fsync {
@@ -90,15 +95,15 @@ impl Files {
         vec![
             format!("--etcd-servers=https://127.0.0.1:{etcd}"),
             format!("--etcd-cafile={}", path("ca.crt")),
-            format!("--etcd-certfile={}", path("server.crt")),
-            format!("--etcd-keyfile={}", path("server.key")),
+            format!("--etcd-certfile={}", path(CERTIFICATE)),
+            format!("--etcd-keyfile={}", path(KEY)),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={secure}"),
             // Otherwise it wants an address that is not loopback.
             "--endpoint-reconciler-type=none".to_owned(),
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
-            format!("--tls-cert-file={}", path("server.crt")),
-            format!("--tls-private-key-file={}", path("server.key")),
+            format!("--tls-cert-file={}", path(CERTIFICATE)),
+            format!("--tls-private-key-file={}", path(KEY)),
             format!("--client-ca-file={}", path("ca.crt")),
             format!("--requestheader-client-ca-file={}", path("front-proxy-ca.crt")),
             "--requestheader-allowed-names=front-proxy-client".to_owned(),

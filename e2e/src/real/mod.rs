@@ -379,6 +379,19 @@ impl Real {
         }
     }
 
+    /// Renews the certificate of a cluster's servers, as an administrator does: a new one of the same authority, and the
+    /// servers are started again. Waits until they serve.
+    ///
+    /// # Errors
+    /// As [`Real::start`].
+    pub async fn renew_certificate(&self, name: &str) -> Result<(), RealError> {
+        let cluster = self.cluster(name)?;
+        cluster.renew()?;
+        cluster.etcd.restart().await?;
+        cluster.api_server.restart().await?;
+        cluster.ready().await
+    }
+
     /// Kills everything on a managed cluster at once, its store included: the site is gone. The disks stay.
     ///
     /// # Errors

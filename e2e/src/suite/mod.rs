@@ -242,6 +242,7 @@ async fn told(
         ocm: parts.work_agents,
         // The sandbox joins the clusters: their leases end with its links.
         registration: false,
+        s3_tls: true,
         controllers: controllers.map(|name| (*name).to_owned()).collect(),
         logs: Some(logs.to_owned()),
         ..Options::new(keeper)?

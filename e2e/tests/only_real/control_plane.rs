@@ -42,3 +42,13 @@ pub async fn every_etcd_is_killed_in_a_relocate_and_nothing_is_lost() -> anyhow:
     assert_eq!(stage(&drpc(&world, &app).await?), "Relocated/Completed");
     Ok(())
 }
+
+pub async fn every_certificate_is_renewed_in_a_relocate_and_nothing_is_lost() -> anyhow::Result<()> {
+    let (world, real) = (regional().await?, real()?);
+    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    world.order(&app, DRAction::Relocate, "dr2").await?;
+    for cluster in ["dr2", HUB, "dr1"] {
+        real.renew_certificate(cluster).await?;
+    }
+    moved(&world, &app, "dr2").await
+}

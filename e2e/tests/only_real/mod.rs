@@ -25,6 +25,7 @@ macro_rules! every {
             control_plane {
                 an_api_server_that_dies_in_a_relocate_holds_it_up_and_nothing_else,
                 every_etcd_is_killed_in_a_relocate_and_nothing_is_lost,
+                every_certificate_is_renewed_in_a_relocate_and_nothing_is_lost,
             }
             agents {
                 a_work_agent_that_is_away_holds_an_order_up_and_nothing_else,
@@ -34,6 +35,7 @@ macro_rules! every {
             stores {
                 a_store_that_stands_still_in_a_capture_is_named_and_filled_up_later,
                 a_store_that_dies_in_a_capture_holds_nothing_that_is_half,
+                a_store_that_dies_in_a_restore_holds_it_up_and_nothing_else,
             }
         }
     };

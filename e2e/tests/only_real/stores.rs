@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use kaedama_e2e::bytes::{keys, stored};
-use kaedama_e2e::objects::until_site;
+use kaedama_e2e::bytes::{audit_at_home, keys, stored, volumes};
+use kaedama_e2e::objects::{site, until_site};
 use kaedama_e2e::real::{Part, Process, Real};
-use kaedama_e2e::start::{real, regional};
+use kaedama_e2e::start::{deployed, pass, real, regional, writes};
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
-use kaedama_shared::api::DRState;
+use kaedama_shared::api::{DRAction, DRState};
 use tokio::time::sleep;
 
 const MANIFEST: &str = "kaedama/v1/manifest";
@@ -72,4 +72,37 @@ pub async fn a_store_that_dies_in_a_capture_holds_nothing_that_is_half() -> anyh
     store(&real)?.start().await?;
     real.ready("dr2", Part::S3).await?;
     complete(&world, &app).await
+}
+
+pub async fn a_store_that_dies_in_a_restore_holds_it_up_and_nothing_else() -> anyhow::Result<()> {
+    let (mut world, real) = (regional().await?, real()?);
+    let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;
+    pass(100).await;
+    world.kill("dr1")?;
+    let replicas = volumes(&world, "dr2", &app)?;
+
+    // It takes requests and answers none; and then it dies over them.
+    store(&real)?.pause().await;
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    until_site(&world, "dr2", &app, "the store of dr2 is missed", |site| {
+        let said = site.condition("ClusterDataReady");
+        said.starts_with("False/") && said.contains("s3-dr2")
+    })
+    .await?;
+    let held_up = site(&world, "dr2", &app).await?;
+    assert!(held_up.claims.is_empty() && held_up.volumes.is_empty(), "{held_up:#?}");
+    store(&real)?.kill().await;
+    store(&real)?.start().await?;
+    real.ready("dr2", Part::S3).await?;
+
+    world.placed(&app, DRState::FailedOver).await?;
+    let before = audit_at_home(&world, &app)?.acknowledged;
+    writes(&world, &app, before + 20).await;
+    let after = audit_at_home(&world, &app)?;
+    assert!(after.acknowledged > before + 20, "it does not write: {after:#?}");
+    assert_eq!((after.cluster.as_str(), after.damaged, after.out_of_order), ("dr2", 0, 0), "{after:#?}");
+    for (claim, bytes) in volumes(&world, "dr2", &app)? {
+        assert!(bytes.starts_with(&replicas[&claim]), "{claim} lost what it had");
+    }
+    Ok(())
 }
