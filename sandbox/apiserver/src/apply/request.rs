@@ -173,7 +173,8 @@ pub fn apply(
             manager: writer.manager.to_owned(),
             operation: Operation::Apply,
             api_version: writer.api_version.to_owned(),
-            time: Some(managed::time_text(writer.now)),
+            // Who applies what is there already changes no object, and is not given a time.
+            time: (!unchanged).then(|| managed::time_text(writer.now)),
             subresource: writer.subresource.to_owned(),
             fields: set,
         }));
@@ -235,7 +236,8 @@ fn track(types: TypeInfo<'_>, old: Option<&Value>, blank: &Value, new: &mut Valu
 }
 
 fn own(entries: &mut Vec<ManagedEntry>, writer: Writer<'_>, gained: FieldSet) {
-    let time = Some(managed::time_text(writer.now));
+    // What is written through a Scale is brought over into the object's entries without its time.
+    let time = (writer.subresource != "scale").then(|| managed::time_text(writer.now));
     let mine =
         entries.iter_mut().find(|e| e.is(writer.manager, Operation::Update, writer.api_version, writer.subresource));
     match mine {

@@ -122,6 +122,12 @@ fn frozen(old: &Value, new: &Value, fields: &[&str], errors: &mut Vec<FieldError
 }
 
 fn data_keys(new: &Value, errors: &mut Vec<FieldError>) {
+    for key in new.get("data").and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k) {
+        if new.get("binaryData").is_some_and(|binary| binary.get(key).is_some()) {
+            let why = "duplicate of key present in binaryData";
+            errors.push(FieldError::invalid(format!("data[{key}]"), &Value::from(key.as_str()), why));
+        }
+    }
     for field in ["data", "binaryData"] {
         for key in new.get(field).and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k) {
             let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));

@@ -162,7 +162,7 @@ fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
                 op.resource.plural
             )));
         }
-        _ if op.resource.is_custom() => return Err(ApiError::page_not_found()),
+        _ if op.resource.is_custom() => return Err(ApiError::not_found(&op.group_resource(), &op.name)),
         _ => return Err(ApiError::no_resource()),
     };
     if verbs.contains(&verb) { Ok(()) } else { Err(not_allowed()) }

@@ -106,6 +106,10 @@ fn list(op: &Op<'_>, page: &Page, negotiated: Negotiated) -> Result<Response<Res
     let values = || page.objects.iter().map(|o| convert::from_storage(resource, o).into_owned());
     match negotiated.form {
         Form::Object if negotiated.encoding == Encoding::Json => {
+            if resource.is_custom() && page.next.is_none() {
+                // Lists of these are no Go structs, and show what is empty.
+                meta["continue"] = Value::from("");
+            }
             Ok(respond(200, "application/json", ResponseBody::whole(joined(resource, page, &meta))))
         }
         Form::Object => {
