@@ -9,8 +9,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that something is wrong")]
 
+#[path = "conformance/operations.rs"]
+mod operations;
+#[path = "conformance/random.rs"]
+mod random;
 #[path = "conformance/servers.rs"]
 mod servers;
+#[allow(dead_code, reason = "what is for one of the two programs only")]
 #[path = "../../sandbox/apiserver/tests/conformance/suite/mod.rs"]
 mod suite;
 
@@ -21,11 +26,15 @@ use suite::run;
 use suite::script::{self, Case, File, Part};
 use suite::server::{self, Server};
 
+/// A kube-apiserver and its controllers take 0.7 GiB: one at a time.
+static ONE_WORLD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// How many cases are told at a time: each is in a namespace of its own.
 const AT_A_TIME: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kube_apiserver_answers_as_is_written() {
+    let _one = ONE_WORLD.lock().await;
     let Some(real) = servers::real().await else { return };
     let mut files = script::files();
     let answers = tell(&files, &real.server, |_| true).await;

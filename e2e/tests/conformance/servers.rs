@@ -60,6 +60,11 @@ fn parent(program: PathBuf) -> PathBuf {
     program.parent().unwrap().to_owned()
 }
 
+/// The embedded server, without kubectl. Has to be called on a runtime.
+pub fn embedded_only() -> Server {
+    Server::new("embedded server", ApiServer::builder("conformance").seed(1).build().client(AGENT), None)
+}
+
 /// The embedded server on HTTP.
 pub async fn embedded(kubectl: PathBuf) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

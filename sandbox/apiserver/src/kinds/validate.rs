@@ -201,6 +201,9 @@ fn containers(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
                 errors
                     .extend(why.into_iter().map(|w| FieldError::invalid(format!("{at}.name"), &Value::from(name), w)));
             }
+            if container["image"].as_str().is_none_or(str::is_empty) {
+                errors.push(FieldError::required(format!("{at}.image"), ""));
+            }
             if names.contains(&name) {
                 errors.push(FieldError::duplicate(format!("{at}.name"), &Value::from(name)));
             }
@@ -209,12 +212,19 @@ fn containers(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
+const MISMATCH: &str = "`selector` does not match template `labels`";
+
 /// A selector that selects the template's labels, and a template that makes pods.
 fn workload(new: &Value, errors: &mut Vec<FieldError>) {
     let selector = new.pointer("/spec/selector");
     let labels = new.pointer("/spec/template/metadata/labels");
     match selector.and_then(Value::as_object) {
-        None => errors.push(FieldError::required("spec.selector", "")),
+        None => {
+            errors.push(FieldError::required("spec.selector", ""));
+            if labels.is_none() {
+                errors.push(FieldError::invalid("spec.template.metadata.labels", &Value::Null, MISMATCH));
+            }
+        }
         Some(map) if map.is_empty() => errors.push(FieldError::invalid(
             "spec.selector",
             &Value::Object(map.clone()),
@@ -227,7 +237,7 @@ fn workload(new: &Value, errors: &mut Vec<FieldError>) {
                 errors.push(FieldError::invalid(
                     "spec.template.metadata.labels",
                     labels.unwrap_or(&Value::Null),
-                    "`selector` does not match template `labels`",
+                    MISMATCH,
                 ));
             }
         }

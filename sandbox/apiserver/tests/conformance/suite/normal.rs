@@ -13,9 +13,10 @@ static TIME: LazyLock<Regex> = LazyLock::new(|| regex(r"\d{4}-\d\d-\d\dT\d\d:\d\
 static AGE: LazyLock<Regex> = LazyLock::new(|| regex(r"^\d+(s|m|ms|m\d+s)$"));
 static AGES: LazyLock<Regex> = LazyLock::new(|| regex(r"(?m)(\s)\d+(s|ms|m\d*s?)( ago)?(\s|$)"));
 static REVISIONS: LazyLock<Regex> =
-    LazyLock::new(|| regex(r#"((?i:resource ?version)(: |="|: "|":")|current: |\()\d+"#));
+    LazyLock::new(|| regex(r#"((?i:resource ?version)(:\s+|="|: "|":")|current: |\()\d+"#));
 /// Objects in messages: the order of their fields is that of a Go struct, and of no meaning.
 static OBJECTS: LazyLock<Regex> = LazyLock::new(|| regex(r#"Invalid value: ("\{\\".*\}"|\[?\{.*\}\]?): "#));
+static LOGGED: LazyLock<Regex> = LazyLock::new(|| regex(r"(?m)^([IWE])\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ "));
 static DIFFED: LazyLock<Regex> = LazyLock::new(|| regex(r"/tmp/(LIVE|MERGED)-\d+"));
 static DATED: LazyLock<Regex> = LazyLock::new(|| regex(r"(?m)^((---|\+\+\+) \S+)\s.*$"));
 static LONG_DATE: LazyLock<Regex> =
@@ -117,6 +118,7 @@ impl Seen {
         let text = REVISIONS.replace_all(&text, "$1<revision>");
         let text = AGES.replace_all(&text, "$1<age>$3$4");
         let text = LONG_DATE.replace_all(&text, "<time>");
+        let text = LOGGED.replace_all(&text, "$1<log> ");
         let text = DATED.replace_all(&text, "$1");
         DIFFED.replace_all(&text, "/tmp/$1").into()
     }

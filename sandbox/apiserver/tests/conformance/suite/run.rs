@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::normal::{Seen, remove};
 use super::script::{Case, Except, Step, folder};
-use super::server::{Answer, Server};
+use super::server::{Answer, Enough, Server};
 
 /// How often `UNTIL` looks again, and how many times: a minute.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -67,6 +67,19 @@ impl<'a> Run<'a> {
         panic!("{}: {path} never answered {word}: {last:?}", self.server.name)
     }
 
+    /// Waits until the garbage collector has taken its finalizers off an object.
+    async fn settle(&self, path: &str) {
+        for _ in 0..LOOKS {
+            let answer = self.server.get(path).await;
+            let finalizers = answer.json()["metadata"]["finalizers"].to_string();
+            if !["foregroundDeletion", "orphan"].iter().any(|of_collector| finalizers.contains(of_collector)) {
+                return;
+            }
+            tokio::time::sleep(PAUSE / 5).await;
+        }
+        panic!("{}: the finalizers of {path} are never taken off", self.server.name)
+    }
+
     /// `$NS`, and `${step.path}` of earlier answers; what is not there becomes `undefined`.
     fn fill(&self, text: &str) -> String {
         let text = text.replace("$NS", &self.namespace);
@@ -74,6 +87,7 @@ impl<'a> Run<'a> {
         let mut rest = text.as_str();
         while let Some((before, after)) = rest.split_once("${") {
             let (path, tail) = after.split_once('}').expect("a closing brace");
+            let (path, missing) = path.strip_suffix('?').map_or((path, "undefined"), |path| (path, ""));
             let (name, path) = path.split_once('.').expect("a name and a path");
             let mut value = self.answers.get(name).unwrap_or(&Value::Null);
             for key in path.split('.') {
@@ -81,7 +95,7 @@ impl<'a> Run<'a> {
             }
             out.push_str(before);
             match value {
-                Value::Null => out.push_str("undefined"),
+                Value::Null => out.push_str(missing),
                 Value::String(text) => out.push_str(text),
                 other => out.push_str(&other.to_string()),
             }
@@ -111,9 +125,13 @@ impl<'a> Run<'a> {
                 self.define(&target).await;
                 return Vec::new();
             }
+            "SETTLE" => {
+                self.settle(&target).await;
+                return Vec::new();
+            }
             "WATCH" => {
-                let (count, path) = target.split_once(' ').expect("a number and a path");
-                let (answer, events, end) = self.server.watch(path, count.parse().expect("a number")).await;
+                let (count, path) = target.split_once(' ').expect("an end and a path");
+                let (answer, events, end) = self.server.watch(path, &Enough::parse(count)).await;
                 return self.events(step, &answer, &events, end);
             }
             "UNTIL" => {

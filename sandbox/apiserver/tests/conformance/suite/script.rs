@@ -12,14 +12,16 @@
 //! ```
 //!
 //! Paragraphs are separated by empty lines. A step's first line is what to do, then come headers (`@Name: value`), then
-//! the body in YAML, then what is expected behind `> `. `${made.metadata.uid}` is of an earlier answer.
+//! the body in YAML, then what is expected behind `> `. `${made.metadata.uid}` is of an earlier answer
+//! (`${made.metadata.uid?}`: nothing where it is not there).
 //!
 //! | first line | |
 //! |---|---|
 //! | `GET`, `POST`, `PUT`, `DELETE` path | a request; its body is sent as JSON |
 //! | `JSON`, `MERGE`, `STRATEGIC`, `APPLY` path | a PATCH of that kind |
 //! | `TABLE`, `PARTIAL` path | a GET that asks for a Table, or for metadata only |
-//! | `WATCH` n path | a watch until n events have come, or it ends |
+//! | `WATCH` n path | a watch until n events have come, or one of the name n, or it ends |
+//! | `SETTLE` path | waits until the garbage collector has no finalizer on the object |
 //! | `UNTIL` word path | GET until code or body contain the word |
 //! | `DEFINE` name | creates `definitions/name.yaml` and waits until it is served |
 //! | `$` command | a line of shell, with kubectl; the body is its standard input |

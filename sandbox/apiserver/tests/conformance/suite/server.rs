@@ -41,6 +41,28 @@ pub struct Answer {
     pub text: String,
 }
 
+/// When a watch has been read.
+pub enum Enough {
+    /// After so many events.
+    Events(usize),
+    /// After an event of an object of this name.
+    Name(String),
+}
+
+impl Enough {
+    /// From a number, or a name.
+    pub fn parse(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Events)
+    }
+
+    fn is(&self, events: &[Value]) -> bool {
+        match self {
+            Self::Events(count) => events.len() >= *count,
+            Self::Name(name) => events.iter().any(|event| event["object"]["metadata"]["name"] == name.as_str()),
+        }
+    }
+}
+
 impl Answer {
     /// Its JSON, or YAML; null for anything else.
     pub fn json(&self) -> Value {
@@ -88,8 +110,8 @@ impl Server {
         self.send("GET", path, &[], "").await
     }
 
-    /// A watch: its code, and its events until so many have come, none comes any more, or it ends; and which of these.
-    pub async fn watch(&self, path: &str, count: usize) -> (Answer, Vec<Value>, &'static str) {
+    /// A watch: its code, and its events until enough have come, none comes any more, or it ends; and which of these.
+    pub async fn watch(&self, path: &str, enough: &Enough) -> (Answer, Vec<Value>, &'static str) {
         let (parts, mut body) = self.open("GET", path, &[], "").await;
         let mut answer = Answer { code: parts.status.as_u16(), warnings: warnings(&parts), text: String::new() };
         if answer.code != 200 {
@@ -97,7 +119,7 @@ impl Server {
             return (answer, Vec::new(), "refused");
         }
         let (mut events, mut rest) = (Vec::new(), String::new());
-        while events.len() < count {
+        while !enough.is(&events) {
             let frame = match tokio::time::timeout(EVENT, body.frame()).await {
                 Err(_) => return (answer, events, "silence"),
                 Ok(None) => return (answer, events, "the end"),
@@ -109,7 +131,9 @@ impl Server {
                 rest = after.to_owned();
             }
         }
-        events.truncate(count);
+        if let Enough::Events(count) = enough {
+            events.truncate(*count);
+        }
         (answer, events, "more")
     }
 
