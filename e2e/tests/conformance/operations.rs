@@ -203,7 +203,8 @@ fn contents(kind: Kind) -> BoxedStrategy<Value> {
                 let mut data = Map::new();
                 data.extend(k.map(|k| ("k".to_owned(), json!(k))));
                 data.extend(l.map(|l| ("l".to_owned(), json!(l))));
-                let mut out = json!({ "data": data });
+                // An empty map is one thing and none is another where Go compares them: no data that is empty.
+                let mut out = if data.is_empty() { json!({}) } else { json!({ "data": data }) };
                 if let Some(immutable) = immutable {
                     out["immutable"] = json!(immutable);
                 }
@@ -251,6 +252,13 @@ fn specs() -> impl Strategy<Value = Value> {
     );
     (simple, tags, parts).prop_map(|((size, color, max, fixed, plain, whole, labels, free, unknown), tags, parts)| {
         let mut out = Map::new();
+        // Of several faults of an apply kube-apiserver finds some, by the order of a Go map.
+        let parts = parts.map(|mut parts: Vec<Value>| {
+            if unknown.is_some() {
+                parts.truncate(1);
+            }
+            parts
+        });
         out.extend([size, color, max, fixed, plain, whole, labels, free, unknown].into_iter().flatten());
         out.extend(tags.map(|tags| ("tags".to_owned(), json!(tags))));
         out.extend(parts.map(|parts| ("parts".to_owned(), json!(parts))));

@@ -168,13 +168,15 @@ pub fn apply(
         }
     }
     if !set.is_empty() {
+        // Who changes nothing of the object keeps the time of the last apply, if there was one.
+        let now = managed::time_text(writer.now);
+        let time = if unchanged { last.as_ref().and_then(|last| last.time.clone()) } else { Some(now) };
         let kept = last.filter(|l| unchanged && l.fields == set && l.api_version == writer.api_version);
         entries.push(kept.unwrap_or_else(|| ManagedEntry {
             manager: writer.manager.to_owned(),
             operation: Operation::Apply,
             api_version: writer.api_version.to_owned(),
-            // Who applies what is there already changes no object, and is not given a time.
-            time: (!unchanged).then(|| managed::time_text(writer.now)),
+            time,
             subresource: writer.subresource.to_owned(),
             fields: set,
         }));

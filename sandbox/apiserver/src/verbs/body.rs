@@ -258,6 +258,7 @@ fn check_type(resource: &Resource, value: &mut Value) -> Result<(), ApiError> {
 fn normalise(resource: &Resource, value: &mut Value) {
     if !resource.is_custom() {
         drop_nulls(value);
+        protobuf::omit_empty(&resource.api_version(), &resource.kind, value);
     }
     let meta = meta::meta_mut(value);
     meta.retain(|name, field| match field {
