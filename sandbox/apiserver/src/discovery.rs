@@ -52,7 +52,10 @@ pub(crate) fn answer(
             return Ok(respond(200, "text/plain; charset=utf-8", ResponseBody::whole(text)));
         }
         ["openapi", path @ ..] => {
-            let (text, tag) = server.documents.get(&served, path).ok_or_else(ApiError::page_not_found)?;
+            let Some((text, tag)) = server.documents.get(&served, path) else {
+                let nothing = ResponseBody::whole(Bytes::new());
+                return Ok(respond(404, "text/plain; charset=utf-8", nothing));
+            };
             return Ok(tagged(request, "application/json", text, &tag));
         }
         [] => {
@@ -102,13 +105,18 @@ fn subresources(resource: &Resource) -> Vec<(&'static str, String, &'static str,
         out.push(("scale", "Scale".to_owned(), "autoscaling", "v1", write.clone()));
     }
     if resource.status {
-        out.push(("status", resource.kind.clone(), "", "", write));
+        // Those of definitions are listed in the other order.
+        let at = if resource.is_custom() { 0 } else { out.len() };
+        out.insert(at, ("status", resource.kind.clone(), "", "", write));
     }
     out
 }
 
 fn resources(served: &Served, group: &str, version: &str) -> Result<Value, ApiError> {
-    let list = served.group_version(group, version).ok_or_else(ApiError::page_not_found)?;
+    let list = served.group_version(group, version).ok_or_else(|| {
+        let built_in = served.iter().any(|r| r.group == group && !r.is_custom());
+        if built_in { ApiError::no_resource() } else { ApiError::page_not_found() }
+    })?;
     let mut out = Vec::new();
     for resource in list {
         let mut entry = json!({

@@ -168,8 +168,8 @@ fn annotations(object: &Value, errors: &mut Vec<FieldError>) {
 
 fn owners(object: &Value, errors: &mut Vec<FieldError>) {
     let mut controller: Option<String> = None;
-    for (index, owner) in meta::owners(object).iter().enumerate() {
-        let path = format!("metadata.ownerReferences[{index}]");
+    for owner in meta::owners(object) {
+        let path = "metadata.ownerReferences";
         let text = |field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default();
         for (field, what) in [("apiVersion", "version "), ("kind", ""), ("name", ""), ("uid", "")] {
             if text(field).is_empty() {

@@ -6,7 +6,9 @@ pub(crate) fn dns_label(name: &str) -> Vec<String> {
     if name.len() > 63 {
         errors.push("must be no more than 63 bytes".to_owned());
     }
-    if !is_dns_label(name) {
+    if !is_dns_label(name) && dns_subdomain(name).is_empty() {
+        errors.push("must not contain dots".to_owned());
+    } else if !is_dns_label(name) {
         errors.push("a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')".to_owned());
     }
     errors

@@ -168,12 +168,15 @@ pub fn apply(
         }
     }
     if !set.is_empty() {
+        // Who changes nothing of the object keeps the time of the last apply, if there was one.
+        let now = managed::time_text(writer.now);
+        let time = if unchanged { last.as_ref().and_then(|last| last.time.clone()) } else { Some(now) };
         let kept = last.filter(|l| unchanged && l.fields == set && l.api_version == writer.api_version);
         entries.push(kept.unwrap_or_else(|| ManagedEntry {
             manager: writer.manager.to_owned(),
             operation: Operation::Apply,
             api_version: writer.api_version.to_owned(),
-            time: Some(managed::time_text(writer.now)),
+            time,
             subresource: writer.subresource.to_owned(),
             fields: set,
         }));
@@ -235,7 +238,8 @@ fn track(types: TypeInfo<'_>, old: Option<&Value>, blank: &Value, new: &mut Valu
 }
 
 fn own(entries: &mut Vec<ManagedEntry>, writer: Writer<'_>, gained: FieldSet) {
-    let time = Some(managed::time_text(writer.now));
+    // What is written through a Scale is brought over into the object's entries without its time.
+    let time = (writer.subresource != "scale").then(|| managed::time_text(writer.now));
     let mine =
         entries.iter_mut().find(|e| e.is(writer.manager, Operation::Update, writer.api_version, writer.subresource));
     match mine {

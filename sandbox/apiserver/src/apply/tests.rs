@@ -258,7 +258,7 @@ fn configurations_that_do_not_fit_are_refused() {
         message(json!({"items": [{"name": "a"}, {"name": "a"}]}))
             .ends_with(".spec.items: duplicate entries for key [name=\"a\"]")
     );
-    assert!(message(json!({"items": [{"v": "a"}]})).contains("omits key field \"name\""));
+    assert!(message(json!({"items": [{"v": "a"}]})).contains("omits all key fields [\"name\"]"));
     let mut config = object(json!({}));
     config["metadata"]["managedFields"] = json!([{"manager": "x"}]);
     let error = apply(types, None, &config, writer("m"), false).expect_err("refused");

@@ -114,9 +114,9 @@ fn collect(
             }
             for (i, item) in items.iter().enumerate() {
                 let Some(element) = item_element(types, item) else {
-                    let missing = missing_key(types, kind, item);
+                    let missing = missing_keys(types, kind, item);
                     errors.push(format!(
-                        "{}: element {i}: associative list with keys has an element that omits key field \"{missing}\" (and doesn't have default value)",
+                        "{}: element {i}: associative list with keys has an element that omits {missing}",
                         trail.display()
                     ));
                     continue;
@@ -152,14 +152,16 @@ fn add(set: &mut FieldSet, element: PathElement, member: bool, below: FieldSet) 
     }
 }
 
-fn missing_key<'a>(types: TypeInfo<'_>, kind: ListKind<'a>, item: &Value) -> &'a str {
-    match kind {
-        ListKind::Map(keys) => keys
-            .iter()
-            .find(|k| item.get(k.as_str()).is_none() && types.item().field_default(k).is_none())
-            .map_or("", String::as_str),
-        ListKind::Atomic | ListKind::Set => "",
+fn missing_keys(types: TypeInfo<'_>, kind: ListKind<'_>, item: &Value) -> String {
+    let ListKind::Map(keys) = kind else { return String::new() };
+    let is_missing =
+        |key: &&String| item.get(key.as_str()).is_none() && types.item().field_default(key.as_str()).is_none();
+    let missing: Vec<&String> = keys.iter().filter(is_missing).collect();
+    if missing.len() == keys.len() {
+        let quoted: Vec<String> = missing.iter().map(|key| format!("\"{key}\"")).collect();
+        return format!("all key fields [{}] (and doesn't have default values for any key fields)", quoted.join(" "));
     }
+    format!("key field \"{}\" (and doesn't have default value)", missing.first().map_or("", |key| key.as_str()))
 }
 
 /// Compares two values; an absent value is `None`.

@@ -14,7 +14,7 @@ pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub(crate) fn prepare_create(object: &mut Value) {
     default(object);
     object["status"] = json!({
-        "conditions": [], "acceptedNames": { "plural": "", "kind": "" }, "storedVersions": [crd::storage_version(object)],
+        "conditions": null, "acceptedNames": { "plural": "", "kind": "" }, "storedVersions": [crd::storage_version(object)],
     });
 }
 
@@ -32,7 +32,11 @@ pub(crate) fn prepare_update(old: &Value, new: &mut Value) {
     }
 }
 
-fn default(object: &mut Value) {
+/// Defaults of names and conversion.
+pub(crate) fn default(object: &mut Value) {
+    if !object["spec"].is_object() {
+        return;
+    }
     let kind = object["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
     let names = meta::map_mut(&mut object["spec"], "names");
     let mut absent = |field: &str, value: String| {
@@ -49,7 +53,9 @@ fn default(object: &mut Value) {
 
 /// Marks a definition that is deleted: it waits for its instances, and says so.
 pub(crate) fn mark(server: &Inner, object: &mut Value) {
+    let generation = meta::field(object, "generation").cloned();
     delete::mark(server, object);
+    meta::set(object, "generation", generation);
     let grace: Option<Value> = None;
     meta::set(object, "deletionGracePeriodSeconds", grace);
     let mut finalizers: Vec<String> = meta::finalizers(object).into_iter().map(str::to_owned).collect();
@@ -155,6 +161,13 @@ fn versions(new: &Value, errors: &mut Vec<FieldError>) {
             "must have exactly one version marked as storage version",
         ));
     }
+    if storage == 0 {
+        errors.push(FieldError::invalid(
+            "status.storedVersions",
+            &Value::Null,
+            "must have at least one stored version",
+        ));
+    }
     let mut names: Vec<&str> = Vec::new();
     for (index, version) in versions.iter().enumerate() {
         let path = format!("spec.versions[{index}]");
@@ -171,7 +184,7 @@ fn versions(new: &Value, errors: &mut Vec<FieldError>) {
         }
         names.push(name);
         match version.pointer("/schema/openAPIV3Schema").filter(|s| s.is_object()) {
-            None => errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required")),
+            None => errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), "")),
             Some(schema) => {
                 if let Err(found) = crate::schema::StructuralSchema::from_crd(schema) {
                     // What all versions have in common is named once.

@@ -12,8 +12,10 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
     if let Some(map) = object.as_object_mut().filter(|_| resource.status && !resource.is("", "Node")) {
         map.remove("status");
     }
-    let generation = (resource.generation != Generation::None).then(|| Value::from(1));
-    meta::set(object, "generation", generation);
+    // Kinds without generations keep what the client says.
+    if resource.generation != Generation::None {
+        meta::set(object, "generation", Some(Value::from(1)));
+    }
     if resource.is_custom() {
         return;
     }
@@ -52,13 +54,15 @@ pub(crate) fn prepare_create(server: &Inner, resource: &Resource, object: &mut V
         "Ingress" => object["status"] = json!({ "loadBalancer": {} }),
         "Secret" => string_data(object),
         "CustomResourceDefinition" => definition::prepare_create(object),
-        "Deployment"
-        | "StatefulSet"
-        | "ReplicaSet"
-        | "DaemonSet"
-        | "CronJob"
-        | "ReplicationController"
-        | "ResourceQuota" => object["status"] = json!({}),
+        // What Go shows though it is zero.
+        "StatefulSet" => object["status"] = json!({ "replicas": 0, "availableReplicas": 0 }),
+        "ReplicaSet" | "ReplicationController" => object["status"] = json!({ "replicas": 0 }),
+        "DaemonSet" => {
+            object["status"] = json!({
+                "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
+            });
+        }
+        "Deployment" | "CronJob" | "ResourceQuota" => object["status"] = json!({}),
         _ => {}
     }
 }
@@ -71,6 +75,9 @@ pub(crate) fn early(resource: &Resource, object: &mut Value) {
     if resource.is("", "Namespace") && !meta::name(object).is_empty() {
         name_label(object);
     }
+    if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") {
+        definition::default(object);
+    }
 }
 
 /// Prepares an update: what the subresource may not touch is as it was, and the generation goes up when it has to.
@@ -80,9 +87,11 @@ pub(crate) fn prepare_update(server: &Inner, resource: &Resource, subresource: &
         "approval" => return approval_update(old, new),
         "finalize" => {
             let finalizers = new.pointer("/spec/finalizers").cloned();
-            let revision = meta::field(new, "resourceVersion").cloned();
+            let kept = ["managedFields", "resourceVersion"].map(|f| (f, meta::field(new, f).cloned()));
             *new = old.clone();
-            meta::set(new, "resourceVersion", revision);
+            for (field, value) in kept {
+                meta::set(new, field, value);
+            }
             let spec = meta::map_mut(new, "spec");
             match finalizers {
                 Some(list) if list.as_array().is_some_and(|l| !l.is_empty()) => spec.insert("finalizers".into(), list),

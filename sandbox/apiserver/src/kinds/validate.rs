@@ -122,6 +122,12 @@ fn frozen(old: &Value, new: &Value, fields: &[&str], errors: &mut Vec<FieldError
 }
 
 fn data_keys(new: &Value, errors: &mut Vec<FieldError>) {
+    for key in new.get("data").and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k) {
+        if new.get("binaryData").is_some_and(|binary| binary.get(key).is_some()) {
+            let why = "duplicate of key present in binaryData";
+            errors.push(FieldError::invalid(format!("data[{key}]"), &Value::from(key.as_str()), why));
+        }
+    }
     for field in ["data", "binaryData"] {
         for key in new.get(field).and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k) {
             let plain = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
@@ -195,6 +201,9 @@ fn containers(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
                 errors
                     .extend(why.into_iter().map(|w| FieldError::invalid(format!("{at}.name"), &Value::from(name), w)));
             }
+            if container["image"].as_str().is_none_or(str::is_empty) {
+                errors.push(FieldError::required(format!("{at}.image"), ""));
+            }
             if names.contains(&name) {
                 errors.push(FieldError::duplicate(format!("{at}.name"), &Value::from(name)));
             }
@@ -203,12 +212,19 @@ fn containers(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
+const MISMATCH: &str = "`selector` does not match template `labels`";
+
 /// A selector that selects the template's labels, and a template that makes pods.
 fn workload(new: &Value, errors: &mut Vec<FieldError>) {
     let selector = new.pointer("/spec/selector");
     let labels = new.pointer("/spec/template/metadata/labels");
     match selector.and_then(Value::as_object) {
-        None => errors.push(FieldError::required("spec.selector", "")),
+        None => {
+            errors.push(FieldError::required("spec.selector", ""));
+            if labels.is_none() {
+                errors.push(FieldError::invalid("spec.template.metadata.labels", &Value::Null, MISMATCH));
+            }
+        }
         Some(map) if map.is_empty() => errors.push(FieldError::invalid(
             "spec.selector",
             &Value::Object(map.clone()),
@@ -221,7 +237,7 @@ fn workload(new: &Value, errors: &mut Vec<FieldError>) {
                 errors.push(FieldError::invalid(
                     "spec.template.metadata.labels",
                     labels.unwrap_or(&Value::Null),
-                    "`selector` does not match template `labels`",
+                    MISMATCH,
                 ));
             }
         }

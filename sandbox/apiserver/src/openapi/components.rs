@@ -1,7 +1,7 @@
 //! Component schemas of a document.
 
 use super::{ResourceDoc, SchemaSource};
-use crate::schema::{builtin, builtin_definitions};
+use crate::schema::{builtin, builtin_definitions, merge_extensions};
 use serde_json::{Map, Value, json};
 
 pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -102,6 +102,7 @@ impl Components {
         self.out.insert(name.to_owned(), Value::Null);
         let mut schema = self.converted(raw);
         self.int_or_string(name, &mut schema);
+        merge_rules(name, &mut schema);
         // metadata is not required of an applied object, whatever the bindings say.
         if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
             required.retain(|r| r != "metadata");
@@ -199,6 +200,18 @@ impl Components {
             reduce_for_v2(&mut schema);
         }
         schema
+    }
+}
+
+/// How the fields of a built-in type merge: clients that compute patches read it here.
+fn merge_rules(name: &str, schema: &mut Value) {
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (field, property) in properties {
+        if let Some(property) = property.as_object_mut() {
+            property.extend(merge_extensions(name, field));
+        }
     }
 }
 

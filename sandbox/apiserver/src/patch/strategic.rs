@@ -65,7 +65,7 @@ fn merge_object(
                 let merged = merge_list(field, old, new)?;
                 out.insert(name.clone(), Value::Array(merged));
             }
-            (None, Value::Object(new)) if matches!(directive(new)?, Some(Directive::Delete)) => {}
+            (None, Value::Object(new)) if matches!(directive(new)?, Some(Directive::Delete | Directive::Replace)) => {}
             _ => {
                 out.insert(name.clone(), cleaned(value));
             }

@@ -4,11 +4,13 @@
 //! * [`table`]: the numbers of all fields. [`wire`]: the encoding.
 
 mod decode;
+mod empty;
 mod encode;
 mod table;
 mod wire;
 
 pub(crate) use decode::decode;
+pub(crate) use empty::omit_empty;
 pub(crate) use encode::{encode, knows, watch_frame};
 pub(crate) use table::blank;
 

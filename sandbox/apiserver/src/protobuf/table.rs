@@ -90,6 +90,10 @@ pub(crate) fn blank(api_version: &str, kind: &str) -> Option<Value> {
 fn structures(table: &Table, name: &str) -> Value {
     let mut map = serde_json::Map::new();
     for field in table.message(name) {
+        // Of the lists with keys this is the one that Go shows when it is empty.
+        if name == "core/v1.PodSpec" && field.name == "containers" {
+            map.insert(field.name.to_owned(), Value::Array(Vec::new()));
+        }
         if let (Mark::Plain, Base::Message(inner)) = (field.mark, field.base) {
             let inside = structures(table, inner);
             match inside {
@@ -165,7 +169,10 @@ mod tests {
     fn a_blank_object_has_its_structures() {
         assert_eq!(blank("v1", "ConfigMap"), Some(json!({ "metadata": {} })));
         let deployment = blank("apps/v1", "Deployment").unwrap();
-        assert_eq!(deployment["spec"], json!({ "strategy": {}, "template": { "metadata": {}, "spec": {} } }));
+        assert_eq!(
+            deployment["spec"],
+            json!({ "strategy": {}, "template": { "metadata": {}, "spec": { "containers": [] } } })
+        );
         assert_eq!(blank("example.com/v1", "Widget"), None);
     }
 

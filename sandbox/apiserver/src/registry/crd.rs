@@ -1,11 +1,14 @@
 //! Resources made from a CustomResourceDefinition.
 
-use super::{Generation, NameRule, Resource, Scale, Shape, builtins::ALL_VERBS};
+use super::{Generation, NameRule, Resource, Scale, Shape};
 use crate::meta;
 use crate::schema::StructuralSchema;
 use crate::store::GroupResource;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// In the order in which discovery lists them for definitions.
+const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
 fn text(value: &Value, path: &[&str]) -> String {
     path.iter().try_fold(value, |v, p| v.get(p)).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -70,7 +73,7 @@ fn resource(crd: &Value, version: &Value, storage: &GroupResource, storage_api_v
         short_names: list("shortNames"),
         categories: list("categories"),
         namespaced: text(crd, &["spec", "scope"]) == "Namespaced",
-        verbs: ALL_VERBS.to_vec(),
+        verbs: VERBS.to_vec(),
         status: version.pointer("/subresources/status").is_some(),
         scale,
         generation: Generation::Content,

@@ -58,11 +58,28 @@ impl BuiltinSchema {
     }
 }
 
+/// Whether Go leaves the field out: a list or a map that is empty, unless it has to be there.
+fn is_omitted(parent: &Node, node: &Node, name: &str, value: &Value) -> bool {
+    let is_empty = match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty() && node.additional != Additional::None && node.properties.is_empty(),
+        _ => false,
+    };
+    // A field of a map is no field of a struct; rules of roles are shown, whatever the schema says.
+    is_empty
+        && parent.properties.contains_key(name)
+        && name != "rules"
+        && !parent.checks.required.iter().any(|r| r == name)
+}
+
 fn drop_nulls(arena: &Arena, id: NodeId, value: &mut Value) {
     let node = arena.node(id);
     match value {
         Value::Object(fields) => {
-            fields.retain(|name, field| !(field.is_null() && node.child(name).is_some()));
+            fields.retain(|name, field| {
+                let Some(child) = node.child(name) else { return true };
+                !field.is_null() && !is_omitted(node, arena.node(child), name, field)
+            });
             for (name, field) in fields.iter_mut() {
                 if let Some(child) = node.child(name) {
                     drop_nulls(arena, child, field);

@@ -2,6 +2,8 @@
 //! down here: list type and keys for server-side apply, and strategy and key for strategic merge patch. What is not here is
 //! atomic (lists) or granular (objects), and replaced (lists) or merged (objects) by a strategic merge patch.
 
+use serde_json::{Value, json};
+
 /// One list field of a built-in type.
 pub(super) struct ListRow {
     /// Definition without `io.k8s.`.
@@ -149,6 +151,36 @@ pub(super) const GRANULAR_FIELDS: &[(&str, &str)] = &[("api.core.v1.PersistentVo
 
 /// Object fields of which a strategic merge patch keeps only what `$retainKeys` names.
 pub(super) const RETAIN_KEYS_FIELDS: &[(&str, &str)] = &[("api.apps.v1.DeploymentSpec", "strategy")];
+
+/// What OpenAPI says of how a field merges: `x-kubernetes-list-type`, `x-kubernetes-patch-strategy` and the like.
+pub(crate) fn merge_extensions(definition: &str, field: &str) -> Vec<(String, Value)> {
+    let mut out = Vec::new();
+    let mut say = |name: &str, value: Value| out.push((format!("x-kubernetes-{name}"), value));
+    let is_meant = |of: &str, name: &str| name == field && definition.strip_prefix("io.k8s.") == Some(of);
+    for row in LISTS.iter().filter(|row| is_meant(row.definition, row.field)) {
+        match row.topology {
+            Atomic => say("list-type", json!("atomic")),
+            Set => say("list-type", json!("set")),
+            Keys(keys) => {
+                say("list-type", json!("map"));
+                say("list-map-keys", json!(keys));
+            }
+        }
+        match row.merge {
+            Replace => {}
+            Primitive => say("patch-strategy", json!("merge")),
+            Key(key) | RetainKey(key) => {
+                let retains = matches!(row.merge, RetainKey(_));
+                say("patch-strategy", json!(if retains { "merge,retainKeys" } else { "merge" }));
+                say("patch-merge-key", json!(key));
+            }
+        }
+    }
+    if RETAIN_KEYS_FIELDS.iter().any(|(of, name)| is_meant(of, name)) {
+        say("patch-strategy", json!("retainKeys"));
+    }
+    out
+}
 
 /// Defaults of fields that are keys of a map list.
 pub(super) const KEY_DEFAULTS: &[(&str, &str, &str)] =

@@ -69,7 +69,7 @@ impl Rule {
     }
 
     /// The error of a rule that is not run, because it would take too long.
-    pub(crate) fn too_costly(&self, path: &str, kind: &str) -> FieldError {
+    pub(crate) fn too_costly(&self, path: &str) -> FieldError {
         let message = self.message.as_deref().unwrap_or_default();
         let rule = if message.is_empty() {
             format!("Rule: \"{}\"", self.text.trim())
@@ -79,7 +79,7 @@ impl Rule {
         let detail = format!(
             "'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: {{{rule}}}"
         );
-        FieldError::invalid(path, &json!(kind), detail)
+        FieldError::invalid_unshown(path, detail)
     }
 
     /// Evaluates the rule. `old` is the correlated old value; `kind` names the type in the error.
@@ -125,7 +125,7 @@ impl Rule {
             Some("FieldValueForbidden") => FieldError::forbidden(field, detail),
             Some("FieldValueRequired") => FieldError::required(field, detail),
             Some("FieldValueDuplicate") => FieldError::duplicate(field, &shown),
-            _ => FieldError::invalid(field, &shown, detail),
+            _ => FieldError::invalid_unshown(field, detail),
         })
     }
 }

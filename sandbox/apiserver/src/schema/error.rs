@@ -101,6 +101,11 @@ impl FieldError {
         Self::with_value(ErrorType::Invalid, field, value, &detail.into())
     }
 
+    /// `Invalid value: <detail>`, of a value that is not shown.
+    pub fn invalid_unshown(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::without_value(ErrorType::Invalid, field, &detail.into())
+    }
+
     /// `Invalid value`, for a value of the wrong type.
     pub fn type_invalid(field: impl Into<String>, value: &Value, detail: impl Into<String>) -> Self {
         Self::with_value(ErrorType::TypeInvalid, field, value, &detail.into())
@@ -172,7 +177,7 @@ pub(crate) fn quote(text: &str) -> String {
 fn shown(value: &Value) -> String {
     match value {
         Value::String(s) => quote(s),
-        Value::Null => "\"null\"".to_owned(),
+        Value::Null => "null".to_owned(),
         other => other.to_string(),
     }
 }

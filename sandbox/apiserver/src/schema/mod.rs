@@ -30,6 +30,7 @@ mod tests_peer;
 mod tests_prop;
 
 pub use builtin::{BuiltinSchema, builtin, builtin_definitions};
+pub(crate) use builtin_lists::merge_extensions;
 pub use error::{ErrorType, FieldError, invalid_status, strict_decoding_message};
 pub use types::{ListKind, MapKind, TypeInfo};
 

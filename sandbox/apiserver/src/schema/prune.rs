@@ -16,7 +16,11 @@ pub(super) fn prune(arena: &Arena, object: &mut Value) -> Vec<String> {
 pub(super) fn prune_from(arena: &Arena, root: NodeId, object: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
     prune_value(arena, root, object, &mut String::new(), &mut unknown);
-    unknown.sort();
+    // The object's own metadata is decoded before the rest, that of resources in it after the rest.
+    unknown.sort_by_key(|path| {
+        let place = if path.starts_with("metadata.") { 0 } else { 1 + u8::from(path.contains(".metadata.")) };
+        (place, path.clone())
+    });
     unknown
 }
 

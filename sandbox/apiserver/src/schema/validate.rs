@@ -38,7 +38,14 @@ pub(super) fn validate(arena: &Arena, new: &Value, old: Option<&Value>) -> Vec<F
     }
 
     let blocking = errors.iter().any(|e| {
-        matches!(e.kind, ErrorType::Required | ErrorType::TooLong | ErrorType::TooMany | ErrorType::TypeInvalid)
+        matches!(
+            e.kind,
+            ErrorType::Required
+                | ErrorType::TooLong
+                | ErrorType::TooMany
+                | ErrorType::TypeInvalid
+                | ErrorType::NotSupported
+        )
     });
     if blocking {
         errors.push(FieldError::invalid("<nil>", &Value::Null, SKIPPED));
@@ -124,7 +131,7 @@ fn rules(arena: &Arena, id: NodeId, new: &Value, old: Option<&Value>, path: &str
                 continue;
             }
             if rule.nested && too_costly(arena, id, rule, new, old) {
-                errors.push(rule.too_costly(path, kind));
+                errors.push(rule.too_costly(path));
                 return;
             }
             let (new, old) = values.get_or_insert_with(|| (to_cel(arena, id, new), old.map(|o| to_cel(arena, id, o))));

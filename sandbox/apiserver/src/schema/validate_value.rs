@@ -30,6 +30,10 @@ pub(super) fn check_value(
             &json!(got),
             format!("{path} in body must be of type {wanted}: \"{got}\""),
         ));
+        if node.kind == Some(Kind::Integer) && new.is_number() {
+            let detail = format!("Checked value must be of type integer (default format) in {path}");
+            errors.push(FieldError::invalid("<nil>", &json!(""), detail));
+        }
         return;
     }
     let checks = &node.checks;
@@ -196,6 +200,13 @@ fn check_object(
     for name in &node.checks.required {
         if !fields.contains_key(name) {
             errors.push(FieldError::required(child_path(path, name), ""));
+        }
+    }
+    if node.embedded_resource {
+        for name in ["apiVersion", "kind"] {
+            if fields.get(name).and_then(Value::as_str).is_none_or(str::is_empty) {
+                errors.push(FieldError::required(child_path(path, name), ""));
+            }
         }
     }
     for (name, field) in fields {

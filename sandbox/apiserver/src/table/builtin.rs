@@ -1,8 +1,13 @@
 //! Columns of built-in kinds, as kubectl users know them.
 
+use super::duration::human_duration;
 use super::render::{Column, age};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+const TYPE: &str = "Used to facilitate programmatic handling of secret data. More info: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types";
+const SECRET_DATA: &str = "Data contains the secret data. Each key must consist of alphanumeric characters, '-', '_' or '.'. The serialized form of the secret data is a base64 encoded string, representing the arbitrary (possibly non-string) data value here. Described in https://tools.ietf.org/html/rfc4648#section-4";
+const DATA: &str = "Data contains the configuration data. Each key must consist of alphanumeric characters, '-', '_' or '.'. Values with non-UTF-8 byte sequences must use the BinaryData field. The keys stored in Data must not overlap with the keys in the BinaryData field, this is enforced during validation process.";
 
 /// The columns of a kind; `None` when it has only Name and Age.
 pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
@@ -19,6 +24,8 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
             vec![
                 Column::made("IP", "string", 1, |o, _| or_none(o, "/status/podIP")),
                 Column::made("Node", "string", 1, |o, _| or_none(o, "/spec/nodeName")),
+                Column::made("Nominated Node", "string", 1, |o, _| or_none(o, "/status/nominatedNodeName")),
+                Column::made("Readiness Gates", "string", 1, |o, _| readiness_gates(o)),
             ],
         ),
         ("", "PersistentVolumeClaim") => (
@@ -46,10 +53,13 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
             vec![Column::text("VolumeMode", 1, "/spec/volumeMode")],
         ),
         ("", "Secret") => {
-            (vec![Column::text("Type", 0, "/type"), integer("Data", |o, _| json!(count(o, "/data")))], vec![])
+            let data = string("Data", |o, _| json!(count(o, "/data")));
+            (vec![Column::text("Type", 0, "/type").described(TYPE), data.described(SECRET_DATA)], vec![])
         }
-        ("", "ConfigMap") => (vec![integer("Data", |o, _| json!(count(o, "/data") + count(o, "/binaryData")))], vec![]),
-        ("", "ServiceAccount") => (vec![integer("Secrets", |o, _| json!(count(o, "/secrets")))], vec![]),
+        ("", "ConfigMap") => {
+            let data = string("Data", |o, _| json!(count(o, "/data") + count(o, "/binaryData")));
+            (vec![data.described(DATA)], vec![])
+        }
         ("", "Service") => (
             vec![
                 Column::text("Type", 0, "/spec/type"),
@@ -64,10 +74,10 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
         ("apps", "Deployment") => (
             vec![
                 string("Ready", |o, _| fraction(o, "/status/readyReplicas", "/spec/replicas")),
-                integer("Up-to-date", |o, _| json!(number(o, "/status/updatedReplicas"))),
-                integer("Available", |o, _| json!(number(o, "/status/availableReplicas"))),
+                string("Up-to-date", |o, _| json!(number(o, "/status/updatedReplicas"))),
+                string("Available", |o, _| json!(number(o, "/status/availableReplicas"))),
             ],
-            vec![],
+            of_template(true),
         ),
         ("apps", "ReplicaSet") => (
             vec![
@@ -75,17 +85,30 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
                 integer("Current", |o, _| json!(number(o, "/status/replicas"))),
                 integer("Ready", |o, _| json!(number(o, "/status/readyReplicas"))),
             ],
-            vec![],
+            of_template(true),
         ),
         ("apps", "StatefulSet") => {
-            (vec![string("Ready", |o, _| fraction(o, "/status/readyReplicas", "/spec/replicas"))], vec![])
+            let ready = string("Ready", |o, _| fraction(o, "/status/readyReplicas", "/spec/replicas"));
+            (vec![ready], of_template(false))
         }
+        ("apps", "DaemonSet") => (
+            vec![
+                integer("Desired", |o, _| json!(number(o, "/status/desiredNumberScheduled"))),
+                integer("Current", |o, _| json!(number(o, "/status/currentNumberScheduled"))),
+                integer("Ready", |o, _| json!(number(o, "/status/numberReady"))),
+                integer("Up-to-date", |o, _| json!(number(o, "/status/updatedNumberScheduled"))),
+                integer("Available", |o, _| json!(number(o, "/status/numberAvailable"))),
+                string("Node Selector", |o, _| labels(o, "/spec/template/spec/nodeSelector")),
+            ],
+            of_template(true),
+        ),
         ("batch", "Job") => (
             vec![
                 string("Status", |o, _| job_status(o)),
                 string("Completions", |o, _| fraction(o, "/status/succeeded", "/spec/completions")),
+                string("Duration", job_duration),
             ],
-            vec![],
+            of_template(true),
         ),
         ("coordination.k8s.io", "Lease") => (vec![Column::text("Holder", 0, "/spec/holderIdentity")], vec![]),
         ("storage.k8s.io", "StorageClass") => (
@@ -115,6 +138,41 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Vec<Column>> {
         all[0] = Column::made("Name", "string", 0, |o, _| class_name(o));
     }
     Some(all)
+}
+
+/// What every workload shows of its template, and of its selector.
+fn of_template(with_selector: bool) -> Vec<Column> {
+    let mut out = vec![
+        Column::made("Containers", "string", 1, |o, _| of_containers(o, "/name")),
+        Column::made("Images", "string", 1, |o, _| of_containers(o, "/image")),
+    ];
+    if with_selector {
+        out.push(Column::made("Selector", "string", 1, |o, _| labels(o, "/spec/selector/matchLabels")));
+    }
+    out
+}
+
+fn of_containers(object: &Value, field: &str) -> Value {
+    let found: Vec<&str> = items(object, "/spec/template/spec/containers").map(|c| text(c, field)).collect();
+    json!(found.join(","))
+}
+
+fn readiness_gates(pod: &Value) -> Value {
+    let gates = count(pod, "/spec/readinessGates");
+    if gates == 0 {
+        return json!("<none>");
+    }
+    let holds = |gate: &&Value| condition(pod, text(gate, "/conditionType")) == Some("True");
+    json!(format!("{}/{gates}", items(pod, "/spec/readinessGates").filter(holds).count()))
+}
+
+/// How long a job took, or has been running.
+fn job_duration(job: &Value, now: Timestamp) -> Value {
+    let time = |pointer: &str| job.pointer(pointer).and_then(Value::as_str)?.parse::<Timestamp>().ok();
+    match (time("/status/startTime"), time("/status/completionTime")) {
+        (None, _) => json!(""),
+        (Some(start), end) => json!(human_duration(end.unwrap_or(now).as_second() - start.as_second())),
+    }
 }
 
 fn event() -> Vec<Column> {
@@ -262,8 +320,12 @@ fn ports(service: &Value) -> Value {
 }
 
 fn selector(service: &Value) -> Value {
-    let pairs: Vec<String> = service
-        .pointer("/spec/selector")
+    labels(service, "/spec/selector")
+}
+
+fn labels(object: &Value, pointer: &str) -> Value {
+    let pairs: Vec<String> = object
+        .pointer(pointer)
         .and_then(Value::as_object)
         .into_iter()
         .flatten()

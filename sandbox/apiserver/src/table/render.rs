@@ -6,6 +6,9 @@ use super::jsonpath::JsonPath;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+const AGE: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
 /// What a row carries of its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IncludeObject {
@@ -82,7 +85,7 @@ impl Column {
             name: "Name".to_owned(),
             kind: "string".to_owned(),
             format: "name".to_owned(),
-            description: "Name must be unique within a namespace. Is required when creating resources.".to_owned(),
+            description: NAME.to_owned(),
             priority: 0,
             cell: Cell::Name,
         }
@@ -90,6 +93,12 @@ impl Column {
 
     pub(super) fn age() -> Self {
         Self::made("Age", "string", 0, |object, now| age(object.pointer("/metadata/creationTimestamp"), now))
+            .described(AGE)
+    }
+
+    pub(super) fn described(mut self, description: &str) -> Self {
+        self.description = description.to_owned();
+        self
     }
 }
 
@@ -114,7 +123,12 @@ impl Columns {
                     name: text("name"),
                     kind: text("type"),
                     format: text("format"),
-                    description: text("description"),
+                    description: match text("description") {
+                        none if none.is_empty() => {
+                            format!("Custom resource definition column (in JSONPath format): {}", text("jsonPath"))
+                        }
+                        given => given,
+                    },
                     priority: raw.get("priority").and_then(Value::as_i64).unwrap_or(0),
                     cell: Cell::Path(path),
                 });
@@ -183,10 +197,7 @@ fn row(columns: &Columns, object: &Value, include: IncludeObject, now: Timestamp
             "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
         }),
     };
-    match carried {
-        Value::Null => json!({"cells": cells}),
-        carried => json!({"cells": cells, "object": carried}),
-    }
+    json!({"cells": cells, "object": carried})
 }
 
 fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {

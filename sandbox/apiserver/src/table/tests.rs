@@ -122,7 +122,7 @@ fn rows_carry_what_was_asked_for() {
         json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "c", "uid": "u"}})
     );
     assert_eq!(make(IncludeObject::Object)["rows"][0]["object"], object);
-    assert!(make(IncludeObject::None)["rows"][0].get("object").is_none());
+    assert!(make(IncludeObject::None)["rows"][0]["object"].is_null());
     assert_eq!(metadata["metadata"]["resourceVersion"], "9");
     assert_eq!(metadata["columnDefinitions"], json!(null));
     assert_eq!(IncludeObject::parse(Some("Everything")), None);
@@ -154,7 +154,7 @@ fn builtin_kinds_show_what_kubectl_users_expect() {
             "",
             "Pod",
             json!({"spec": {"containers": [{}, {}]}, "status": {"phase": "Running", "containerStatuses": [{"ready": true, "restartCount": 2}]}}),
-            json!(["x", "1/2", "Running", "2", "24h", "<none>", "<none>"]),
+            json!(["x", "1/2", "Running", "2", "24h", "<none>", "<none>", "<none>", "<none>"]),
         ),
         (
             "",
@@ -166,7 +166,7 @@ fn builtin_kinds_show_what_kubectl_users_expect() {
             "apps",
             "Deployment",
             json!({"spec": {"replicas": 3}, "status": {"readyReplicas": 2, "updatedReplicas": 3, "availableReplicas": 2}}),
-            json!(["x", "2/3", 3, 2, "24h"]),
+            json!(["x", "2/3", 3, 2, "24h", "", "", "<none>"]),
         ),
         ("coordination.k8s.io", "Lease", json!({"spec": {"holderIdentity": "me"}}), json!(["x", "me", "24h"])),
         (

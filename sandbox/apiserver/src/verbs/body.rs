@@ -225,6 +225,14 @@ fn check_type(resource: &Resource, value: &mut Value) -> Result<(), ApiError> {
         let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         return Err(ApiError::invalid(&resource.group, &kind, name, &[fault]));
     }
+    let (group, version) = crate::registry::split_api_version(&api_version);
+    let is_typed = !api_version.is_empty() && !kind.is_empty();
+    if is_typed && !resource.is_custom() && crate::schema::builtin(group, version, &kind).is_none() {
+        return Err(ApiError::bad_request(format!(
+            "{0} in version \"{version}\" cannot be handled as a {0}: no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"pkg/runtime/scheme.go:111\"",
+            resource.kind
+        )));
+    }
     if !api_version.is_empty() && api_version != expected {
         return Err(ApiError::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({expected})"
@@ -250,6 +258,7 @@ fn check_type(resource: &Resource, value: &mut Value) -> Result<(), ApiError> {
 fn normalise(resource: &Resource, value: &mut Value) {
     if !resource.is_custom() {
         drop_nulls(value);
+        protobuf::omit_empty(&resource.api_version(), &resource.kind, value);
     }
     let meta = meta::meta_mut(value);
     meta.retain(|name, field| match field {

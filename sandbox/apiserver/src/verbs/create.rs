@@ -59,7 +59,9 @@ fn create_once(write: &Write<'_>, mut object: Value, generate: bool) -> Result<A
     metadata::fill(server, &mut object);
     crate::kinds::prepare_create(server, resource, &mut object);
     let mut errors = crate::kinds::validate_create(resource, &object);
-    errors.extend(resource.schema_errors(&object, None));
+    let of_schema: Vec<_> = resource.schema_errors(&object, None).into_iter().filter(|e| !errors.contains(e)).collect();
+    errors.extend(of_schema);
+    errors.extend(super::scale::negative(resource, &object));
     errors.extend(metadata::validate(resource, &object));
     if !errors.is_empty() {
         return Err(ApiError::invalid_object(resource, meta::name(&object), &errors));

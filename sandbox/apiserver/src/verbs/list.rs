@@ -67,7 +67,7 @@ pub(crate) fn revision(op: &Op<'_>) -> Result<Option<u64>, ApiError> {
             text.parse().map_err(|_| {
                 let why = format!("strconv.ParseUint: parsing \"{text}\": invalid syntax");
                 let fault = FieldError::invalid("resourceVersion", &Value::from(text), why);
-                if op.request.query.flag("watch") {
+                if op.request.query.flag("watch") || !op.name.is_empty() {
                     ApiError::new(500, "", fault.to_string())
                 } else {
                     ApiError::bad_request(format!("invalid resource version: {fault}"))

@@ -97,11 +97,15 @@ pub(crate) async fn run(op: &Op<'_>, verb: &'static str) -> Result<Response<Resp
     if op.request.body.len() > BODY_LIMIT {
         return Err(ApiError::new(413, "RequestEntityTooLarge", format!("limit is {BODY_LIMIT}")));
     }
-    let answer = answer(op, verb, &mut warnings).await?;
+    let answer = answer(op, verb, &mut warnings).await;
     if let Some(text) = &op.resource.deprecation {
         warnings.insert(0, text.clone());
     }
-    let mut response = render::answer(op, answer)?;
+    // Also who is refused is warned.
+    let mut response = match answer {
+        Ok(answer) => render::answer(op, answer)?,
+        Err(error) => crate::router::failure(&error),
+    };
     render::add_warnings(&mut response, &warnings);
     Ok(response)
 }
@@ -162,7 +166,7 @@ fn check(op: &Op<'_>, verb: &str) -> Result<(), ApiError> {
                 op.resource.plural
             )));
         }
-        _ if op.resource.is_custom() => return Err(ApiError::page_not_found()),
+        _ if op.resource.is_custom() => return Err(ApiError::not_found(&op.group_resource(), &op.name)),
         _ => return Err(ApiError::no_resource()),
     };
     if verbs.contains(&verb) { Ok(()) } else { Err(not_allowed()) }

@@ -23,6 +23,8 @@ pub(crate) struct WriteOptions {
     pub force: bool,
     /// Set for an apply, which records the ownership of fields itself.
     pub applied: bool,
+    /// Set for a patch, which has no uid as a precondition.
+    pub patched: bool,
 }
 
 impl WriteOptions {
@@ -39,6 +41,10 @@ impl WriteOptions {
                         &Value::from(manager),
                         "may not be more than 128 bytes",
                     ));
+                }
+                if let Some((at, odd)) = manager.char_indices().find(|(_, c)| c.is_control()) {
+                    let why = format!("invalid character U+{:04X} (at position {at})", u32::from(odd));
+                    errors.push(FieldError::invalid("fieldManager", &Value::from(manager), why));
                 }
                 manager.to_owned()
             }
@@ -67,6 +73,7 @@ impl WriteOptions {
             validation,
             force: query.flag("force"),
             applied: false,
+            patched: false,
         })
     }
 
@@ -79,6 +86,7 @@ impl WriteOptions {
             validation: FieldValidation::Ignore,
             force: false,
             applied: false,
+            patched: false,
         }
     }
 }

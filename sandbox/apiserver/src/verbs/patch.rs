@@ -58,7 +58,10 @@ pub(crate) fn patch(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, A
         let mut object = match (kind, live) {
             (Kind::Apply, _) => applied(op, &write, live, &document, &mut notes)?,
             (_, None) => return Err(ApiError::not_found(&op.group_resource(), &op.name)),
-            (_, Some(live)) => decoded(op, &write, patched(op, kind, live, &document.value)?, &document, &mut notes)?,
+            (_, Some(live)) => {
+                let patched = patched(op, kind, live, &document.value)?;
+                decoded(op, &write, kind, patched, &document, &mut notes)?
+            }
         };
         body::dedup_owners(&mut object, &mut notes);
         metadata::match_namespace(&op.resource, &op.namespace, &mut object)?;
@@ -74,14 +77,20 @@ pub(crate) fn patch(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, A
 fn decoded(
     op: &Op<'_>,
     write: &Write<'_>,
+    kind: Kind,
     patched: Value,
     document: &Parsed,
     warnings: &mut Vec<String>,
 ) -> Result<Value, ApiError> {
-    let text = patched.to_string();
+    let text = if kind == Kind::Strategic { in_go(&document.value) } else { patched.to_string() };
     let refused =
         |why: String| ApiError::invalid("", "", "", &[FieldError::invalid("patch", &Value::from(text.clone()), why)]);
-    let (object, unknown) = body::decode(&op.resource, patched).map_err(|e| refused(e.message().to_owned()))?;
+    let (object, unknown) = body::decode(&op.resource, patched).map_err(|e| {
+        let resource = &op.resource;
+        let (kind, version) = (&resource.kind, &resource.version);
+        let place = format!("{kind} in version \"{version}\" cannot be handled as a {kind}: ");
+        refused(e.message().trim_start_matches(&place).to_owned())
+    })?;
     let faults = body::faults(&document.duplicates, &unknown);
     match write.options.validation {
         FieldValidation::Strict if !faults.is_empty() => {
@@ -93,9 +102,26 @@ fn decoded(
     Ok(object)
 }
 
+/// A value as Go prints its maps and slices.
+fn in_go(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(in_go).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => {
+            let mut fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}:{}", in_go(value))).collect();
+            fields.sort();
+            format!("map[{}]", fields.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
 pub(crate) fn options(op: &Op<'_>, kind: Kind) -> Result<WriteOptions, ApiError> {
     let mut options = WriteOptions::parse(op, "PatchOptions")?;
     options.applied = kind == Kind::Apply;
+    options.patched = true;
     let mut errors = Vec::new();
     if kind == Kind::Apply {
         if op.request.query.text("fieldManager").is_none() {
@@ -113,7 +139,10 @@ pub(crate) fn document(op: &Op<'_>, kind: Kind) -> Result<Parsed, ApiError> {
         let parsed = body::yaml(&op.request.body)
             .map_err(|e| ApiError::bad_request(format!("error decoding YAML: {}", e.message())))?;
         if !parsed.value.is_object() {
-            return Err(ApiError::bad_request("error decoding patch: an apply configuration is an object"));
+            let got = body::type_name(&parsed.value);
+            return Err(ApiError::bad_request(format!(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {got} into Go value of type map[string]interface {{}}"
+            )));
         }
         return Ok(parsed);
     }
@@ -166,6 +195,10 @@ fn applied(
         meta::set(&mut config, "name", Some(Value::from(op.name.clone())));
     }
     check_name(op, &config)?;
+    if let (None, Some(uid)) = (live, meta::uid(&config)) {
+        let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+        return Err(ApiError::conflict(&op.group_resource(), &op.name, &why));
+    }
     let object = op
         .resource
         .apply(live, &config, write.writer(), write.options.force)

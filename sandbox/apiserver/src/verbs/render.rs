@@ -106,6 +106,10 @@ fn list(op: &Op<'_>, page: &Page, negotiated: Negotiated) -> Result<Response<Res
     let values = || page.objects.iter().map(|o| convert::from_storage(resource, o).into_owned());
     match negotiated.form {
         Form::Object if negotiated.encoding == Encoding::Json => {
+            if resource.is_custom() && page.next.is_none() {
+                // Lists of these are no Go structs, and show what is empty.
+                meta["continue"] = Value::from("");
+            }
             Ok(respond(200, "application/json", ResponseBody::whole(joined(resource, page, &meta))))
         }
         Form::Object => {
@@ -116,9 +120,11 @@ fn list(op: &Op<'_>, page: &Page, negotiated: Negotiated) -> Result<Response<Res
             Ok(write(200, &list, negotiated))
         }
         Form::Metadata => {
+            let items: Vec<Value> = values().map(|v| partial(&v, true)).collect();
+            // Go makes this list one by one, and so none of nothing.
+            let items = if items.is_empty() { Value::Null } else { Value::from(items) };
             let list = json!({
-                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
-                "items": values().map(|v| partial(&v, true)).collect::<Vec<_>>(),
+                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items,
             });
             Ok(write(200, &list, negotiated))
         }

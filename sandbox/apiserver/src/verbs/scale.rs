@@ -4,7 +4,7 @@ use super::options::WriteOptions;
 use super::{Answer, Op, Write, body, patch, update};
 use crate::convert;
 use crate::meta;
-use crate::registry::Scale;
+use crate::registry::{Resource, Scale};
 use crate::schema::FieldError;
 use crate::status::ApiError;
 use crate::store::Stored;
@@ -69,7 +69,7 @@ fn write(
                 )
             })?,
         };
-        if replicas < 0 {
+        if replicas < 0 && !op.resource.is_custom() {
             return Err(ApiError::invalid(
                 "autoscaling",
                 "Scale",
@@ -103,6 +103,10 @@ fn from_value(paths: &Scale, object: &Value) -> Value {
         }
     }
     let number = |path: &str| get(object, path).and_then(Value::as_i64).unwrap_or(0);
+    let spec = match number(&paths.spec_replicas) {
+        0 => json!({}),
+        replicas => json!({ "replicas": replicas }),
+    };
     let mut status = json!({ "replicas": number(&paths.status_replicas) });
     let selector = paths.label_selector.as_deref().and_then(|path| get(object, path));
     if let Some(text) = selector.and_then(selector_text) {
@@ -110,8 +114,29 @@ fn from_value(paths: &Scale, object: &Value) -> Value {
     }
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": { "replicas": number(&paths.spec_replicas) }, "status": status,
+        "spec": spec, "status": status,
     })
+}
+
+/// Negative replicas of a kind of a definition.
+pub(super) fn negative(resource: &Resource, object: &Value) -> Vec<FieldError> {
+    let Some(paths) = resource.scale.as_ref().filter(|_| resource.is_custom()) else { return Vec::new() };
+    let replicas = [&paths.spec_replicas, &paths.status_replicas].into_iter().filter_map(|path| {
+        let value = get(object, path).filter(|value| value.as_i64().is_some_and(|number| number < 0))?;
+        Some(FieldError::invalid(path, value, "should be a non-negative integer"))
+    });
+    replicas.collect()
+}
+
+/// Takes no replicas from their owner: a Scale does not show them, so that who writes them through it owns nothing.
+pub(super) fn disown_zero(write: &Write<'_>, object: &mut Value) {
+    let replicas = write.resource.scale.as_ref().and_then(|paths| get(object, &paths.spec_replicas));
+    if replicas.and_then(Value::as_i64) != Some(0) {
+        return;
+    }
+    if let Some(entries) = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) {
+        entries.retain(|entry| entry["subresource"] != "scale" || entry["manager"] != write.writer().manager);
+    }
 }
 
 /// A selector as text: custom resources keep it so, built-in kinds as a LabelSelector or a map.

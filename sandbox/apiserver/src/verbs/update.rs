@@ -146,15 +146,22 @@ fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Value, mut new: Value) -
     if !write.options.applied {
         resource.track(Some(old), &mut new, write.writer());
     }
+    if write.subresource == "scale" {
+        super::scale::disown_zero(write, &mut new);
+    }
     metadata::match_namespace(resource, &live.key.namespace, &mut new)?;
     let generation = meta::field(old, "generation").cloned();
     meta::set(&mut new, "generation", generation);
     kinds::prepare_update(server, resource, write.subresource, old, &mut new);
     metadata::carry_over(old, &mut new);
     let mut errors = metadata::validate(resource, &new);
-    errors.extend(metadata::validate_update(old, &new));
+    // The server checks this twice: for all kinds, and with each kind.
+    let changes = metadata::validate_update(old, &new);
+    errors.splice(0..0, changes.iter().cloned());
+    errors.extend(changes);
     errors.extend(kinds::validate_update(resource, write.subresource, old, &new));
     errors.extend(resource.schema_errors(&new, Some(old)));
+    errors.extend(super::scale::negative(resource, &new));
     if !errors.is_empty() {
         return Err(ApiError::invalid_object(resource, &live.key.name, &errors).into());
     }
@@ -165,8 +172,9 @@ fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Value, mut new: Value) -
         if write.options.dry_run {
             return Ok(Arc::new(Stored::unsaved(live.key.clone(), live.revision, new)));
         }
-        let last = delete::remove(server, resource, live, Some(new)).map_err(Failure::Write)?;
-        return Ok(last);
+        // What is deleted is what was stored; who took the last finalizer away sees the object without it.
+        delete::remove(server, resource, live, None).map_err(Failure::Write)?;
+        return Ok(Arc::new(Stored::unsaved(live.key.clone(), live.revision, new)));
     }
     if new == *old {
         return Ok(Arc::clone(live));
@@ -184,7 +192,7 @@ fn replace(write: &Write<'_>, live: &Arc<Stored>, old: &Value, mut new: Value) -
 fn preconditions(write: &Write<'_>, live: &Stored, old: &Value, new: &Value) -> Result<(), ApiError> {
     let resource = write.resource;
     let group_resource = resource.group_resource();
-    if let Some(uid) = meta::uid(new).filter(|u| Some(*u) != meta::uid(old)) {
+    if let Some(uid) = meta::uid(new).filter(|u| !write.options.patched && Some(*u) != meta::uid(old)) {
         let group = if resource.is_custom() { format!("{}/", resource.group) } else { String::new() };
         let namespace = if resource.namespaced { format!("{}/", live.key.namespace) } else { String::new() };
         let path = format!("/registry/{group}{}/{namespace}{}", resource.plural, live.key.name);

@@ -107,6 +107,10 @@ fn initial_events(op: &Op<'_>) -> Result<Option<bool>, ApiError> {
         )),
         (Some(_), Some("NotOlderThan")) | (None, None) => {}
         (Some(_), Some(other)) => {
+            errors.push(FieldError::forbidden(
+                "resourceVersionMatch",
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ));
             errors.push(FieldError::not_supported("resourceVersionMatch", &Value::from(other), &["NotOlderThan"]))
         }
         (None, Some(_)) => errors.push(FieldError::forbidden(

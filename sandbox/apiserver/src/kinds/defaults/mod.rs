@@ -24,6 +24,8 @@ const STATEFUL_SET: &[Default] = &[
     ("spec.updateStrategy.type", "\"RollingUpdate\""),
     ("spec.replicas", "1"),
     ("spec.revisionHistoryLimit", "10"),
+    ("status.replicas", "0"),
+    ("status.availableReplicas", "0"),
     ("spec.persistentVolumeClaimRetentionPolicy", "{}"),
     ("spec.persistentVolumeClaimRetentionPolicy.whenDeleted", "\"Retain\""),
     ("spec.persistentVolumeClaimRetentionPolicy.whenScaled", "\"Retain\""),
@@ -33,6 +35,10 @@ const STATEFUL_SET: &[Default] = &[
     ("spec.volumeClaimTemplates[].status", "{\"phase\":\"Pending\"}"),
 ];
 const DAEMON_SET: &[Default] = &[
+    ("status.currentNumberScheduled", "0"),
+    ("status.numberMisscheduled", "0"),
+    ("status.desiredNumberScheduled", "0"),
+    ("status.numberReady", "0"),
     ("spec.updateStrategy", "{}"),
     ("spec.updateStrategy.type", "\"RollingUpdate\""),
     ("spec.revisionHistoryLimit", "10"),
@@ -77,7 +83,7 @@ fn table(kind: &str) -> &'static [Default] {
         "CronJob" => CRON_JOB,
         "Service" => SERVICE,
         "CSIDriver" => CSI_DRIVER,
-        "ReplicaSet" => &[("spec.replicas", "1")],
+        "ReplicaSet" => &[("spec.replicas", "1"), ("status.replicas", "0")],
         "ReplicationController" => &[("spec.replicas", "1")],
         "PersistentVolumeClaim" => &[("spec.volumeMode", "\"Filesystem\"")],
         "PersistentVolume" => &[

@@ -71,6 +71,10 @@ pub(super) fn template(owner: &mut Value) {
 
 fn spec(spec: &mut Value) {
     fill_all(spec, SPEC);
+    // The old name of the field, which the server keeps as a copy.
+    if let Some(account) = spec.get("serviceAccountName").filter(|name| name.as_str() != Some("")).cloned() {
+        spec["serviceAccount"] = account;
+    }
     for volume in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
         // A volume that names no source is an empty folder.
         if volume.as_object().is_some_and(|v| v.keys().all(|k| k == "name")) {
