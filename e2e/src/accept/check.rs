@@ -196,7 +196,10 @@ impl Look<'_> {
     /// Everything; of the hub, whether it has views, and the policy's interval.
     async fn all(mut self) -> Result<(bool, String), Refusal> {
         self.rights().await?;
-        self.leftovers().await?;
+        if self.leftovers().await? {
+            // What else is in the way is what that run made.
+            return Ok((false, String::new()));
+        }
         self.ocm().await?;
         if !self.is_hub() {
             self.storage().await?;
@@ -290,8 +293,8 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Nothing is left of an earlier run.
-    async fn leftovers(&mut self) -> Result<(), Refusal> {
+    /// Whether something is left of an earlier run, which is refused.
+    async fn leftovers(&mut self) -> Result<bool, Refusal> {
         let all = Api::<Namespace>::all(self.site.client.clone()).list_metadata(&ListParams::default()).await;
         let all = all.map_err(|error| {
             Refusal::new(format!("cannot list namespaces: {}", brief(&error)), "look at the cluster")
@@ -304,8 +307,9 @@ impl Look<'_> {
                 format!("namespace {} is there, of a run that was interrupted or still goes on", namespace.name_any()),
                 "wait for that run to end, or `accept clean`",
             );
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn ocm(&mut self) -> Result<(), Refusal> {

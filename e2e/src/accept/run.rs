@@ -230,13 +230,13 @@ async fn depart(visit: &Visit, sites: &Sites, stores: &Stores) -> Result<(), Ref
     visit.world.set_replication_link(visit.clusters[0], visit.clusters[1], true);
     tidy::applications(sites, &visit.prefix).await;
     let traces = Traces::within(&visit.prefix);
-    sweep::clusters(sites, &traces).await?;
+    sweep::clusters(sites, &traces, sweep::AFTER_A_RUN).await?;
     sweep::stores(stores.values().map(|(_, store)| store), &traces).await
 }
 
 async fn remove(sites: &Sites, stores: &Stores, name: &str) -> Result<(), Refusal> {
     let traces = Traces::of(name);
-    let clusters = sweep::clusters(sites, &traces).await;
+    let clusters = sweep::clusters(sites, &traces, sweep::AFTER_A_RUN).await;
     // One does not wait for the other.
     sweep::stores(stores.values().map(|(_, store)| store), &traces).await?;
     clusters
@@ -260,7 +260,7 @@ pub async fn clean(sites: &Sites, stores: &[S3Store], say: &dyn Fn(&str)) -> Res
     for run in &runs {
         say(&format!("removing what {run} left"));
         let traces = Traces::of(run);
-        sweep::clusters(sites, &traces).await?;
+        sweep::clusters(sites, &traces, sweep::LATER).await?;
         sweep::stores(stores.iter(), &traces).await?;
     }
     let traces = Traces::all();

@@ -22,8 +22,10 @@ use super::clusters::{Site, Sites};
 use super::mark::{LABEL, PREFIX};
 use super::{Refusal, brief};
 
-/// How long others have for what they do when something is deleted.
-const ORDERLY: Duration = Duration::from_secs(45);
+/// How long others have for what they do when something is deleted, after a run.
+pub const AFTER_A_RUN: Duration = Duration::from_secs(45);
+/// The same where whoever made it is gone: what others see to, such as agents, is done in seconds.
+pub const LATER: Duration = Duration::from_secs(15);
 /// How long something may take to go when nobody holds it any more.
 const GOING: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(300);
@@ -81,7 +83,8 @@ pub async fn kinds(site: &Site) -> Result<Vec<Kind>, Refusal> {
     };
     let mut all = Vec::new();
     for group in discovery.groups() {
-        for (resource, can) in group.recommended_resources() {
+        // Not those of the group's preferred version only: it need not have all kinds of the group.
+        for (resource, can) in group.resources_by_stability() {
             if can.supports_operation(verbs::LIST) && can.supports_operation(verbs::DELETE) {
                 all.push((resource, can));
             }
@@ -246,12 +249,12 @@ async fn works(hub: &Site, traces: &Traces) -> Result<Vec<ManifestWork>, Refusal
 }
 
 /// Deletes these, waits until they are gone, and takes finalizers off what does not go.
-async fn remove(site: &Site, found: Vec<Found>) -> Result<(), Refusal> {
+async fn remove(site: &Site, found: Vec<Found>, orderly: Duration) -> Result<(), Refusal> {
     for object in &found {
         let deleted = object.delete(&site.client).await;
         deleted.map_err(|error| failed(site, &format!("delete {}", object.text()), &error))?;
     }
-    let left = until_gone(site, found, ORDERLY).await;
+    let left = until_gone(site, found, orderly).await;
     for object in &left {
         tracing::warn!(cluster = site.name, object = object.text(), "its finalizers are taken off");
         let stripped = object.strip(&site.client).await;
@@ -284,21 +287,31 @@ async fn until_gone(site: &Site, mut found: Vec<Found>, patience: Duration) -> V
 }
 
 /// Deletes the run's namespaces with everything in them.
-async fn remove_namespaces(site: &Site, kinds: &[Kind], found: Vec<Found>) -> Result<(), Refusal> {
+async fn remove_namespaces(
+    site: &Site,
+    kinds: &[Kind],
+    found: Vec<Found>,
+    orderly: Duration,
+) -> Result<(), Refusal> {
     for namespace in &found {
         let deleted = namespace.delete(&site.client).await;
         deleted.map_err(|error| failed(site, &format!("delete {}", namespace.text()), &error))?;
     }
-    let left = until_gone(site, found, ORDERLY).await;
+    let left = until_gone(site, found, orderly).await;
     for namespace in &left {
         let namespaced = kinds.iter().filter(|(_, can)| can.scope == Scope::Namespaced);
         for kind in namespaced {
             let Ok(objects) = list(site, kind, Some(&namespace.name), "").await else { continue };
             for object in objects {
                 tracing::warn!(cluster = site.name, object = object.text(), "its finalizers are taken off");
-                // What goes by itself meanwhile is no error, and what stays is seen below.
-                let _ = object.strip(&site.client).await;
-                let _ = object.delete(&site.client).await;
+                let released = async {
+                    object.strip(&site.client).await?;
+                    object.delete(&site.client).await
+                };
+                if let Err(error) = released.await {
+                    // Whether it stays is seen below.
+                    tracing::warn!(object = object.text(), why = brief(&error), "not released");
+                }
             }
         }
     }
@@ -312,7 +325,7 @@ async fn remove_namespaces(site: &Site, kinds: &[Kind], found: Vec<Found>) -> Re
 }
 
 /// Deletes works, and, where no agent does, what they brought.
-async fn remove_works(sites: &Sites, traces: &Traces) -> Result<(), Refusal> {
+async fn remove_works(sites: &Sites, traces: &Traces, orderly: Duration) -> Result<(), Refusal> {
     let hub = sites.hub();
     let works = works(hub, traces).await?;
     if works.is_empty() {
@@ -331,7 +344,7 @@ async fn remove_works(sites: &Sites, traces: &Traces) -> Result<(), Refusal> {
         let deleted = found(work).delete(&hub.client).await;
         deleted.map_err(|error| failed(hub, &format!("delete {}", found(work).text()), &error))?;
     }
-    let left = until_gone(hub, works.iter().map(found).collect(), ORDERLY).await;
+    let left = until_gone(hub, works.iter().map(found).collect(), orderly).await;
     for object in &left {
         tracing::warn!(work = object.text(), "no agent answers for it");
         let stripped = object.strip(&hub.client).await;
@@ -341,7 +354,7 @@ async fn remove_works(sites: &Sites, traces: &Traces) -> Result<(), Refusal> {
         if let (Some(work), Some(cluster)) = (work, cluster) {
             let manifests = serde_json::to_value(&work.spec.workload.manifests).unwrap_or_default();
             for manifest in manifests.as_array().into_iter().flatten() {
-                withdraw(cluster, manifest).await?;
+                withdraw(cluster, manifest, orderly).await?;
             }
         }
     }
@@ -352,7 +365,7 @@ async fn remove_works(sites: &Sites, traces: &Traces) -> Result<(), Refusal> {
 }
 
 /// Deletes what a work brought to a cluster. Namespaces stay: those of the run go by their names.
-async fn withdraw(site: &Site, manifest: &Value) -> Result<(), Refusal> {
+async fn withdraw(site: &Site, manifest: &Value, orderly: Duration) -> Result<(), Refusal> {
     let Ok(types) = serde_json::from_value::<TypeMeta>(manifest.clone()) else { return Ok(()) };
     let (Ok(gvk), Some(name)) = (GroupVersionKind::try_from(&types), manifest["metadata"]["name"].as_str()) else {
         return Ok(());
@@ -375,40 +388,48 @@ async fn withdraw(site: &Site, manifest: &Value) -> Result<(), Refusal> {
         name: name.to_owned(),
         uid: there.uid().unwrap_or_default(),
     };
-    remove(site, vec![found]).await
+    remove(site, vec![found], orderly).await
 }
 
-/// Removes all traces from the clusters.
+/// Removes all traces from the clusters. Whoever made something has `orderly` for what belongs to its end.
 ///
 /// # Errors
-/// Something cannot be removed; the rest may be left.
-pub async fn clusters(sites: &Sites, traces: &Traces) -> Result<(), Refusal> {
-    remove_works(sites, traces).await?;
+/// Something cannot be removed; of the rest as much as can be is.
+pub async fn clusters(sites: &Sites, traces: &Traces, orderly: Duration) -> Result<(), Refusal> {
+    let mut all = remove_works(sites, traces, orderly).await;
     for site in &sites.all {
-        let kinds = kinds(site).await?;
-        let found = namespaces(site, &kinds, traces).await?;
-        remove_namespaces(site, &kinds, found).await?;
-        remove(site, volumes(site, &kinds, traces).await?).await?;
-        let (mut later, now): (Vec<Found>, Vec<Found>) = marked(site, &kinds, traces)
-            .await
-            .0
-            .into_iter()
-            .partition(|found| found.kind.0.kind == "Namespace" || found.kind.0.kind == "CustomResourceDefinition");
-        // What lies in a namespace with the mark goes with it.
-        let going: BTreeSet<String> =
-            later.iter().filter(|found| found.kind.0.kind == "Namespace").map(|found| found.name.clone()).collect();
-        let now = now.into_iter().filter(|found| !found.namespace.as_ref().is_some_and(|name| going.contains(name)));
-        remove(site, now.collect()).await?;
-        let definitions: Vec<Found> = later.extract_if(.., |found| found.kind.0.kind != "Namespace").collect();
-        remove_namespaces(site, &kinds, later).await?;
-        remove_definitions(site, &kinds, definitions).await?;
+        all = all.and(cluster(site, traces, orderly).await);
     }
-    Ok(())
+    all
+}
+
+async fn cluster(site: &Site, traces: &Traces, orderly: Duration) -> Result<(), Refusal> {
+    let kinds = kinds(site).await?;
+    let found = namespaces(site, &kinds, traces).await?;
+    let gone = remove_namespaces(site, &kinds, found, orderly).await;
+    remove(site, volumes(site, &kinds, traces).await?, orderly).await?;
+    let is = |found: &Found, kind: &str| found.kind.0.kind == kind;
+    let (found, _) = marked(site, &kinds, traces).await;
+    let (definitions, found): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|found| is(found, "CustomResourceDefinition"));
+    let (namespaces, mut found): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| is(found, "Namespace"));
+    // What lies in a namespace with the mark goes with it.
+    found.retain(|found| !namespaces.iter().any(|namespace| found.namespace.as_ref() == Some(&namespace.name)));
+    remove(site, found, orderly).await?;
+    remove_namespaces(site, &kinds, namespaces, orderly).await?;
+    // Without its definition nothing of a kind could be removed any more.
+    gone?;
+    remove_definitions(site, &kinds, definitions, orderly).await
 }
 
 /// Deletes definitions of kinds of which there is no object: with a definition goes all that it defines, and somebody may
 /// have made use of it meanwhile.
-async fn remove_definitions(site: &Site, kinds: &[Kind], definitions: Vec<Found>) -> Result<(), Refusal> {
+async fn remove_definitions(
+    site: &Site,
+    kinds: &[Kind],
+    definitions: Vec<Found>,
+    orderly: Duration,
+) -> Result<(), Refusal> {
     let mut unused = Vec::new();
     for definition in definitions {
         let of = |(resource, _): &&Kind| definition.name == format!("{}.{}", resource.plural, resource.group);
@@ -423,7 +444,7 @@ async fn remove_definitions(site: &Site, kinds: &[Kind], definitions: Vec<Found>
             }
         }
     }
-    remove(site, unused).await
+    remove(site, unused, orderly).await
 }
 
 /// What there still is, each as `cluster: Kind name`.
