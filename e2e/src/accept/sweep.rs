@@ -27,7 +27,7 @@ pub const AFTER_A_RUN: Duration = Duration::from_secs(45);
 /// The same where whoever made it is gone: what others see to, such as agents, is done in seconds.
 pub const LATER: Duration = Duration::from_secs(15);
 /// How long something may take to go when nobody holds it any more.
-const GOING: Duration = Duration::from_secs(60);
+const GOING: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(300);
 
 /// Whose traces are looked for.
@@ -126,8 +126,12 @@ impl Found {
 
     /// Deletes it: this object, not another one of its name.
     async fn delete(&self, client: &Client) -> kube::Result<()> {
-        let exactly = DeleteParams::background()
+        let mut exactly = DeleteParams::background()
             .preconditions(kube::api::Preconditions { uid: Some(self.uid.clone()), resource_version: None });
+        if self.kind.0.kind == "Pod" && self.kind.0.group.is_empty() {
+            // Those of the sandbox are on no node, where somebody could end them.
+            exactly.grace_period_seconds = Some(0);
+        }
         gone_is_fine(self.api(client).delete(&self.name, &exactly).await.map(drop))
     }
 
@@ -286,7 +290,8 @@ async fn until_gone(site: &Site, mut found: Vec<Found>, patience: Duration) -> V
     }
 }
 
-/// Deletes the run's namespaces with everything in them.
+/// Empties the run's namespaces, and deletes them. In this order: a namespace that is deleted with something in it that
+/// takes its time is looked at by its controller less and less often.
 async fn remove_namespaces(
     site: &Site,
     kinds: &[Kind],
@@ -294,28 +299,20 @@ async fn remove_namespaces(
     orderly: Duration,
 ) -> Result<(), Refusal> {
     for namespace in &found {
+        let mut content = Vec::new();
+        for kind in kinds.iter().filter(|(resource, can)| can.scope == Scope::Namespaced && resource.kind != "Event") {
+            content.extend(list(site, kind, Some(&namespace.name), "").await?);
+        }
+        // What every namespace has is made again at once.
+        let of_all = |found: &Found| ["default", "kube-root-ca.crt"].contains(&found.name.as_str());
+        content.retain(|found| !of_all(found));
+        remove(site, content, orderly).await?;
+    }
+    for namespace in &found {
         let deleted = namespace.delete(&site.client).await;
         deleted.map_err(|error| failed(site, &format!("delete {}", namespace.text()), &error))?;
     }
-    let left = until_gone(site, found, orderly).await;
-    for namespace in &left {
-        let namespaced = kinds.iter().filter(|(_, can)| can.scope == Scope::Namespaced);
-        for kind in namespaced {
-            let Ok(objects) = list(site, kind, Some(&namespace.name), "").await else { continue };
-            for object in objects {
-                tracing::warn!(cluster = site.name, object = object.text(), "its finalizers are taken off");
-                let released = async {
-                    object.strip(&site.client).await?;
-                    object.delete(&site.client).await
-                };
-                if let Err(error) = released.await {
-                    // Whether it stays is seen below.
-                    tracing::warn!(object = object.text(), why = brief(&error), "not released");
-                }
-            }
-        }
-    }
-    match until_gone(site, left, GOING).await.first() {
+    match until_gone(site, found, GOING).await.first() {
         None => Ok(()),
         Some(namespace) => Err(Refusal::new(
             format!("{}: {} does not go", site.name, namespace.text()),
@@ -345,10 +342,8 @@ async fn remove_works(sites: &Sites, traces: &Traces, orderly: Duration) -> Resu
         deleted.map_err(|error| failed(hub, &format!("delete {}", found(work).text()), &error))?;
     }
     let left = until_gone(hub, works.iter().map(found).collect(), orderly).await;
+    // What holds them is, in most cases, that something which they brought does not go.
     for object in &left {
-        tracing::warn!(work = object.text(), "no agent answers for it");
-        let stripped = object.strip(&hub.client).await;
-        stripped.map_err(|error| failed(hub, &format!("release {}", object.text()), &error))?;
         let work = works.iter().find(|work| work.uid().as_deref() == Some(object.uid.as_str()));
         let cluster = object.namespace.as_deref().and_then(|name| sites.get(name));
         if let (Some(work), Some(cluster)) = (work, cluster) {
@@ -358,10 +353,7 @@ async fn remove_works(sites: &Sites, traces: &Traces, orderly: Duration) -> Resu
             }
         }
     }
-    match until_gone(hub, left, GOING).await.first() {
-        None => Ok(()),
-        Some(object) => Err(Refusal::new(format!("hub: {} does not go", object.text()), "look at what holds it")),
-    }
+    remove(hub, left, orderly).await
 }
 
 /// Deletes what a work brought to a cluster. Namespaces stay: those of the run go by their names.
@@ -435,6 +427,9 @@ async fn remove_definitions(
         let of = |(resource, _): &&Kind| definition.name == format!("{}.{}", resource.plural, resource.group);
         let mut objects = Vec::new();
         if let Some(kind) = kinds.iter().find(of) {
+            // Those that our operators made, on a cluster that did not even know the kind before.
+            let made = list(site, kind, None, &format!("{}=true", names::CREATED_BY)).await?;
+            remove(site, made, orderly).await?;
             objects = list(site, kind, None, "").await?;
         }
         match objects.first() {
