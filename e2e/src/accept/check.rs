@@ -143,8 +143,8 @@ fn programs(description: &Description) -> Result<Programs, Refusal> {
 async fn store(description: &Description, cluster: &super::file::Cluster) -> Result<(OpenStore, S3Store), Refusal> {
     let open = description.store(cluster)?;
     let mut options = S3Options::new(Clock::system());
-    options.ca_bundle = ca_bundle_of_environment()
-        .map_err(|error| Refusal::new(error.to_string(), "mend or unset AWS_CA_BUNDLE"))?;
+    options.ca_bundle =
+        ca_bundle_of_environment().map_err(|error| Refusal::new(error.to_string(), "mend or unset AWS_CA_BUNDLE"))?;
     let wrong = |error: kaedama_shared::s3::S3Error| {
         Refusal::new(
             format!("store of {} ({} bucket {}): {error}", cluster.name, cluster.store.endpoint, cluster.store.bucket),
@@ -299,9 +299,9 @@ impl Look<'_> {
         let all = all.map_err(|error| {
             Refusal::new(format!("cannot list namespaces: {}", brief(&error)), "look at the cluster")
         })?;
-        let ours = all.iter().find(|namespace| {
-            namespace.name_any().starts_with(PREFIX) || namespace.labels().contains_key(LABEL)
-        });
+        let ours = all
+            .iter()
+            .find(|namespace| namespace.name_any().starts_with(PREFIX) || namespace.labels().contains_key(LABEL));
         if let Some(namespace) = ours {
             self.refuse(
                 format!("namespace {} is there, of a run that was interrupted or still goes on", namespace.name_any()),
@@ -441,13 +441,19 @@ impl Look<'_> {
         let client = self.site.client.clone();
         let name = self.description.policy.clone().unwrap_or_default();
         let Some(policy) = self.get(Api::<DRPolicy>::all(client.clone()), &name).await? else {
-            self.refuse(format!("there is no DRPolicy {name}"), "write the name of one, as `kubectl get drpolicy` has it");
+            self.refuse(
+                format!("there is no DRPolicy {name}"),
+                "write the name of one, as `kubectl get drpolicy` has it",
+            );
             return Ok(None);
         };
         for (cluster, _) in self.description.managed() {
             if !policy.spec.dr_clusters.contains(&cluster) {
                 let has = policy.spec.dr_clusters.join(", ");
-                self.refuse(format!("DRPolicy {name} is for {has}, not for {cluster}"), "write a policy of both clusters");
+                self.refuse(
+                    format!("DRPolicy {name} is for {has}, not for {cluster}"),
+                    "write a policy of both clusters",
+                );
             }
         }
         let conditions = policy.status.clone().unwrap_or_default().conditions;
@@ -473,7 +479,12 @@ impl Look<'_> {
             let bucket = profiles.filter(|known| known.s3_profile_name == profile).map(|known| &known.s3_bucket).next();
             if bucket.is_some_and(|bucket| *bucket != cluster.store.bucket) {
                 self.refuse(
-                    format!("the operators store {} in bucket {}, not in {}", cluster.name, bucket.cloned().unwrap_or_default(), cluster.store.bucket),
+                    format!(
+                        "the operators store {} in bucket {}, not in {}",
+                        cluster.name,
+                        bucket.cloned().unwrap_or_default(),
+                        cluster.store.bucket
+                    ),
                     "write the store that the operators use",
                 );
             }

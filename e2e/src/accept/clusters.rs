@@ -151,8 +151,7 @@ impl Site {
     /// # Errors
     /// The configuration cannot be used.
     pub fn connect(&self, agent: &str) -> Result<Client, Refusal> {
-        connect(self.config.clone(), agent, Profile::WATCHES).map_err(|error| {
-            Refusal::new(format!("no client of {}: {error}", self.name), "look at its kubeconfig")
-        })
+        connect(self.config.clone(), agent, Profile::WATCHES)
+            .map_err(|error| Refusal::new(format!("no client of {}: {error}", self.name), "look at its kubeconfig"))
     }
 }

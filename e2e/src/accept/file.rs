@@ -224,10 +224,8 @@ impl Description {
 
     /// How to reach the managed clusters, with their names.
     pub fn managed(&self) -> impl Iterator<Item = (String, Access)> {
-        let access = |cluster: &Cluster| Access {
-            kubeconfig: cluster.kubeconfig.clone(),
-            context: cluster.context.clone(),
-        };
+        let access =
+            |cluster: &Cluster| Access { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
         self.clusters.iter().map(move |cluster| (cluster.name.clone(), access(cluster)))
     }
 
@@ -243,7 +241,9 @@ impl Description {
             (None, Some(variables)) => {
                 (variable(name, &variables.access_key_id)?, variable(name, &variables.secret_access_key)?)
             }
-            (None, None) => return Err(Refusal::new(format!("store.keys of {name} is empty"), "write file or variables")),
+            (None, None) => {
+                return Err(Refusal::new(format!("store.keys of {name} is empty"), "write file or variables"));
+            }
         };
         let mut ca_certificates = String::new();
         if let Some(file) = &store.ca_certificates {

@@ -83,7 +83,11 @@ impl Report {
         let width = self.scenarios.iter().map(|told| told.name.len()).max().unwrap_or(0);
         let number = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
         if !self.scenarios.is_empty() {
-            let _ = writeln!(out, "{:width$}  {:11} {:>8} {:>8} {:>6}", "scenario", "outcome", "seconds", "written", "lost");
+            let _ = writeln!(
+                out,
+                "{:width$}  {:11} {:>8} {:>8} {:>6}",
+                "scenario", "outcome", "seconds", "written", "lost"
+            );
         }
         for told in &self.scenarios {
             let outcome = match told.outcome {

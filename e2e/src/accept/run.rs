@@ -202,9 +202,8 @@ async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken)
         }
     };
     let audits: Vec<_> = visit.apps().iter().filter_map(|app| visit.world.audit(app)).collect();
-    let sum = |of: fn(&kaedama_sandbox::workload::Audit) -> u64| {
-        (!audits.is_empty()).then(|| audits.iter().map(of).sum())
-    };
+    let sum =
+        |of: fn(&kaedama_sandbox::workload::Audit) -> u64| (!audits.is_empty()).then(|| audits.iter().map(of).sum());
     Told {
         name: scenario.name.to_owned(),
         outcome,

@@ -25,7 +25,7 @@ use super::{Refusal, brief};
 /// How long others have for what they do when something is deleted, after a run.
 pub const AFTER_A_RUN: Duration = Duration::from_secs(45);
 /// The same where whoever made it is gone: what others see to, such as agents, is done in seconds.
-pub const LATER: Duration = Duration::from_secs(15);
+pub const LATER: Duration = Duration::from_secs(8);
 /// How long something may take to go when nobody holds it any more.
 const GOING: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(300);
@@ -216,7 +216,8 @@ async fn namespaces(site: &Site, kinds: &[Kind], traces: &Traces) -> Result<Vec<
 /// A kind that every cluster has.
 fn core<'a>(site: &Site, kinds: &'a [Kind], wanted: &str) -> Result<&'a Kind, Refusal> {
     let found = kinds.iter().find(|(resource, _)| resource.group.is_empty() && resource.kind == wanted);
-    found.ok_or_else(|| Refusal::new(format!("{} does not list the kind {wanted}", site.name), "look at its API server"))
+    found
+        .ok_or_else(|| Refusal::new(format!("{} does not list the kind {wanted}", site.name), "look at its API server"))
 }
 
 /// Works on the hub that brought something of the run to a cluster.
@@ -292,12 +293,7 @@ async fn until_gone(site: &Site, mut found: Vec<Found>, patience: Duration) -> V
 
 /// Empties the run's namespaces, and deletes them. In this order: a namespace that is deleted with something in it that
 /// takes its time is looked at by its controller less and less often.
-async fn remove_namespaces(
-    site: &Site,
-    kinds: &[Kind],
-    found: Vec<Found>,
-    orderly: Duration,
-) -> Result<(), Refusal> {
+async fn remove_namespaces(site: &Site, kinds: &[Kind], found: Vec<Found>, orderly: Duration) -> Result<(), Refusal> {
     for namespace in &found {
         let mut content = Vec::new();
         for kind in kinds.iter().filter(|(resource, can)| can.scope == Scope::Namespaced && resource.kind != "Event") {
@@ -330,7 +326,8 @@ async fn remove_works(sites: &Sites, traces: &Traces, orderly: Duration) -> Resu
     }
     let gvk = GroupVersionKind::gvk("work.open-cluster-management.io", "v1", "ManifestWork");
     let resource = ApiResource::from_gvk_with_plural(&gvk, "manifestworks");
-    let kind = (resource, ApiCapabilities { scope: Scope::Namespaced, subresources: Vec::new(), operations: Vec::new() });
+    let kind =
+        (resource, ApiCapabilities { scope: Scope::Namespaced, subresources: Vec::new(), operations: Vec::new() });
     let found = |work: &ManifestWork| Found {
         kind: kind.clone(),
         namespace: work.namespace(),
@@ -343,44 +340,38 @@ async fn remove_works(sites: &Sites, traces: &Traces, orderly: Duration) -> Resu
     }
     let left = until_gone(hub, works.iter().map(found).collect(), orderly).await;
     // What holds them is, in most cases, that something which they brought does not go.
-    for object in &left {
-        let work = works.iter().find(|work| work.uid().as_deref() == Some(object.uid.as_str()));
-        let cluster = object.namespace.as_deref().and_then(|name| sites.get(name));
-        if let (Some(work), Some(cluster)) = (work, cluster) {
-            let manifests = serde_json::to_value(&work.spec.workload.manifests).unwrap_or_default();
-            for manifest in manifests.as_array().into_iter().flatten() {
-                withdraw(cluster, manifest, orderly).await?;
+    for site in sites.managed() {
+        let kinds = kinds(site).await?;
+        let mut brought = Vec::new();
+        for object in left.iter().filter(|object| object.namespace.as_ref() == Some(&site.name)) {
+            let work = works.iter().find(|work| work.uid().as_deref() == Some(object.uid.as_str()));
+            let manifests = work.map(|work| &work.spec.workload.manifests);
+            for manifest in manifests.into_iter().flatten() {
+                brought.extend(there(site, &kinds, &json!(manifest)).await?);
             }
         }
+        remove(site, brought, orderly).await?;
     }
     remove(hub, left, orderly).await
 }
 
-/// Deletes what a work brought to a cluster. Namespaces stay: those of the run go by their names.
-async fn withdraw(site: &Site, manifest: &Value, orderly: Duration) -> Result<(), Refusal> {
-    let Ok(types) = serde_json::from_value::<TypeMeta>(manifest.clone()) else { return Ok(()) };
+/// What a work brought to a cluster, if it is there. Without namespaces: those of the run go by their names.
+async fn there(site: &Site, kinds: &[Kind], manifest: &Value) -> Result<Option<Found>, Refusal> {
+    let Ok(types) = serde_json::from_value::<TypeMeta>(manifest.clone()) else { return Ok(None) };
     let (Ok(gvk), Some(name)) = (GroupVersionKind::try_from(&types), manifest["metadata"]["name"].as_str()) else {
-        return Ok(());
+        return Ok(None);
     };
-    if gvk.kind == "Namespace" {
-        return Ok(());
-    }
-    let kinds = kinds(site).await?;
-    let Some(kind) = kinds.into_iter().find(|(resource, _)| resource.group == gvk.group && resource.kind == gvk.kind)
-    else {
-        return Ok(());
-    };
+    let fits = |(resource, _): &&Kind| resource.group == gvk.group && resource.kind == gvk.kind;
+    let Some(kind) = kinds.iter().find(fits).filter(|_| gvk.kind != "Namespace") else { return Ok(None) };
     let namespace = manifest["metadata"]["namespace"].as_str();
-    let there = api(&site.client, &kind, namespace).get_metadata_opt(name).await;
+    let there = api(&site.client, kind, namespace).get_metadata_opt(name).await;
     let there = there.map_err(|error| failed(site, &format!("read {} {name}", gvk.kind), &error))?;
-    let Some(there) = there else { return Ok(()) };
-    let found = Found {
-        kind,
+    Ok(there.map(|there| Found {
+        kind: kind.clone(),
         namespace: there.namespace(),
         name: name.to_owned(),
         uid: there.uid().unwrap_or_default(),
-    };
-    remove(site, vec![found], orderly).await
+    }))
 }
 
 /// Removes all traces from the clusters. Whoever made something has `orderly` for what belongs to its end.

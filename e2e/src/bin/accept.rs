@@ -213,10 +213,9 @@ fn chosen<'a>(all: &'a [Scenario], wanted: &[String]) -> Done<Vec<&'a Scenario>>
         match fitting.iter().find(|scenario| scenario.not_real.is_none()) {
             Some(_) => {}
             None => refusals.push(match fitting.first() {
-                Some(scenario) => Refusal::new(
-                    format!("{} is not told there", scenario.name),
-                    scenario.not_real.unwrap_or_default(),
-                ),
+                Some(scenario) => {
+                    Refusal::new(format!("{} is not told there", scenario.name), scenario.not_real.unwrap_or_default())
+                }
                 None => Refusal::new(format!("no scenario's name contains {text:?}"), "`accept list` has the names"),
             }),
         }
@@ -224,7 +223,8 @@ fn chosen<'a>(all: &'a [Scenario], wanted: &[String]) -> Done<Vec<&'a Scenario>>
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let fits = |scenario: &&Scenario| wanted.is_empty() || wanted.iter().any(|text| scenario.name.contains(text.as_str()));
+    let fits =
+        |scenario: &&Scenario| wanted.is_empty() || wanted.iter().any(|text| scenario.name.contains(text.as_str()));
     Ok(all.iter().filter(|scenario| scenario.not_real.is_none()).filter(fits).collect())
 }
 
@@ -244,8 +244,9 @@ async fn told_there(file: &Path, args: RunArgs, stop: Stop) -> Done<u8> {
     let name = run::new_name();
     let logs = run::log_folder(args.logs.as_deref(), &name).map_err(|refusal| vec![refusal])?;
     log_to(&logs.join("accept.log"));
-    let keeper = std::env::current_exe()
-        .map_err(|error| vec![Refusal::new(format!("this program does not know where it is: {error}"), "report this")])?;
+    let keeper = std::env::current_exe().map_err(|error| {
+        vec![Refusal::new(format!("this program does not know where it is: {error}"), "report this")]
+    })?;
     eprintln!("run {name}; logs: {}", logs.display());
     let say = |text: &str| eprintln!("{text}");
     let policy = description.policy.clone();
@@ -276,7 +277,9 @@ fn plan(checked: &Checked, scenarios: usize) {
     for site in &checked.sites.all {
         let mut made = vec!["namespaces kaedama-accept-…"];
         if start {
-            made.push("namespace ramen-system with configuration, S3 secrets, service account and roles of the operator");
+            made.push(
+                "namespace ramen-system with configuration, S3 secrets, service account and roles of the operator",
+            );
             made.push("Kaedama's kinds, where they are missing");
         }
         if site.name == kaedama_sandbox::world::ground::HUB {
@@ -294,7 +297,9 @@ fn plan(checked: &Checked, scenarios: usize) {
     }
     eprintln!("  in the buckets: keys that begin with kaedama-accept-");
     if start {
-        eprintln!("and starts kaedama-hub and kaedama-spoke on this machine, with the rights of those service accounts.");
+        eprintln!(
+            "and starts kaedama-hub and kaedama-spoke on this machine, with the rights of those service accounts."
+        );
     } else {
         eprintln!("and gives the operators that are installed applications to protect.");
     }

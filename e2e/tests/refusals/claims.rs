@@ -92,7 +92,8 @@ pub async fn a_claim_of_an_unknown_class_says_so_and_the_others_stay_protected()
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     create(world.cluster(dr1())?, &claim(&app, "extra", "kaedama-golden")).await?;
     until_site(&world, dr1(), &app, "the unknown class is named", |home| {
-        data_ready(home, "extra").is_some_and(|ready| ready.is_false() && ready.message.contains("StorageClass kaedama-golden"))
+        data_ready(home, "extra")
+            .is_some_and(|ready| ready.is_false() && ready.message.contains("StorageClass kaedama-golden"))
     })
     .await?;
     others_go_on(&world, &app).await?;

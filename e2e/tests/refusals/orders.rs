@@ -29,24 +29,14 @@ pub async fn an_order_that_makes_no_sense_moves_nothing_and_is_taken_back_by_men
     let all = format!("{one}, {other}");
     let choose = format!("choose one of {all}");
     let cases: [(Value, &[&str]); 7] = [
-        (
-            json!({ "action": "Failover", "failoverCluster": "dr9" }),
-            &["spec.failoverCluster is dr9", &choose],
-        ),
+        (json!({ "action": "Failover", "failoverCluster": "dr9" }), &["spec.failoverCluster is dr9", &choose]),
         (
             json!({ "action": "Failover", "failoverCluster": dr1() }),
-            &[
-                &format!("spec.failoverCluster is {one}"),
-                "already lives",
-                &format!("name the other cluster ({other})"),
-            ],
+            &[&format!("spec.failoverCluster is {one}"), "already lives", &format!("name the other cluster ({other})")],
         ),
         (json!({ "action": "Failover" }), &["missing value for spec.failoverCluster", &format!("one of {all}")]),
         (json!({ "preferredCluster": null }), &["spec.preferredCluster is missing", &format!("one of {all}")]),
-        (
-            json!({ "action": "Relocate", "preferredCluster": "dr9" }),
-            &["spec.preferredCluster is dr9", &choose],
-        ),
+        (json!({ "action": "Relocate", "preferredCluster": "dr9" }), &["spec.preferredCluster is dr9", &choose]),
         (
             json!({ "dryRun": true, "action": "Failover", "failoverCluster": dr2() }),
             &["spec.dryRun", "not supported by this version yet", "remove it"],

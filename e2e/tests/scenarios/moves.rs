@@ -43,7 +43,8 @@ pub async fn a_deployed_application_is_protected_in_storage_and_in_both_stores()
     for cluster in [dr1(), dr2()] {
         let keys = keys(&world, cluster, &app);
         let mut layout: Vec<String> = volume_names.iter().map(|name| format!("v1.PersistentVolume/{name}")).collect();
-        layout.extend(app.claim_names().iter().map(|name| format!("v1.PersistentVolumeClaim/{}/{name}", app.namespace)));
+        layout
+            .extend(app.claim_names().iter().map(|name| format!("v1.PersistentVolumeClaim/{}/{name}", app.namespace)));
         layout.push("v1alpha1.VolumeReplicationGroup/a".to_owned());
         for key in layout {
             assert!(keys.contains(&key), "{key} is not in the store of {cluster}: {keys:?}");
