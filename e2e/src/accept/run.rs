@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
+use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::ground::Ground;
-use kaedama_sandbox::world::{Options, Replication, World};
+use kaedama_sandbox::world::{Options, Replication, World, array};
 use kaedama_shared::clock::Clock;
 use kaedama_shared::s3::S3Store;
 use tokio_util::sync::CancellationToken;
@@ -201,7 +202,8 @@ async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken)
             (Outcome::Failed, Some(text.unwrap_or_else(|| "it panicked".to_owned())))
         }
     };
-    let audits: Vec<_> = visit.apps().iter().filter_map(|app| visit.world.audit(app)).collect();
+    let kept = visit.apps().into_iter().filter(|app| has_volumes(&visit.world, app));
+    let audits: Vec<_> = kept.filter_map(|app| visit.world.audit(&app)).collect();
     let sum =
         |of: fn(&kaedama_sandbox::workload::Audit) -> u64| (!audits.is_empty()).then(|| audits.iter().map(of).sum());
     Told {
@@ -212,6 +214,14 @@ async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken)
         records_written: sum(|audit| audit.acknowledged),
         why,
     }
+}
+
+/// Whether an application has its volumes anywhere. Some scenarios end an application with all that it wrote, on purpose.
+fn has_volumes(world: &World, app: &App) -> bool {
+    let Some(location) = world.ledger().location(&app.id()) else { return false };
+    let there =
+        |cluster: &String, handle| world.fabric().with(|arrays, _| arrays.inspect(&array(cluster), handle)).is_some();
+    location.volumes.values().all(|handle| world.clusters().iter().any(|cluster| there(cluster, handle)))
 }
 
 fn line(told: &Told) -> String {

@@ -157,7 +157,18 @@ fn gone_is_fine(result: kube::Result<()>) -> kube::Result<()> {
 
 async fn list(site: &Site, kind: &Kind, namespace: Option<&str>, selector: &str) -> Result<Vec<Found>, Refusal> {
     let params = ListParams::default().labels(selector);
-    let listed = match api(&site.client, kind, namespace).list_metadata(&params).await {
+    let api = api(&site.client, kind, namespace);
+    let mut listed = api.list_metadata(&params).await;
+    for _ in 0..20 {
+        // Whose definition is new, or was changed, is not served for a moment.
+        let busy = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 429);
+        if !listed.as_ref().is_err_and(busy) {
+            break;
+        }
+        tokio::time::sleep(STEP).await;
+        listed = api.list_metadata(&params).await;
+    }
+    let listed = match listed {
         Ok(list) => list.items,
         // Its definition went meanwhile.
         Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),

@@ -110,8 +110,9 @@ async fn settled(stranger: &Stranger, policies: &Api<DRPolicy>) {
         let mut done = condition::is_true(&policy.status.unwrap_or_default().conditions, VALIDATED);
         for cluster in stranger.real.managed() {
             let client = stranger.real.client(&cluster, &Identity::admin(), "administrator").await.unwrap();
-            let all = Api::<DRClusterConfig>::all(client).list(&ListParams::default()).await.unwrap();
-            done &= all.iter().any(|config| config.status.is_some());
+            // A kind that is new is not served for a moment.
+            let all = Api::<DRClusterConfig>::all(client).list(&ListParams::default()).await;
+            done &= all.is_ok_and(|all| all.iter().any(|config| config.status.is_some()));
         }
         if done {
             return;

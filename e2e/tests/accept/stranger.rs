@@ -135,7 +135,16 @@ impl Stranger {
                     continue;
                 }
                 let api: Api<DynamicObject> = Api::all_with(site.client.clone(), &resource);
-                for object in api.list_metadata(&ListParams::default()).await.unwrap() {
+                let mut listed = api.list_metadata(&ListParams::default()).await;
+                for _ in 0..40 {
+                    // A kind whose definition has just changed is not served for a moment.
+                    if listed.is_ok() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    listed = api.list_metadata(&ListParams::default()).await;
+                }
+                for object in listed.unwrap() {
                     let namespace = object.namespace().unwrap_or_default();
                     found.insert(format!("{}.{} {namespace}/{}", resource.plural, resource.group, object.name_any()));
                 }
