@@ -5,17 +5,19 @@
 //! | [`file`] | the file that describes clusters and stores |
 //! | [`clusters`] | reaching them |
 //! | [`mark`] | a label on whatever is made there, by which it is found again |
-//! | [`check`] | what has to be true before anything is made |
+//! | [`check`], `check_operators` | what has to be true before anything is made |
 //! | [`ground`] | the clusters as what a world stands on |
 //! | [`operators`] | our operators as processes, with their rights |
-//! | [`sweep`] | finding and removing what was made |
+//! | [`find`], [`sweep`] | finding and removing what was made |
 //! | [`tidy`] | removing it in order, while everything still runs |
 //! | [`told`] | which scenarios are told there, and why the others are not |
 //! | [`run`], [`report`] | the run, and what it has come to |
 
 pub mod check;
+mod check_operators;
 pub mod clusters;
 pub mod file;
+pub mod find;
 pub mod ground;
 pub mod mark;
 pub mod operators;
@@ -27,7 +29,7 @@ pub mod told;
 
 /// Why something is not done: one line that says what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {remedy}")]
+#[error("{what}; {remedy}")]
 pub struct Refusal {
     what: String,
     remedy: String,

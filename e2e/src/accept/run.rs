@@ -19,11 +19,12 @@ use super::Refusal;
 use super::check::Checked;
 use super::clusters::Sites;
 use super::file::OpenStore;
+use super::find::{self, Traces};
 use super::ground::VisitedGround;
 use super::mark::{LABEL, PREFIX};
 use super::operators::Operators;
 use super::report::{Outcome, Report, Told, Verdict};
-use super::sweep::{self, Traces};
+use super::sweep;
 use super::tidy;
 use crate::start::{SHIP_EVERY, Visit, on_a_visit};
 use crate::suite::Scenario;
@@ -255,8 +256,8 @@ async fn remove(sites: &Sites, stores: &Stores, name: &str) -> Result<(), Refusa
 async fn left(sites: &Sites, stores: &Stores, name: &str) -> Vec<String> {
     let traces = Traces::of(name);
     let unknown = |refusal: Refusal| vec![format!("not known: {refusal}")];
-    let mut all = sweep::left(sites, &traces).await.unwrap_or_else(unknown);
-    all.extend(sweep::keys(stores.values().map(|(_, store)| store), &traces).await.unwrap_or_else(unknown));
+    let mut all = find::left(sites, &traces).await.unwrap_or_else(unknown);
+    all.extend(find::keys(stores.values().map(|(_, store)| store), &traces).await.unwrap_or_else(unknown));
     all
 }
 
@@ -265,7 +266,7 @@ async fn left(sites: &Sites, stores: &Stores, name: &str) -> Vec<String> {
 /// # Errors
 /// Something cannot be looked at, or does not go.
 pub async fn clean(sites: &Sites, stores: &[S3Store], say: &dyn Fn(&str)) -> Result<usize, Refusal> {
-    let runs = sweep::runs(sites, stores.iter()).await?;
+    let runs = find::runs(sites, stores.iter()).await?;
     for run in &runs {
         say(&format!("removing what {run} left"));
         let traces = Traces::of(run);
@@ -273,8 +274,8 @@ pub async fn clean(sites: &Sites, stores: &[S3Store], say: &dyn Fn(&str)) -> Res
         sweep::stores(stores.iter(), &traces).await?;
     }
     let traces = Traces::all();
-    let mut left = sweep::left(sites, &traces).await?;
-    left.extend(sweep::keys(stores.iter(), &traces).await?);
+    let mut left = find::left(sites, &traces).await?;
+    left.extend(find::keys(stores.iter(), &traces).await?);
     match left.as_slice() {
         [] => Ok(runs.len()),
         left => Err(Refusal::new(

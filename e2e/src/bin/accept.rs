@@ -367,7 +367,7 @@ mod tests {
     fn what_is_not_told_there_is_refused_with_the_reason() {
         let all = all();
         let refused = chosen(&all, &["a_dead_cluster".to_owned()]).map(|_| ()).unwrap_err();
-        assert!(refused[0].to_string().ends_with("is not told there: it kills a cluster"), "{refused:?}");
+        assert!(refused[0].to_string().ends_with("is not told there; it kills a cluster"), "{refused:?}");
         assert_eq!(chosen(&all, &["relocate::ten".to_owned()]).unwrap().len(), 1);
         assert!(chosen(&all, &["no-such".to_owned()]).is_err());
     }

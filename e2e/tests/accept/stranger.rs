@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use kaedama_e2e::accept::check::reach;
 use kaedama_e2e::accept::file::Description;
+use kaedama_e2e::accept::find::kinds;
 use kaedama_e2e::accept::mark::PREFIX;
-use kaedama_e2e::accept::sweep::kinds;
 use kaedama_e2e::real::{Identity, Options, Real};
 use kaedama_e2e::suite::programs;
 use kaedama_shared::api::DRPlacementControl;
