@@ -10,7 +10,9 @@
 //! | [`real`] | real clusters, Open Cluster Management and S3, on loopback |
 //! | [`ground`] | those as what a world stands on |
 //! | [`suite`] | the scenarios on them |
+//! | [`accept`] | the scenarios on clusters that belong to somebody else |
 
+pub mod accept;
 pub mod bytes;
 pub mod ground;
 pub mod objects;

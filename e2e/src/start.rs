@@ -1,9 +1,10 @@
 //! Worlds, and applications that are protected in them.
 //!
-//! A scenario asks here for its world, and does not know which one it gets: the sandbox's, in virtual time, or, where it
-//! runs inside of [`on_real_ground`], one of real parts, in real time.
+//! A scenario asks here for its world, and does not know which one it gets: the sandbox's, in virtual time; where it
+//! runs inside of [`on_real_ground`], one of real parts, in real time; where it runs inside of [`on_a_visit`], one on
+//! clusters that belong to somebody else.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,13 +21,81 @@ use crate::real::Real;
 const BEGINNING: &str = "2026-03-01T03:00:00Z";
 
 /// How often the storage of a real world ships its changes; in virtual time it is every minute.
-const SHIP_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const SHIP_EVERY: Duration = Duration::from_secs(5);
 /// So many seconds of [`pass`] are real ones in a real world; of those beyond, each twelfth is: the storage ships twelve
 /// times as often there, and a lost cluster is noticed in a quarter of the time.
 const REAL_SECONDS: u64 = 5;
 
 tokio::task_local! {
     static REAL: (Arc<Real>, Parts);
+    static VISIT: Arc<Visit>;
+}
+
+/// A scenario's stay on clusters that belong to somebody else: its applications have namespaces of their own there.
+pub struct Visit {
+    /// The world, with everything installed.
+    pub world: Arc<World>,
+    /// Names of the managed clusters.
+    pub clusters: [&'static str; 2],
+    /// What its namespaces begin with.
+    pub prefix: String,
+    /// Its applications so far.
+    apps: Mutex<Vec<App>>,
+}
+
+impl Visit {
+    /// A stay that has not begun.
+    #[must_use]
+    pub fn new(world: Arc<World>, clusters: [&'static str; 2], prefix: String) -> Self {
+        Self { world, clusters, prefix, apps: Mutex::default() }
+    }
+
+    /// The applications of the scenario.
+    #[must_use]
+    pub fn apps(&self) -> Vec<App> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Runs a scenario on clusters that belong to somebody else.
+pub async fn on_a_visit<T>(visit: Arc<Visit>, scenario: impl Future<Output = T>) -> T {
+    VISIT.scope(visit, scenario).await
+}
+
+/// The world of a visit, if this is one.
+fn visited() -> Option<World> {
+    VISIT.try_with(|visit| visit.world.handle()).ok()
+}
+
+/// The first managed cluster.
+#[must_use]
+pub fn dr1() -> &'static str {
+    VISIT.try_with(|visit| visit.clusters[0]).unwrap_or("dr1")
+}
+
+/// The second managed cluster.
+#[must_use]
+pub fn dr2() -> &'static str {
+    VISIT.try_with(|visit| visit.clusters[1]).unwrap_or("dr2")
+}
+
+/// An application with one claim and ten records a second: in a namespace of its name or, on a visit, in one that is
+/// nobody else's.
+#[must_use]
+pub fn app(name: &str, home: &str) -> App {
+    let app = App::new(name, home);
+    let visiting = VISIT.try_with(|visit| {
+        let app = App { namespace: format!("{}-{name}", visit.prefix), ..app.clone() };
+        visit.apps.lock().unwrap_or_else(PoisonError::into_inner).push(app.clone());
+        app
+    });
+    visiting.unwrap_or(app)
+}
+
+/// That a scenario is not on a visit, where what it asks for is not to be had.
+fn at_home(what: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(VISIT.try_with(|_| ()).is_err(), "these clusters belong to somebody else: there is no {what} here");
+    Ok(())
 }
 
 /// Runs a scenario on real clusters, which have these parts.
@@ -46,7 +115,12 @@ pub fn real() -> anyhow::Result<Arc<Real>> {
 /// things take seconds that take none in virtual time.
 #[must_use]
 pub fn either<T>(sandbox: T, on_real_clusters: T) -> T {
-    if real().is_ok() { on_real_clusters } else { sandbox }
+    if in_real_time() { on_real_clusters } else { sandbox }
+}
+
+/// Whether this is no world of the sandbox, with its virtual time.
+fn in_real_time() -> bool {
+    real().is_ok() || VISIT.try_with(|_| ()).is_ok()
 }
 
 async fn options(make: impl Fn(Clock) -> Options) -> anyhow::Result<Options> {
@@ -70,6 +144,9 @@ async fn options(make: impl Fn(Clock) -> Options) -> anyhow::Result<Options> {
 /// # Errors
 /// The world does not come up.
 pub async fn regional() -> anyhow::Result<World> {
+    if let Some(world) = visited() {
+        return Ok(world);
+    }
     Ok(World::start(options(Options::regional).await?).await?)
 }
 
@@ -78,6 +155,7 @@ pub async fn regional() -> anyhow::Result<World> {
 /// # Errors
 /// The world does not come up.
 pub async fn without_policy() -> anyhow::Result<World> {
+    at_home("world without a policy")?;
     let options = Options { policy: String::new(), ..options(Options::regional).await? };
     Ok(World::start(options).await?)
 }
@@ -87,6 +165,7 @@ pub async fn without_policy() -> anyhow::Result<World> {
 /// # Errors
 /// The world does not come up.
 pub async fn metro() -> anyhow::Result<World> {
+    at_home("storage system under both clusters")?;
     Ok(World::start(options(Options::metro).await?).await?)
 }
 
@@ -104,10 +183,10 @@ pub async fn deployed(world: &World, app: App) -> anyhow::Result<App> {
 /// Lets so many seconds of the world's time pass. In a real world, where everything periodic is quicker, it takes
 /// less than that.
 pub async fn pass(seconds: u64) {
-    let time = match real() {
-        Err(_) => Duration::from_secs(seconds),
-        Ok(_) if seconds <= REAL_SECONDS => Duration::from_secs(seconds),
-        Ok(_) => Duration::from_secs(REAL_SECONDS) + Duration::from_secs(seconds - REAL_SECONDS) / 12,
+    let time = match in_real_time() {
+        false => Duration::from_secs(seconds),
+        true if seconds <= REAL_SECONDS => Duration::from_secs(seconds),
+        true => Duration::from_secs(REAL_SECONDS) + Duration::from_secs(seconds - REAL_SECONDS) / 12,
     };
     tokio::time::sleep(time).await;
 }

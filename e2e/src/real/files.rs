@@ -149,7 +149,7 @@ impl Files {
 }
 
 /// Writes a file that only its owner may read: there are keys among them.
-pub(super) fn write_private(path: &Path, text: &str) -> Result<(), RealError> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), RealError> {
     use std::io::Write as _;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

@@ -98,7 +98,7 @@ impl Operator {
     }
 }
 
-async fn keep(process: Arc<Process>, wanted: Arc<AtomicBool>) {
+pub(crate) async fn keep(process: Arc<Process>, wanted: Arc<AtomicBool>) {
     loop {
         tokio::time::sleep(AGAIN).await;
         if wanted.load(Ordering::SeqCst) && process.check().await.is_err() {

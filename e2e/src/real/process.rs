@@ -143,7 +143,7 @@ impl Drop for Hold {
 
 /// How a program is started.
 #[derive(Clone, Debug)]
-pub(super) struct Start {
+pub(crate) struct Start {
     /// What it is, such as `etcd of dr1`.
     pub name: String,
     /// The program, and its arguments.
@@ -168,7 +168,7 @@ impl std::fmt::Debug for Process {
 }
 
 impl Process {
-    pub(super) fn new(keeper: &Path, start: Start) -> Self {
+    pub(crate) fn new(keeper: &Path, start: Start) -> Self {
         Self { start, keeper: keeper.to_owned(), hold: Mutex::new(None) }
     }
 

@@ -40,7 +40,7 @@ const BINDER: &str = "persistentvolume-binder-controller";
 /// What is real, by [`STAND_INS`].
 fn parts() -> anyhow::Result<Parts> {
     let chosen = std::env::var(STAND_INS).unwrap_or_else(|_| "binder".to_owned());
-    let mut parts = Parts { work_agents: true, placement: true, binder: true, protection: true };
+    let mut parts = Parts { work_agents: true, placement: true, binder: true, protection: true, ..Parts::default() };
     for name in chosen.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         match name {
             "ocm" => (parts.work_agents, parts.placement) = (false, false),

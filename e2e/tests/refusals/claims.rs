@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kaedama_e2e::bytes::last_syncs;
 use kaedama_e2e::objects::{Site, message, site, until_site};
-use kaedama_e2e::start::{deployed, drpc, pass, regional};
+use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, pass, regional};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::{DRIVER, World};
 use kaedama_shared::api::conditions::drpc::PROTECTED;
@@ -40,7 +40,7 @@ fn data_ready(site: &Site, name: &str) -> Option<Condition> {
 async fn others_go_on(world: &World, app: &App) -> anyhow::Result<()> {
     let before = last_syncs(world, app)?;
     pass(130).await;
-    let home = site(world, "dr1", app).await?;
+    let home = site(world, dr1(), app).await?;
     for name in app.claim_names() {
         let ready = data_ready(&home, &name);
         assert!(ready.as_ref().is_some_and(Condition::is_true), "{name}: {ready:?}");
@@ -60,50 +60,51 @@ pub async fn a_claim_without_a_replication_class_says_so_and_the_others_stay_pro
             "metadata": { "name": "slow", "labels": labels }, "provisioner": DRIVER,
         })
     };
-    for cluster in ["dr1", "dr2"] {
+    for cluster in [dr1(), dr2()] {
         let labels = json!({ names::STORAGE_ID: format!("storage-{cluster}") });
         create(world.cluster(cluster)?, &class(labels)).await?;
     }
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
-    create(world.cluster("dr1")?, &claim(&app, "extra", "slow")).await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
+    create(world.cluster(dr1())?, &claim(&app, "extra", "slow")).await?;
     let words = "waiting for a VolumeReplicationClass that fits StorageClass slow";
-    until_site(&world, "dr1", &app, words, |home| {
+    until_site(&world, dr1(), &app, words, |home| {
         data_ready(home, "extra").is_some_and(|ready| ready.is_false() && ready.message.contains(words))
     })
     .await?;
     world
         .until_drpc(&app, "Protected names the claim", |seen| {
             let said = message(seen, PROTECTED);
-            said.contains("claim web/extra") && said.contains(words)
+            said.contains(&format!("claim {}/extra", app.namespace)) && said.contains(words)
         })
         .await?;
     others_go_on(&world, &app).await?;
-    for cluster in ["dr1", "dr2"] {
+    for cluster in [dr1(), dr2()] {
         merge(world.cluster(cluster)?, &class(json!({ names::REPLICATION_ID: "replication-sandbox" }))).await?;
     }
     world.protected(&app).await?;
-    let home = site(&world, "dr1", &app).await?;
+    let home = site(&world, dr1(), &app).await?;
     assert_eq!(home.replications.len(), 3);
     Ok(())
 }
 
 pub async fn a_claim_of_an_unknown_class_says_so_and_the_others_stay_protected() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
-    create(world.cluster("dr1")?, &claim(&app, "extra", "golden")).await?;
-    until_site(&world, "dr1", &app, "the unknown class is named", |home| {
-        data_ready(home, "extra").is_some_and(|ready| ready.is_false() && ready.message.contains("StorageClass golden"))
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
+    create(world.cluster(dr1())?, &claim(&app, "extra", "kaedama-golden")).await?;
+    until_site(&world, dr1(), &app, "the unknown class is named", |home| {
+        data_ready(home, "extra")
+            .is_some_and(|ready| ready.is_false() && ready.message.contains("StorageClass kaedama-golden"))
     })
     .await?;
     others_go_on(&world, &app).await?;
     let said = message(&drpc(&world, &app).await?, PROTECTED);
-    assert!(said.contains("claim web/extra") && said.contains("golden"), "{said}");
+    assert!(said.contains(&format!("claim {}/extra", app.namespace)) && said.contains("kaedama-golden"), "{said}");
     // The mistake is taken back.
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(world.cluster("dr1")?, &app.namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(world.cluster(dr1())?, &app.namespace);
     claims.delete("extra", &DeleteParams::default()).await?;
     world.protected(&app).await?;
-    until_site(&world, "dr1", &app, "the claim is gone", |home| home.claims.len() == 2).await?;
-    world.order(&app, DRAction::Failover, "dr2").await?;
+    until_site(&world, dr1(), &app, "the claim is gone", |home| home.claims.len() == 2).await?;
+    world.order(&app, DRAction::Failover, dr2()).await?;
     world.completed(&app, DRState::FailedOver).await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a user may write into a DRPlacementControl by mistake.
 
 use kaedama_e2e::objects::{message, site, stage};
-use kaedama_e2e::start::{deployed, drpc, either, pass, regional};
+use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, pass, regional};
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::conditions::drpc::AVAILABLE;
 use kaedama_shared::api::{DRAction, DRState};
@@ -21,27 +21,24 @@ fn named(app: &App, rest: &Value) -> Value {
 
 pub async fn an_order_that_makes_no_sense_moves_nothing_and_is_taken_back_by_mending_it() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     let content = json!({
-        "action": null, "failoverCluster": null, "preferredCluster": "dr1", "dryRun": null, "protectedNamespaces": null,
+        "action": null, "failoverCluster": null, "preferredCluster": dr1(), "dryRun": null, "protectedNamespaces": null,
     });
+    let (one, other) = (dr1(), dr2());
+    let all = format!("{one}, {other}");
+    let choose = format!("choose one of {all}");
     let cases: [(Value, &[&str]); 7] = [
+        (json!({ "action": "Failover", "failoverCluster": "dr9" }), &["spec.failoverCluster is dr9", &choose]),
         (
-            json!({ "action": "Failover", "failoverCluster": "dr9" }),
-            &["spec.failoverCluster is dr9", "choose one of dr1, dr2"],
+            json!({ "action": "Failover", "failoverCluster": dr1() }),
+            &[&format!("spec.failoverCluster is {one}"), "already lives", &format!("name the other cluster ({other})")],
         ),
+        (json!({ "action": "Failover" }), &["missing value for spec.failoverCluster", &format!("one of {all}")]),
+        (json!({ "preferredCluster": null }), &["spec.preferredCluster is missing", &format!("one of {all}")]),
+        (json!({ "action": "Relocate", "preferredCluster": "dr9" }), &["spec.preferredCluster is dr9", &choose]),
         (
-            json!({ "action": "Failover", "failoverCluster": "dr1" }),
-            &["spec.failoverCluster is dr1", "already lives", "name the other cluster (dr2)"],
-        ),
-        (json!({ "action": "Failover" }), &["missing value for spec.failoverCluster", "one of dr1, dr2"]),
-        (json!({ "preferredCluster": null }), &["spec.preferredCluster is missing", "one of dr1, dr2"]),
-        (
-            json!({ "action": "Relocate", "preferredCluster": "dr9" }),
-            &["spec.preferredCluster is dr9", "choose one of dr1, dr2"],
-        ),
-        (
-            json!({ "dryRun": true, "action": "Failover", "failoverCluster": "dr2" }),
+            json!({ "dryRun": true, "action": "Failover", "failoverCluster": dr2() }),
             &["spec.dryRun", "not supported by this version yet", "remove it"],
         ),
         (json!({ "protectedNamespaces": ["elsewhere"] }), &["spec.protectedNamespaces", "remove it"]),
@@ -50,20 +47,20 @@ pub async fn an_order_that_makes_no_sense_moves_nothing_and_is_taken_back_by_men
         world.edit(&app, spec).await?;
         refused(&world, &app, words).await?;
         pass(10).await;
-        unharmed(&world, &app, "dr1").await?;
+        unharmed(&world, &app, dr1()).await?;
         world.edit(&app, content.clone()).await?;
         let seen = healed(&world, &app).await?;
         assert_eq!(stage(&seen), "Deployed/Completed");
     }
     // And it can still be moved.
-    world.order(&app, DRAction::Failover, "dr2").await?;
+    world.order(&app, DRAction::Failover, dr2()).await?;
     world.completed(&app, DRState::FailedOver).await?;
     Ok(())
 }
 
 pub async fn what_must_not_change_is_kept_by_the_api_server() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1")).await?;
+    let app = deployed(&world, app("web", dr1())).await?;
     let cases = [
         (json!({ "spec": { "drPolicyRef": { "name": "other" } } }), "drPolicyRef is immutable"),
         (json!({ "spec": { "placementRef": { "name": "other" } } }), "placementRef is immutable"),
@@ -74,29 +71,29 @@ pub async fn what_must_not_change_is_kept_by_the_api_server() -> anyhow::Result<
         let answer = denied(world.hub(), &named(&app, &change), true).await?;
         assert!(answer.contains(words), "{change}: {answer}");
     }
-    unharmed(&world, &app, "dr1").await
+    unharmed(&world, &app, dr1()).await
 }
 
 pub async fn a_malformed_record_is_shown_and_rebuilt_once_it_is_removed() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1")).await?;
+    let app = deployed(&world, app("web", dr1())).await?;
     let annotate =
         |value: Value| named(&app, &json!({ "metadata": { "annotations": { names::ACTION_RECORD: value } } }));
-    for garbage in ["{", "{\"epoch\": \"three\"}", "dr1"] {
+    for garbage in ["{", "{\"epoch\": \"three\"}", dr1()] {
         merge(world.hub(), &annotate(json!(garbage))).await?;
         refused(&world, &app, &[names::ACTION_RECORD, "remove the annotation"]).await?;
         // An order is not carried out by somebody who does not know what came before.
-        world.order(&app, DRAction::Failover, "dr2").await?;
+        world.order(&app, DRAction::Failover, dr2()).await?;
         pass(10).await;
-        unharmed(&world, &app, "dr1").await?;
+        unharmed(&world, &app, dr1()).await?;
         world.edit(&app, json!({ "action": null, "failoverCluster": null })).await?;
         merge(world.hub(), &annotate(Value::Null)).await?;
         let seen = healed(&world, &app).await?;
         assert_eq!(stage(&seen), "Deployed/Completed", "{}", message(&seen, AVAILABLE));
     }
     let record = drpc(&world, &app).await?.metadata.annotations.unwrap_or_default();
-    assert!(record[names::ACTION_RECORD].contains("\"to\":\"dr1\""), "{record:?}");
-    unharmed(&world, &app, "dr1").await
+    assert!(record[names::ACTION_RECORD].contains(&format!("\"to\":\"{}\"", dr1())), "{record:?}");
+    unharmed(&world, &app, dr1()).await
 }
 
 pub async fn what_is_not_built_is_refused_to_a_newcomer_before_anything_is_made() -> anyhow::Result<()> {
@@ -109,16 +106,16 @@ pub async fn what_is_not_built_is_refused_to_a_newcomer_before_anything_is_made(
     // A world for each; real clusters are for one.
     for (asked, mended, field) in cases.into_iter().take(either(2, 1)) {
         let world = regional().await?;
-        let app = App::new("web", "dr1");
+        let app = app("web", dr1());
         placing::prepare(&world, &app, placing::unscheduled()).await?;
         create(world.hub(), &laid_over(app.drpc(&world.options().policy), &asked)).await?;
         refused(&world, &app, &[field, "not supported by this version yet", "remove it"]).await?;
         pass(10).await;
-        assert_eq!(site(&world, "dr1", &app).await?.role(), "none");
+        assert_eq!(site(&world, dr1(), &app).await?.role(), "none");
         merge(world.hub(), &named(&app, &mended)).await?;
         world.completed(&app, DRState::Deployed).await?;
         world.protected(&app).await?;
-        unharmed(&world, &app, "dr1").await?;
+        unharmed(&world, &app, dr1()).await?;
     }
     Ok(())
 }

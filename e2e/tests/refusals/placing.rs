@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kaedama_e2e::objects::placement;
-use kaedama_e2e::start::{deployed, pass, regional};
+use kaedama_e2e::start::{app, deployed, dr1, dr2, pass, regional};
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::DRState;
@@ -44,19 +44,20 @@ async fn describe(world: &World, app: &App) -> anyhow::Result<()> {
 
 pub async fn a_placement_that_is_missing_is_waited_for() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = App::new("web", "dr1");
+    let app = app("web", dr1());
     describe(&world, &app).await?;
     create(world.hub(), &app.drpc(&world.options().policy)).await?;
-    refused(&world, &app, &["spec.placementRef", "there is no Placement web in namespace web", "create it"]).await?;
+    let missing = format!("there is no Placement web in namespace {}", app.namespace);
+    refused(&world, &app, &["spec.placementRef", &missing, "create it"]).await?;
     create(world.hub(), &of(&app, unscheduled())).await?;
     world.completed(&app, DRState::Deployed).await?;
     world.protected(&app).await?;
-    unharmed(&world, &app, "dr1").await
+    unharmed(&world, &app, dr1()).await
 }
 
 pub async fn a_placement_that_others_decide_is_not_fought_over() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = App::new("web", "dr1");
+    let app = app("web", dr1());
     prepare(&world, &app, json!({})).await?;
     create(world.hub(), &app.drpc(&world.options().policy)).await?;
     refused(&world, &app, &["Placement web", names::SCHEDULING_DISABLE, "\"true\""]).await?;
@@ -66,20 +67,20 @@ pub async fn a_placement_that_others_decide_is_not_fought_over() -> anyhow::Resu
     merge(world.hub(), &of(&app, unscheduled())).await?;
     world.completed(&app, DRState::Deployed).await?;
     world.protected(&app).await?;
-    unharmed(&world, &app, "dr1").await
+    unharmed(&world, &app, dr1()).await
 }
 
 pub async fn a_second_drpc_on_a_placement_does_not_disturb_the_first() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1")).await?;
+    let app = deployed(&world, app("web", dr1())).await?;
     let mut rival = app.drpc(&world.options().policy);
     rival["metadata"]["name"] = json!("rival");
-    rival["spec"]["preferredCluster"] = json!("dr2");
+    rival["spec"]["preferredCluster"] = json!(dr2());
     create(world.hub(), &rival).await?;
     let second = App { name: "rival".to_owned(), ..app.clone() };
-    refused(&world, &second, &["Placement web", "web/web", "use another Placement"]).await?;
+    refused(&world, &second, &["Placement web", &format!("{}/web", app.namespace), "use another Placement"]).await?;
     pass(10).await;
-    unharmed(&world, &app, "dr1").await?;
+    unharmed(&world, &app, dr1()).await?;
     world.unprotect(&second).await?;
     world.until_gone(world.drpcs(&app.namespace), "rival").await?;
     pass(10).await;
@@ -87,12 +88,12 @@ pub async fn a_second_drpc_on_a_placement_does_not_disturb_the_first() -> anyhow
     assert_eq!(kept.annotations().get(names::DRPC_NAME), Some(&app.name), "{:?}", kept.metadata);
     assert!(kept.finalizers().contains(&names::DRPC_FINALIZER.to_owned()), "{:?}", kept.metadata);
     healed(&world, &app).await?;
-    unharmed(&world, &app, "dr1").await
+    unharmed(&world, &app, dr1()).await
 }
 
 pub async fn decisions_that_contradict_each_other_stop_every_move() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1")).await?;
+    let app = deployed(&world, app("web", dr1())).await?;
     let decisions: Api<PlacementDecision> = Api::namespaced(world.hub(), &app.namespace);
     let second = json!({
         "apiVersion": PlacementDecision::API_VERSION,
@@ -106,10 +107,10 @@ pub async fn decisions_that_contradict_each_other_stop_every_move() -> anyhow::R
     create(world.hub(), &second).await?;
     refused(&world, &app, &["several PlacementDecisions", "web-decision-stray", "delete all but the right one"])
         .await?;
-    world.edit(&app, json!({ "action": "Failover", "failoverCluster": "dr2" })).await?;
+    world.edit(&app, json!({ "action": "Failover", "failoverCluster": dr2() })).await?;
     refused(&world, &app, &["several PlacementDecisions"]).await?;
     pass(10).await;
-    unharmed(&world, &app, "dr1").await?;
+    unharmed(&world, &app, dr1()).await?;
     decisions.delete("web-decision-stray", &DeleteParams::default()).await?;
     world.completed(&app, DRState::FailedOver).await?;
     Ok(())
@@ -117,7 +118,7 @@ pub async fn decisions_that_contradict_each_other_stop_every_move() -> anyhow::R
 
 pub async fn an_application_that_runs_elsewhere_is_not_moved_by_protecting_it() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = App::new("web", "dr1");
+    let app = app("web", dr1());
     prepare(&world, &app, unscheduled()).await?;
     let decision = json!({
         "apiVersion": PlacementDecision::API_VERSION,
@@ -130,17 +131,19 @@ pub async fn an_application_that_runs_elsewhere_is_not_moved_by_protecting_it() 
     });
     create(world.hub(), &decision).await?;
     let api: Api<PlacementDecision> = Api::namespaced(world.hub(), &app.namespace);
-    let placed = json!({ "status": { "decisions": [{ "clusterName": "dr1", "reason": "" }] } });
+    let placed = json!({ "status": { "decisions": [{ "clusterName": dr1(), "reason": "" }] } });
     api.patch_status("web-decision-1", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(placed)).await?;
     pass(20).await;
     let mut wanted = app.drpc(&world.options().policy);
-    wanted["spec"]["preferredCluster"] = json!("dr2");
+    wanted["spec"]["preferredCluster"] = json!(dr2());
     create(world.hub(), &wanted).await?;
-    refused(&world, &app, &["spec.preferredCluster is dr2", "set spec.preferredCluster to dr1"]).await?;
-    world.edit(&app, json!({ "preferredCluster": "dr1" })).await?;
+    let (wrong, right) =
+        (format!("spec.preferredCluster is {}", dr2()), format!("set spec.preferredCluster to {}", dr1()));
+    refused(&world, &app, &[&wrong, &right]).await?;
+    world.edit(&app, json!({ "preferredCluster": dr1() })).await?;
     world.completed(&app, DRState::Deployed).await?;
     world.protected(&app).await?;
-    unharmed(&world, &app, "dr1").await.map_err(|error| error.context("after it was protected where it is"))?;
+    unharmed(&world, &app, dr1()).await.map_err(|error| error.context("after it was protected where it is"))?;
     assert!(state(&world, &app).await?.contains("Deployed"));
     Ok(())
 }

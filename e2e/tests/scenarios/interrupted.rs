@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kaedama_e2e::bytes::{audit, audit_at_home, last_syncs, records, volumes};
 use kaedama_e2e::objects::{decisions, message, site, stage};
-use kaedama_e2e::start::{deployed, drpc, either, pass, regional};
+use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, pass, regional};
 use kaedama_sandbox::storage::array::{Code, StorageError};
 use kaedama_sandbox::storage::fabric::{Fault, Operation};
 use kaedama_sandbox::world::app::App;
@@ -204,18 +204,18 @@ pub async fn a_promotion_that_the_storage_refuses_is_told_in_the_storages_words(
 
 pub async fn a_demotion_that_the_storage_refuses_holds_the_relocate_up() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
-    refuse(&world, "dr1", Operation::Demote);
-    world.order(&app, DRAction::Relocate, "dr2").await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
+    refuse(&world, dr1(), Operation::Demote);
+    world.order(&app, DRAction::Relocate, dr2()).await?;
     pass(60).await;
     let waits = drpc(&world, &app).await?;
     assert!(stage(&waits).starts_with("Relocating/"), "{}", stage(&waits));
     let said = message(&waits, "Available");
-    assert!(said.contains("dr1") && said.contains("cache battery"), "{said}");
+    assert!(said.contains(dr1()) && said.contains("cache battery"), "{said}");
     world.fabric().clear_faults();
     world.completed(&app, DRState::Relocated).await?;
     pass(5).await;
     let now = audit_at_home(&world, &app)?;
-    assert!(now.is_clean() && now.cluster == "dr2", "{now:#?}");
+    assert!(now.is_clean() && now.cluster == dr2(), "{now:#?}");
     Ok(())
 }

@@ -44,6 +44,7 @@ macro_rules! every {
             moves {
                 a_deployed_application_is_protected_in_storage_and_in_both_stores,
                 the_time_of_the_last_sync_goes_on_with_the_storage,
+                a_failover_from_a_cluster_that_lives_loses_what_was_not_synced_and_comes_home_with_everything,
                 a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_clean,
             }
             relocate {

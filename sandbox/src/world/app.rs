@@ -86,6 +86,8 @@ impl App {
             },
             "spec": {
                 "replicas": 1,
+                // Where a cluster has a controller for Deployments, its pods are left to the sandbox.
+                "paused": true,
                 "selector": { "matchLabels": labels },
                 "template": {
                     "metadata": { "labels": labels },

@@ -28,7 +28,7 @@ impl std::fmt::Debug for Ground {
 }
 
 /// Which of the parts that the sandbox has stand-ins for are there already, and are left to their owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
     /// Open Cluster Management's work agents.
     pub work_agents: bool,
@@ -38,6 +38,15 @@ pub struct Parts {
     pub binder: bool,
     /// A controller manager that protects claims and volumes in use.
     pub protection: bool,
+    /// Open Cluster Management's registration: the clusters are joined, and somebody keeps their leases.
+    pub registration: bool,
+    /// What answers a ManagedClusterView.
+    pub views: bool,
+    /// Kaedama, configured, with a DRPolicy for these clusters: none of its objects are made.
+    pub operators: bool,
+    /// Operator Lifecycle Manager may act on what the hub operator delivers for it. Then nothing is delivered for it,
+    /// and its kinds are not made: nobody wants another operator installed.
+    pub olm: bool,
 }
 
 /// How to reach a cluster's store.
@@ -114,6 +123,15 @@ pub trait Given: Send + Sync + 'static {
 
     /// How long anything may take.
     fn patience(&self) -> Duration;
+
+    /// Whether clusters, links, stores and operators may be broken here. Asked before anything is.
+    ///
+    /// # Errors
+    /// They belong to somebody who did not ask for it.
+    fn may_break(&self, what: &str) -> Result<(), WorldError> {
+        let _ = what;
+        Ok(())
+    }
 }
 
 /// Name of the hub among the clusters of a [`Given`].

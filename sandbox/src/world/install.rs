@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::ground::{Given, Parts};
 use super::{DRIVER, OPERATOR_NAMESPACE, Replication, STORAGE_CLASS, World, WorldError, profile};
 use crate::storage::SHIP_EVERY;
 use crate::{ocm, storage};
@@ -110,18 +111,32 @@ fn kinds(on_hub: bool) -> Vec<CustomResourceDefinition> {
 pub(super) async fn hub(world: &World) -> Result<(), WorldError> {
     let client = world.hub();
     definitions(world, &client, ocm::crds::hub()).await?;
+    if there(world).operators {
+        return Ok(());
+    }
     definitions(world, &client, kinds(true)).await?;
     namespace(&client, OPERATOR_NAMESPACE).await?;
     for secret in secrets(world)? {
         create(&Api::<Secret>::namespaced(client.clone(), OPERATOR_NAMESPACE), &secret).await?;
     }
+    let config = hub_config(world)?;
+    create(&Api::<ConfigMap>::namespaced(client, OPERATOR_NAMESPACE), &configuration(&config, Role::Hub)).await
+}
+
+/// The parts that are there already; none in a world of this process.
+fn there(world: &World) -> Parts {
+    world.given().map(Given::parts).unwrap_or_default()
+}
+
+fn hub_config(world: &World) -> Result<RamenConfig, WorldError> {
     let mut config = RamenConfig::defaults(Role::Hub);
     config.leader_election.leader_elect = world.options.leader_election;
+    config.dr_cluster_operator.deployment_automation_enabled = !there(world).olm;
     let profiles = world.options.clusters.iter().map(|cluster| store_profile(world, cluster));
     config.s3_store_profiles = profiles.collect::<Result<_, _>>()?;
     // There is no VolSync in this world, and nothing that could install an operator by subscription acts on one.
     config.vol_sync.disabled = true;
-    create(&Api::<ConfigMap>::namespaced(client, OPERATOR_NAMESPACE), &configuration(&config, Role::Hub)).await
+    Ok(config)
 }
 
 fn configuration(config: &RamenConfig, role: Role) -> ConfigMap {
@@ -218,21 +233,33 @@ fn olm_roles() -> Vec<ClusterRole> {
     roles.into_iter().filter_map(|role| serde_json::from_value(role).ok()).collect()
 }
 
-/// Definitions, namespaces, secrets and storage classes of a managed cluster. Its configuration comes from the hub.
+/// Definitions, namespaces, secrets and storage classes of a managed cluster. Its configuration comes from the hub, where
+/// that delivers the operator.
 pub(super) async fn cluster(world: &World, cluster: &str) -> Result<(), WorldError> {
     let client = world.cluster(cluster)?;
     definitions(world, &client, ocm::crds::spoke()).await?;
-    definitions(world, &client, olm()).await?;
-    if world.given().is_some() {
+    let there = there(world);
+    if !there.olm {
+        definitions(world, &client, olm()).await?;
+    }
+    if world.given().is_some() && !there.olm {
         for role in olm_roles() {
             create(&Api::<ClusterRole>::all(client.clone()), &role).await?;
         }
     }
     definitions(world, &client, storage::crds::all()).await?;
+    if there.operators {
+        return classes(world, &client, cluster).await;
+    }
     definitions(world, &client, kinds(false)).await?;
     namespace(&client, OPERATOR_NAMESPACE).await?;
     for secret in secrets(world)? {
         create(&Api::<Secret>::namespaced(client.clone(), OPERATOR_NAMESPACE), &secret).await?;
+    }
+    if there.olm {
+        let config = hub_config(world)?.for_spokes();
+        let config = configuration(&config, Role::Spoke);
+        create(&Api::<ConfigMap>::namespaced(client.clone(), OPERATOR_NAMESPACE), &config).await?;
     }
     classes(world, &client, cluster).await
 }
@@ -281,6 +308,9 @@ async fn classes(world: &World, client: &Client, cluster: &str) -> Result<(), Wo
 /// The DRClusters and the DRPolicy, and waits until they are valid.
 pub(super) async fn policy(world: &World) -> Result<(), WorldError> {
     let client = world.hub();
+    if there(world).operators {
+        return world.policy_valid(&world.options.policy).await;
+    }
     for cluster in &world.options.clusters {
         let spec = DRClusterSpec {
             s3_profile_name: profile(cluster),

@@ -69,7 +69,9 @@ impl Machine {
         let clock = world.options.clock;
         let client = |agent: &str| world.hub_client(agent);
         let there = world.given().map(super::ground::Given::parts);
-        machine.run(ocm::registration::hub::run(client("ocm-registration"), clock));
+        if there.is_none_or(|parts| !parts.registration) {
+            machine.run(ocm::registration::hub::run(client("ocm-registration"), clock));
+        }
         if there.is_none_or(|parts| !parts.placement) {
             machine.run(ocm::placement::run(client("ocm-placement"), clock));
         }
@@ -109,16 +111,20 @@ impl Machine {
             options
         };
         let named = |task: &str| (hub(task), own(task), name.to_owned());
-        let (to_hub, to_own, cluster) = named("ocm-registration-agent");
-        machine.run(async move { ocm::registration::agent::run(to_hub, to_own, &cluster, registration).await });
+        if there.is_none_or(|parts| !parts.registration) {
+            let (to_hub, to_own, cluster) = named("ocm-registration-agent");
+            machine.run(async move { ocm::registration::agent::run(to_hub, to_own, &cluster, registration).await });
+        }
         if there.is_none_or(|parts| !parts.work_agents) {
             let (to_hub, to_own, cluster) = named("ocm-work-agent");
             let options = ocm::work_agent::Options::new(clock);
             machine.run(async move { ocm::work_agent::run(to_hub, to_own, &cluster, options).await });
         }
-        let (to_hub, to_own, cluster) = named("ocm-view-agent");
-        let options = ocm::view_agent::Options::new(clock);
-        machine.run(async move { ocm::view_agent::run(to_hub, to_own, &cluster, options).await });
+        if there.is_none_or(|parts| !parts.views) {
+            let (to_hub, to_own, cluster) = named("ocm-view-agent");
+            let options = ocm::view_agent::Options::new(clock);
+            machine.run(async move { ocm::view_agent::run(to_hub, to_own, &cluster, options).await });
+        }
 
         let kit = |agent: &str| storage::Cluster::new(name, own(agent), clock);
         let driver = || world.fabric.driver(name, DRIVER);

@@ -105,7 +105,8 @@ pub struct World {
     stores: BTreeMap<String, S3Server>,
     fabric: StorageFabric,
     ledger: Ledger,
-    _storage: tokio_util::task::AbortOnDropHandle<()>,
+    /// None in a further handle.
+    _storage: Option<tokio_util::task::AbortOnDropHandle<()>>,
 }
 
 impl World {
@@ -155,7 +156,7 @@ impl World {
             ledger: Ledger::new(fabric.clone()),
             fabric,
             options,
-            _storage: storage,
+            _storage: Some(storage),
         };
         if let Some(given) = world.given() {
             for cluster in [HUB].into_iter().chain(world.options.clusters.iter().map(String::as_str)) {
@@ -176,6 +177,32 @@ impl World {
         }
         install::policy(&world).await?;
         Ok(world)
+    }
+
+    /// A further handle on a world on a given ground: the same clusters, storage and ledger. Everything in the world ends
+    /// with the first handle, and nothing with this one.
+    pub fn handle(&self) -> World {
+        let clock = self.options.clock;
+        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).build();
+        let site = |(name, site): (&String, &Site)| {
+            let (power, wan) = (site.power.clone(), site.wan.clone());
+            (name.clone(), Site { server: server(name), power, wan, s3: S3Network::new(), machine: None })
+        };
+        World {
+            hub: server("hub"),
+            hub_s3: S3Network::new(),
+            hub_machine: None,
+            sites: self.sites.iter().map(site).collect(),
+            stores: BTreeMap::new(),
+            fabric: self.fabric.clone(),
+            ledger: self.ledger.clone(),
+            options: self.options.clone(),
+            _storage: None,
+        }
+    }
+
+    fn may_break(&self, what: &str) -> Result<(), WorldError> {
+        self.given().map_or(Ok(()), |given| given.may_break(what))
     }
 
     fn wire_storage(&self) {
@@ -352,6 +379,7 @@ impl World {
     /// Destroys a cluster, at once: nothing on it runs or answers any more, its storage and its store are gone from
     /// the network. What its disks hold is kept, for [`World::revive`].
     pub fn kill(&mut self, cluster: &str) -> Result<(), WorldError> {
+        self.may_break(cluster)?;
         let site = self.site_mut(cluster)?;
         site.power.set_up(false);
         site.machine = None;
@@ -382,6 +410,7 @@ impl World {
 
     /// Cuts or mends the connection between a cluster and the hub.
     pub fn set_link(&self, cluster: &str, up: bool) -> Result<(), WorldError> {
+        self.may_break(&format!("the link of {cluster}"))?;
         self.site(cluster)?.wan.set_up(up);
         self.given().map_or(Ok(()), |given| given.set_link(cluster, up))
     }
@@ -393,6 +422,10 @@ impl World {
 
     /// Takes a cluster's store off the network, or puts it back.
     pub fn set_store_down(&self, cluster: &str, down: bool) {
+        if let Err(error) = self.may_break(&format!("the store of {cluster}")) {
+            tracing::error!(%error, "the store is not touched");
+            return;
+        }
         if let Some(store) = self.store(cluster) {
             store.set_down(down);
         }
@@ -405,6 +438,10 @@ impl World {
 
     /// Stops the hub operator and starts it again: what it knew is gone.
     pub fn restart_hub(&mut self) {
+        if let Err(error) = self.may_break("the hub operator") {
+            tracing::error!(%error, "the hub operator is not restarted");
+            return;
+        }
         self.hub_machine = None;
         self.boot_hub();
         if let Some(given) = self.given()

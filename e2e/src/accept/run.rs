@@ -1,0 +1,297 @@
+//! The run: install what is missing, tell the scenarios, remove what was made, whatever happened.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use kaedama_sandbox::world::app::App;
+use kaedama_sandbox::world::ground::Ground;
+use kaedama_sandbox::world::{Options, Replication, World, array};
+use kaedama_shared::clock::Clock;
+use kaedama_shared::s3::S3Store;
+use tokio_util::sync::CancellationToken;
+
+use super::Refusal;
+use super::check::Checked;
+use super::clusters::Sites;
+use super::file::OpenStore;
+use super::find::{self, Traces};
+use super::ground::VisitedGround;
+use super::mark::{LABEL, PREFIX};
+use super::operators::Operators;
+use super::report::{Outcome, Report, Told, Verdict};
+use super::sweep;
+use super::tidy;
+use crate::start::{SHIP_EVERY, Visit, on_a_visit};
+use crate::suite::Scenario;
+
+/// The longest that a scenario may take.
+const LONGEST: Duration = Duration::from_secs(1800);
+
+/// Seconds between two renewals of a lease, where the sandbox registers the clusters.
+const LEASE_SECONDS: i32 = 5;
+
+/// A name for a run: what its namespaces begin with.
+#[must_use]
+pub fn new_name() -> String {
+    format!("{PREFIX}{:06x}", RandomState::new().hash_one(std::process::id()) & 0xff_ffff)
+}
+
+/// What a run is made of.
+pub struct Run<'a> {
+    /// Its name, of [`new_name`].
+    pub name: String,
+    /// What was found.
+    pub checked: Checked,
+    /// The DRPolicy of installed operators.
+    pub policy: Option<String>,
+    /// What is told, in this order.
+    pub scenarios: Vec<&'a Scenario>,
+    /// This program, which also holds others: see [`crate::real::keeper`].
+    pub keeper: PathBuf,
+    /// A folder for logs, which is there.
+    pub logs: PathBuf,
+    /// Cancelled when somebody wants the run to end.
+    pub stop: CancellationToken,
+    /// Where progress goes.
+    pub say: &'a dyn Fn(&str),
+}
+
+type Stores = BTreeMap<String, (OpenStore, S3Store)>;
+
+/// Tells the scenarios, and leaves the clusters as they were.
+pub async fn run(run: Run<'_>) -> Report {
+    let (began, at) = (Instant::now(), Clock::system().now());
+    let Run { name, checked, policy, scenarios, keeper, logs, stop, say } = run;
+    let (sites, stores) = (checked.sites.clone(), checked.stores.clone());
+    let mut report = Report {
+        run: name.clone(),
+        verdict: Verdict::Rejected,
+        why: None,
+        began: at.to_string(),
+        seconds: 0.0,
+        scenarios: scenarios.iter().map(|scenario| not_begun(scenario)).collect(),
+        left_behind: Vec::new(),
+        logs: logs.display().to_string(),
+    };
+    // Kubeconfigs with tokens: gone with this run.
+    let private = tempfile::Builder::new().prefix("kaedama-accept-").tempdir();
+    let operators = match (&checked.programs, &private) {
+        (Some(programs), Ok(private)) => {
+            Ok(Some(Arc::new(Operators::new(keeper, programs.clone(), private.path().to_owned(), logs.clone()))))
+        }
+        (Some(_), Err(error)) => Err(format!("cannot make a temporary folder: {error}; make room, or set TMPDIR")),
+        (None, _) => Ok(None),
+    };
+    let operators = match operators {
+        Ok(operators) => operators,
+        Err(why) => {
+            report.why = Some(why);
+            return report;
+        }
+    };
+    let world = tokio::select! {
+        world = world(&name, checked, policy, operators.clone()) => world.map(Some),
+        () = stop.cancelled() => Ok(None),
+    };
+    match world {
+        Ok(Some(world)) => {
+            let world = Arc::new(world);
+            say(&format!("installed what was missing, in {:.0} s", began.elapsed().as_secs_f64()));
+            for (at, scenario) in scenarios.iter().enumerate() {
+                if stop.is_cancelled() {
+                    break;
+                }
+                say(&format!("[{}/{}] {} ...", at + 1, scenarios.len(), scenario.name));
+                let visit = visit(&world, &name, at);
+                report.scenarios[at] = tell(scenario, &visit, &stop).await;
+                say(&line(&report.scenarios[at]));
+                if let Err(refusal) = depart(&visit, &sites, &stores).await {
+                    say(&format!("    cleaning up: {refusal}"));
+                    report.why = Some(refusal.to_string());
+                    break;
+                }
+            }
+            say("removing what was made");
+            if operators.is_some() {
+                tidy::policy(&sites, &format!("{LABEL}={name}")).await;
+            }
+        }
+        Ok(None) => say("removing what was made"),
+        Err(why) => {
+            say(&format!("not installed: {why}"));
+            report.why = Some(format!("what the scenarios need could not be installed: {why}; logs: {}", report.logs));
+        }
+    }
+    if let Some(operators) = operators {
+        operators.stop().await;
+    }
+    if let Err(refusal) = remove(&sites, &stores, &name).await {
+        say(&format!("not all is removed: {refusal}"));
+        report.left_behind.push(refusal.to_string());
+    }
+    report.left_behind.extend(left(&sites, &stores, &name).await);
+    let passed = report.scenarios.iter().all(|told| told.outcome == Outcome::Passed);
+    report.verdict = if stop.is_cancelled() {
+        Verdict::Interrupted
+    } else if passed && report.left_behind.is_empty() && report.why.is_none() {
+        Verdict::Accepted
+    } else {
+        Verdict::Rejected
+    };
+    report.seconds = began.elapsed().as_secs_f64();
+    report
+}
+
+/// Installs what is missing, and starts the sandbox's part.
+async fn world(
+    name: &str,
+    checked: Checked,
+    policy: Option<String>,
+    operators: Option<Arc<Operators>>,
+) -> Result<World, String> {
+    let clusters = checked.sites.managed().iter().map(|site| site.name.clone()).collect();
+    let interval = checked.interval.clone();
+    let ground = VisitedGround::new(checked.sites, checked.stores, name.to_owned(), checked.parts, operators);
+    let options = Options {
+        clusters,
+        policy: policy.unwrap_or_else(|| name.to_owned()),
+        replication: Replication::Regional { interval, every: SHIP_EVERY },
+        lease_seconds: LEASE_SECONDS,
+        ground: Ground::Given(Arc::new(ground)),
+        ..Options::regional(Clock::system())
+    };
+    World::start(options).await.map_err(|error| error.to_string())
+}
+
+fn visit(world: &Arc<World>, run: &str, at: usize) -> Arc<Visit> {
+    // Scenarios call clusters by constants; there are two names for each run of this program.
+    let name = |at: usize| -> &'static str { world.clusters()[at].clone().leak() };
+    Arc::new(Visit::new(world.clone(), [name(0), name(1)], format!("{run}-{:02}", at + 1)))
+}
+
+fn not_begun(scenario: &Scenario) -> Told {
+    Told {
+        name: scenario.name.to_owned(),
+        outcome: Outcome::NotBegun,
+        seconds: 0.0,
+        records_lost: None,
+        records_written: None,
+        why: None,
+    }
+}
+
+async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken) -> Told {
+    let began = Instant::now();
+    let body = on_a_visit(visit.clone(), tokio::time::timeout(LONGEST, (scenario.body)()));
+    let ended = tokio::select! {
+        ended = AssertUnwindSafe(body).catch_unwind() => Some(ended),
+        () = stop.cancelled() => None,
+    };
+    let (outcome, why) = match ended {
+        None => (Outcome::Interrupted, None),
+        Some(Ok(Ok(Ok(())))) => (Outcome::Passed, None),
+        Some(Ok(Ok(Err(error)))) => (Outcome::Failed, Some(format!("{error:#}"))),
+        Some(Ok(Err(_))) => (Outcome::Failed, Some(format!("it was not done after {} s", LONGEST.as_secs()))),
+        Some(Err(panic)) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            (Outcome::Failed, Some(text.unwrap_or_else(|| "it panicked".to_owned())))
+        }
+    };
+    let kept = visit.apps().into_iter().filter(|app| has_volumes(&visit.world, app));
+    let audits: Vec<_> = kept.filter_map(|app| visit.world.audit(&app)).collect();
+    let sum =
+        |of: fn(&kaedama_sandbox::workload::Audit) -> u64| (!audits.is_empty()).then(|| audits.iter().map(of).sum());
+    Told {
+        name: scenario.name.to_owned(),
+        outcome,
+        seconds: began.elapsed().as_secs_f64(),
+        records_lost: sum(|audit| audit.lost),
+        records_written: sum(|audit| audit.acknowledged),
+        why,
+    }
+}
+
+/// Whether an application has its volumes anywhere. Some scenarios end an application with all that it wrote, on purpose.
+fn has_volumes(world: &World, app: &App) -> bool {
+    let Some(location) = world.ledger().location(&app.id()) else { return false };
+    let there =
+        |cluster: &String, handle| world.fabric().with(|arrays, _| arrays.inspect(&array(cluster), handle)).is_some();
+    location.volumes.values().all(|handle| world.clusters().iter().any(|cluster| there(cluster, handle)))
+}
+
+fn line(told: &Told) -> String {
+    let lost = told.records_lost.map_or(String::new(), |lost| format!(", {lost} records lost"));
+    match (told.outcome, &told.why) {
+        (Outcome::Passed, _) => format!("    passed in {:.1} s{lost}", told.seconds),
+        (_, Some(why)) => format!("    FAILED after {:.1} s{lost}: {why}", told.seconds),
+        (_, None) => format!("    interrupted after {:.1} s", told.seconds),
+    }
+}
+
+/// Takes the scenario's applications away, and mends what the scenario did to the sandbox's storage.
+async fn depart(visit: &Visit, sites: &Sites, stores: &Stores) -> Result<(), Refusal> {
+    visit.world.fabric().clear_faults();
+    visit.world.set_replication_link(visit.clusters[0], visit.clusters[1], true);
+    tidy::applications(sites, &visit.prefix).await;
+    let traces = Traces::within(&visit.prefix);
+    sweep::clusters(sites, &traces, sweep::AFTER_A_RUN).await?;
+    sweep::stores(stores.values().map(|(_, store)| store), &traces).await
+}
+
+async fn remove(sites: &Sites, stores: &Stores, name: &str) -> Result<(), Refusal> {
+    let traces = Traces::of(name);
+    let clusters = sweep::clusters(sites, &traces, sweep::AFTER_A_RUN).await;
+    // One does not wait for the other.
+    sweep::stores(stores.values().map(|(_, store)| store), &traces).await?;
+    clusters
+}
+
+/// What there still is; also that nobody knows.
+async fn left(sites: &Sites, stores: &Stores, name: &str) -> Vec<String> {
+    let traces = Traces::of(name);
+    let unknown = |refusal: Refusal| vec![format!("not known: {refusal}")];
+    let mut all = find::left(sites, &traces).await.unwrap_or_else(unknown);
+    all.extend(find::keys(stores.values().map(|(_, store)| store), &traces).await.unwrap_or_else(unknown));
+    all
+}
+
+/// Removes what runs that were interrupted have left; their names.
+///
+/// # Errors
+/// Something cannot be looked at, or does not go.
+pub async fn clean(sites: &Sites, stores: &[S3Store], say: &dyn Fn(&str)) -> Result<usize, Refusal> {
+    let runs = find::runs(sites, stores.iter()).await?;
+    for run in &runs {
+        say(&format!("removing what {run} left"));
+        let traces = Traces::of(run);
+        sweep::clusters(sites, &traces, sweep::LATER).await?;
+        sweep::stores(stores.iter(), &traces).await?;
+    }
+    let traces = Traces::all();
+    let mut left = find::left(sites, &traces).await?;
+    left.extend(find::keys(stores.iter(), &traces).await?);
+    match left.as_slice() {
+        [] => Ok(runs.len()),
+        left => Err(Refusal::new(
+            format!("still there: {}", left.join(", ")),
+            "look at what holds it, then run `accept clean` again",
+        )),
+    }
+}
+
+/// A folder for the logs of a run.
+///
+/// # Errors
+/// It cannot be made.
+pub fn log_folder(chosen: Option<&Path>, run: &str) -> Result<PathBuf, Refusal> {
+    let folder = chosen.map_or_else(|| Path::new("accept-logs").join(run), Path::to_owned);
+    std::fs::create_dir_all(&folder).and_then(|()| folder.canonicalize()).map_err(|error| {
+        Refusal::new(format!("cannot make {}: {error}", folder.display()), "name another folder with --logs")
+    })
+}

@@ -1,0 +1,42 @@
+//! Which scenarios are told on clusters that belong to somebody else, and why the others are not.
+
+use crate::suite::Scenario;
+
+/// What a scenario needs that is not to be had there: a scenario's name, or the module whose name it begins with.
+const NOT_TOLD: [(&str, &str); 17] = [
+    ("scenarios::interrupted::a_hub_that_restarts", RESTARTS),
+    ("scenarios::interrupted::a_source_that_dies", KILLS),
+    ("scenarios::interrupted::a_target_that_dies", KILLS),
+    ("scenarios::interrupted::a_failover_whose_target_dies", KILLS),
+    ("scenarios::interrupted::a_promotion_that_the_storage_refuses", KILLS),
+    ("scenarios::links::a_relocate_waits_for_a_cluster_that_the_hub_cannot_reach", CUTS),
+    ("scenarios::links::a_link_that_breaks", CUTS),
+    ("scenarios::metro::", "it needs one storage system under both clusters"),
+    ("scenarios::moves::a_dead_cluster_costs", KILLS),
+    ("scenarios::relocate::a_relocate_asked_for_during_a_failovers_cleanup", KILLS),
+    ("scenarios::stores::a_store_that_is_away", STORES),
+    ("scenarios::stores::a_failover_restores_from_the_store_that_is_left", KILLS),
+    ("scenarios::stores::a_failover_without_any_store", STORES),
+    ("refusals::claims::a_claim_without_a_replication_class", "it makes a storage class and changes it"),
+    ("refusals::policies::", "it makes and deletes policies and DRClusters of these clusters"),
+    ("refusals::stores::", "it breaks the configuration of the operators"),
+    ("only_real::", "it kills programs of the clusters"),
+];
+
+const KILLS: &str = "it kills a cluster";
+const CUTS: &str = "it cuts a cluster off";
+const RESTARTS: &str = "it kills an operator, or a cluster";
+const STORES: &str = "it takes a store away";
+
+/// Why a scenario is not told there.
+#[must_use]
+pub fn not_told(name: &str) -> Option<&'static str> {
+    NOT_TOLD.into_iter().find(|(start, _)| name.starts_with(start)).map(|(_, why)| why)
+}
+
+/// Reasons that fit no scenario: the scenario was renamed or removed.
+#[must_use]
+pub fn stale(scenarios: &[Scenario]) -> Vec<&'static str> {
+    let fits = |start: &str| scenarios.iter().any(|scenario| scenario.name.starts_with(start));
+    NOT_TOLD.into_iter().map(|(start, _)| start).filter(|start| !fits(start)).collect()
+}

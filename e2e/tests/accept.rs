@@ -1,0 +1,95 @@
+//! The command `accept` as its users run it, on real clusters that are somebody else's to it: what it says, and that the
+//! clusters are afterwards as they were.
+//!
+//! Skipped, loudly, where the programs are not there; with `CI=true` that is a failure. See `docs/testing.md`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that something is wrong")]
+
+#[path = "accept/installed.rs"]
+mod installed;
+#[path = "accept/refusals.rs"]
+mod refusals;
+#[path = "accept/stranger.rs"]
+mod stranger;
+
+use kaedama_e2e::real::Options;
+use stranger::{Ended, Stranger};
+
+/// Three clusters take 1.5 GiB: one world at a time.
+static ONE_WORLD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+const RELOCATE: &str = "relocate::a_relocate_while_writing";
+const FAILOVER: &str = "moves::a_failover_from_a_cluster_that_lives";
+const TEN: &str = "relocate::ten_relocates";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_of_somebody_else_are_accepted_and_left_as_they_were() {
+    let Some(options) = stranger::options() else { return };
+    let _one = ONE_WORLD.lock().await;
+    let stranger = Stranger::start(options, "installed").await;
+    refusals::all(&stranger).await;
+    let before = stranger.inventory().await;
+
+    let run = stranger.accept(&["run", RELOCATE, FAILOVER, "--yes", "--output", "json"]).await;
+    assert_eq!(run.code, 0, "{run}");
+    let report = run.report();
+    assert_eq!((&report["verdict"], &report["leftBehind"]), (&"accepted".into(), &serde_json::json!([])), "{run}");
+    let told = report["scenarios"].as_array().unwrap();
+    assert_eq!(told.len(), 2, "{run}");
+    assert!(told.iter().all(|told| told["outcome"] == "passed" && told["seconds"].as_f64() > Some(1.0)), "{run}");
+    let relocate = told.iter().find(|told| told["name"].as_str().unwrap().contains(RELOCATE)).unwrap();
+    assert_eq!(relocate["recordsLost"], 0, "{run}");
+    assert!(relocate["recordsWritten"].as_u64() > Some(200), "{run}");
+    stranger.assert_as(&before, &run).await;
+
+    interrupted(&stranger).await;
+    let after_interruption = Ended::default();
+    stranger.assert_as(&before, &after_interruption).await;
+
+    killed(&stranger).await;
+    stranger.assert_as(&before, &after_interruption).await;
+}
+
+/// Ended by Ctrl-C in the middle of a relocate.
+async fn interrupted(stranger: &Stranger) {
+    let running = stranger.begin(&["run", TEN, "--yes", "--output", "json"]).await;
+    stranger.until_it_moves().await;
+    running.signal(rustix::process::Signal::INT);
+    let run = running.end().await;
+    assert_eq!(run.code, 130, "{run}");
+    let report = run.report();
+    assert_eq!(report["verdict"], "interrupted", "{run}");
+    assert_eq!(report["scenarios"][0]["outcome"], "interrupted", "{run}");
+    assert_eq!(report["leftBehind"], serde_json::json!([]), "{run}");
+}
+
+/// Killed, without a chance to clean up; the next run is refused until that is done.
+async fn killed(stranger: &Stranger) {
+    let running = stranger.begin(&["run", TEN, "--yes"]).await;
+    stranger.until_it_moves().await;
+    running.signal(rustix::process::Signal::KILL);
+    running.end().await;
+    let refused = stranger.accept(&["run", TEN, "--yes"]).await;
+    assert_eq!(refused.code, 2, "{refused}");
+    assert!(refused.stderr.contains("accept clean"), "{refused}");
+    let unasked = stranger.accept(&["clean"]).await;
+    assert!(unasked.code == 2 && unasked.stderr.contains("--yes"), "{unasked}");
+    let cleaned = stranger.accept(&["clean", "--yes"]).await;
+    assert_eq!(cleaned.code, 0, "{cleaned}");
+    assert!(cleaned.stdout.contains("removed what 1 runs had left"), "{cleaned}");
+    let again = stranger.accept(&["clean", "--yes"]).await;
+    assert!(again.code == 0 && again.stdout.contains("nothing was left"), "{again}");
+}
+
+/// Where there is no Open Cluster Management, the sandbox's is there for the time of the run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bare_clusters_are_accepted_with_the_sandboxs_cluster_management() {
+    let Some(options) = stranger::options() else { return };
+    let _one = ONE_WORLD.lock().await;
+    let stranger = Stranger::start(Options { ocm: false, registration: false, ..options }, "sandbox").await;
+    let before = stranger.inventory().await;
+    let run = stranger.accept(&["run", FAILOVER, "--yes", "--output", "json"]).await;
+    assert_eq!(run.code, 0, "{run}");
+    assert_eq!(run.report()["verdict"], "accepted", "{run}");
+    stranger.assert_as(&before, &run).await;
+}
