@@ -6,10 +6,16 @@
 
 #[path = "real/api.rs"]
 mod api;
+#[path = "../../shared/tests/docs/mod.rs"]
+mod docs;
 #[path = "real/end.rs"]
 mod end;
 #[path = "real/ocm.rs"]
 mod ocm;
+#[path = "../../shared/tests/crds_peers/mod.rs"]
+mod peers;
+#[path = "real/schemas.rs"]
+mod schemas;
 #[path = "real/stores.rs"]
 mod stores;
 

@@ -2,41 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::fs;
-use std::path::Path;
-
 use kaedama_apiserver::ApiServer;
 use kaedama_shared::api::crdgen::all_crds;
 use kaedama_shared::api::ocm::Placement;
 use kaedama_shared::config::{Role, load};
-use kaedama_shared::yaml;
 use kube::Client;
 use serde_json::{Value, json};
 
-const PAGES: [&str; 2] = ["docs/user-guide.md", "docs/operations.md"];
+mod docs;
 
-/// Every object in fenced YAML.
-fn examples() -> Vec<(String, Value)> {
-    let mut examples = Vec::new();
-    for page in PAGES {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page)).unwrap();
-        let mut block: Option<(usize, String)> = None;
-        for line in text.lines() {
-            let trimmed = line.trim_start();
-            block = match block.take() {
-                None if trimmed == "```yaml" => Some((line.len() - trimmed.len(), String::new())),
-                None => None,
-                Some((_, yaml)) if trimmed == "```" => {
-                    let objects = yaml::from_documents(&yaml).unwrap_or_else(|error| panic!("{page}: {error}\n{yaml}"));
-                    examples.extend(objects.into_iter().map(|object| (page.to_owned(), object)));
-                    None
-                }
-                Some((indent, yaml)) => Some((indent, yaml + line.get(indent..).unwrap_or_default() + "\n")),
-            };
-        }
-    }
-    examples
-}
+use docs::examples;
 
 async fn create(client: &Client, object: &Value) -> Result<Value, kube::Error> {
     let plural = match object["kind"].as_str().unwrap_or_default() {
