@@ -183,10 +183,16 @@ async fn checked(description: &Description) -> Done<Checked> {
 }
 
 /// All scenarios; those that cannot be told on clusters of somebody else with the reason.
-fn all() -> Vec<Scenario> {
+/// All scenarios; why one is not real says why it is not on real clusters of our own.
+fn real() -> Vec<Scenario> {
     let mut all = scenarios::every!(kaedama_e2e::real_scenarios);
     all.extend(refusals::every!(kaedama_e2e::real_scenarios));
     all.extend(only_real::every!(kaedama_e2e::real_scenarios));
+    all
+}
+
+fn all() -> Vec<Scenario> {
+    let mut all = real();
     for scenario in &mut all {
         scenario.not_real = told::not_told(scenario.name).or(scenario.not_real);
     }
@@ -361,6 +367,40 @@ mod tests {
     #[test]
     fn every_reason_fits_a_scenario() {
         assert_eq!(told::stale(&all()), Vec::<&str>::new());
+    }
+
+    /// Which scenarios are told where, as the documentation has it.
+    fn counts() -> String {
+        let all = real();
+        let mut table = "| Scenarios of | In the sandbox | On real clusters | On clusters of somebody else |\n\
+                         |---|---:|---:|---:|\n"
+            .to_owned();
+        for folder in ["scenarios", "refusals", "only_real"] {
+            let prefix = format!("{folder}::");
+            let of_folder = || all.iter().filter(|scenario| scenario.name.starts_with(&prefix));
+            let sandbox = if folder == "only_real" { 0 } else { of_folder().count() };
+            let real = of_folder().filter(|scenario| scenario.not_real.is_none()).count();
+            let accepted =
+                of_folder().filter(|scenario| scenario.not_real.or(told::not_told(scenario.name)).is_none()).count();
+            table += &format!("| `e2e/tests/{folder}` | {sandbox} | {real} | {accepted} |\n");
+        }
+        table
+    }
+
+    #[test]
+    fn the_documentation_counts_the_scenarios() {
+        const BEGIN: &str =
+            "<!-- counts: written by `KAEDAMA_COUNTS=write cargo test -p kaedama-e2e --bin accept counts` -->\n";
+        const END: &str = "<!-- end of the counts -->";
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/testing.md");
+        let text = std::fs::read_to_string(&page).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (found, after) = rest.split_once(END).unwrap();
+        if std::env::var("KAEDAMA_COUNTS").as_deref() == Ok("write") {
+            std::fs::write(&page, format!("{before}{BEGIN}\n{}\n{END}{after}", counts())).unwrap();
+            return;
+        }
+        assert_eq!(found.trim(), counts().trim(), "write it anew: the command stands in the page");
     }
 
     #[test]
