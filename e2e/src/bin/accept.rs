@@ -182,8 +182,7 @@ async fn checked(description: &Description) -> Done<Checked> {
     check::check(description, &|well| eprintln!("ok  {well}")).await
 }
 
-/// All scenarios; those that cannot be told on clusters of somebody else with the reason.
-/// All scenarios; why one is not real says why it is not on real clusters of our own.
+/// All scenarios; those that cannot be told on real clusters of our own with the reason.
 fn real() -> Vec<Scenario> {
     let mut all = scenarios::every!(kaedama_e2e::real_scenarios);
     all.extend(refusals::every!(kaedama_e2e::real_scenarios));
@@ -191,6 +190,7 @@ fn real() -> Vec<Scenario> {
     all
 }
 
+/// All scenarios; those that cannot be told on clusters of somebody else with the reason.
 fn all() -> Vec<Scenario> {
     let mut all = real();
     for scenario in &mut all {
