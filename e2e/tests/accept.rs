@@ -12,8 +12,16 @@ mod refusals;
 #[path = "accept/stranger.rs"]
 mod stranger;
 
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kaedama_e2e::accept::mark::LABEL;
 use kaedama_e2e::real::Options;
-use stranger::{Ended, Stranger};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
+use stranger::{Ended, Stranger, create};
 
 /// Three clusters take 1.5 GiB: one world at a time.
 static ONE_WORLD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -27,6 +35,7 @@ async fn clusters_of_somebody_else_are_accepted_and_left_as_they_were() {
     let Some(options) = stranger::options() else { return };
     let _one = ONE_WORLD.lock().await;
     let stranger = Stranger::start(options, "installed").await;
+    stranger.move_in().await;
     refusals::all(&stranger).await;
     let before = stranger.inventory().await;
 
@@ -48,6 +57,7 @@ async fn clusters_of_somebody_else_are_accepted_and_left_as_they_were() {
 
     killed(&stranger).await;
     stranger.assert_as(&before, &after_interruption).await;
+    assert_eq!(stranger.phase_of_their_volume().await, "Released", "it is left to its provisioner");
 }
 
 /// Ended by Ctrl-C in the middle of a relocate.
@@ -74,11 +84,38 @@ async fn killed(stranger: &Stranger) {
     assert!(refused.stderr.contains("accept clean"), "{refused}");
     let unasked = stranger.accept(&["clean"]).await;
     assert!(unasked.code == 2 && unasked.stderr.contains("--yes"), "{unasked}");
+    somebody_installs_there(stranger).await;
     let cleaned = stranger.accept(&["clean", "--yes"]).await;
     assert_eq!(cleaned.code, 0, "{cleaned}");
     assert!(cleaned.stdout.contains("removed what 1 runs had left"), "{cleaned}");
     let again = stranger.accept(&["clean", "--yes"]).await;
     assert!(again.code == 0 && again.stdout.contains("nothing was left"), "{again}");
+}
+
+/// Programs in a namespace that a run made are not removed with it.
+async fn somebody_installs_there(stranger: &Stranger) {
+    let client = stranger.admin("hub").await;
+    let deployments = Api::<Deployment>::namespaced(client.clone(), "ramen-system");
+    let theirs = json!({
+        "metadata": {"name": "theirs"},
+        "spec": {
+            "replicas": 0, "selector": {"matchLabels": {"app": "theirs"}},
+            "template": {
+                "metadata": {"labels": {"app": "theirs"}}, "spec": {"containers": [{"name": "c", "image": "i"}]},
+            },
+        },
+    });
+    create(deployments.clone(), theirs).await;
+    let held_up = stranger.accept(&["clean", "--yes"]).await;
+    assert_eq!(held_up.code, 2, "{held_up}");
+    assert!(held_up.stderr.contains("Deployment ramen-system/theirs"), "{held_up}");
+    assert!(deployments.get_opt("theirs").await.unwrap().is_some(), "{held_up}");
+    let roles = Api::<ClusterRole>::all(client).list(&ListParams::default().labels(LABEL)).await.unwrap();
+    assert!(!roles.items.is_empty(), "the roles are there that they may use by now: {held_up}");
+    deployments.delete("theirs", &DeleteParams::foreground()).await.unwrap();
+    while deployments.get_opt("theirs").await.unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Where there is no Open Cluster Management, the sandbox's is there for the time of the run.

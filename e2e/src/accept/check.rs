@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::clusters::{Site, Sites};
 use super::file::{Choice, Description, OpenStore, Operators as WhichOperators};
-use super::mark::{LABEL, PREFIX};
+use super::mark::{LABEL, PREFIX, run_of};
 use super::operators::Programs;
 use super::{Refusal, brief};
 
@@ -295,9 +295,10 @@ impl Look<'_> {
         let all = all.map_err(|error| {
             Refusal::new(format!("cannot list namespaces: {}", brief(&error)), "look at the cluster")
         })?;
-        let ours = all
-            .iter()
-            .find(|namespace| namespace.name_any().starts_with(PREFIX) || namespace.labels().contains_key(LABEL));
+        let ours = all.iter().find(|namespace| {
+            let marked = namespace.labels().get(LABEL).is_some_and(|run| run_of(run).as_ref() == Some(run));
+            marked || run_of(&namespace.name_any()).is_some()
+        });
         if let Some(namespace) = ours {
             self.refuse(
                 format!("namespace {} is there, of a run that was interrupted or still goes on", namespace.name_any()),

@@ -5,12 +5,16 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kaedama_sandbox::world::OPERATOR_NAMESPACE;
 use kaedama_shared::api::conditions::drpolicy::VALIDATED;
-use kaedama_shared::api::{DRCluster, DRPolicy, condition};
+use kaedama_shared::api::{
+    DRCluster, DRClusterConfig, DRPlacementControl, DRPolicy, VolumeReplicationGroup, condition,
+};
 use kaedama_shared::config::{RamenConfig, Role};
-use kube::Api;
+use kube::api::ListParams;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 
-use super::Refusal;
 use super::operators::account;
+use super::{Refusal, brief};
 
 use super::check::Look;
 
@@ -26,14 +30,42 @@ impl Look<'_> {
         if self.get(Api::<ClusterRole>::all(client.clone()), role).await?.is_some() {
             self.refuse(format!("operators: start, and there is a ClusterRole {role}"), remedy);
         }
+        // Operators of any name and namespace may be there, RamenDR's too, and ours would act on all of their objects.
         if self.is_hub() {
-            for (name, _) in self.description.managed() {
-                if self.get(Api::<DRCluster>::all(client.clone()), &name).await?.is_some() {
-                    self.refuse(format!("operators: start, and there is a DRCluster {name}"), remedy);
-                }
-            }
+            self.none::<DRCluster>(remedy).await?;
+            self.none::<DRPolicy>(remedy).await?;
+            self.none::<DRPlacementControl>(remedy).await?;
+        } else {
+            self.none::<DRClusterConfig>(remedy).await?;
+            self.none::<VolumeReplicationGroup>(remedy).await?;
         }
         Ok(())
+    }
+
+    /// There is no object of a kind.
+    async fn none<K>(&mut self, remedy: &str) -> Result<(), Refusal>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let kind = K::kind(&());
+        match Api::<K>::all(self.site.client.clone()).list_metadata(&ListParams::default().limit(1)).await {
+            Ok(list) => {
+                if let Some(found) = list.items.first() {
+                    let name = match found.namespace() {
+                        Some(namespace) => format!("{namespace}/{}", found.name_any()),
+                        None => found.name_any(),
+                    };
+                    self.refuse(format!("operators: start, and there is a {kind} {name}"), remedy);
+                }
+                Ok(())
+            }
+            // The kind is not there.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(Refusal::new(
+                format!("cannot list {kind}: {}", brief(&error)),
+                "the user of the kubeconfig needs the rights of a cluster administrator",
+            )),
+        }
     }
 
     /// The operator runs, and its configuration can be read.

@@ -16,7 +16,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::clusters::{Site, Sites};
-use super::mark::{LABEL, PREFIX};
+use super::mark::{LABEL, PREFIX, run_of};
 use super::{Refusal, brief};
 
 /// Between two looks.
@@ -48,8 +48,9 @@ impl Traces {
         Self { selector: LABEL.to_owned(), prefix: PREFIX.to_owned() }
     }
 
-    pub(super) fn names(&self, namespace: &str) -> bool {
-        namespace.starts_with(&self.prefix)
+    /// Whether something of this name is a run's: others may begin theirs alike.
+    pub(super) fn names(&self, name: &str) -> bool {
+        name.starts_with(&self.prefix) && run_of(name).is_some()
     }
 }
 
@@ -102,6 +103,8 @@ pub(super) struct Found {
     pub(super) namespace: Option<String>,
     pub(super) name: String,
     pub(super) uid: String,
+    /// It has the mark of a run.
+    pub(super) is_marked: bool,
 }
 
 impl Found {
@@ -176,6 +179,7 @@ pub(super) async fn list(
         namespace: object.namespace(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
+        is_marked: object.labels().get(LABEL).is_some_and(|run| run_of(run).as_ref() == Some(run)),
     };
     Ok(listed.into_iter().map(found).collect())
 }
@@ -193,7 +197,7 @@ pub(super) async fn marked(site: &Site, kinds: &[Kind], traces: &Traces) -> (Vec
             Err(refusal) => unknown.push(refusal),
         }
     }
-    all.retain(|found| !found.namespace.as_deref().is_some_and(|namespace| traces.names(namespace)));
+    all.retain(|found| found.is_marked && !found.namespace.as_deref().is_some_and(|namespace| traces.names(namespace)));
     (all, unknown)
 }
 
@@ -211,6 +215,7 @@ pub(super) async fn volumes(site: &Site, kinds: &[Kind], traces: &Traces) -> Res
         namespace: None,
         name: volume.name_any(),
         uid: volume.uid().unwrap_or_default(),
+        is_marked: false,
     };
     Ok(all.items.into_iter().filter(ours).map(found).collect())
 }
@@ -289,10 +294,6 @@ pub async fn left(sites: &Sites, traces: &Traces) -> Result<Vec<String>, Refusal
 /// A cluster or store does not say.
 pub async fn runs<'a>(sites: &Sites, stores: impl Iterator<Item = &'a S3Store>) -> Result<BTreeSet<String>, Refusal> {
     let mut runs = BTreeSet::new();
-    let run_of = |text: &str| {
-        let rest = text.strip_prefix(PREFIX)?;
-        Some(format!("{PREFIX}{}", rest.split(['-', '/']).next()?))
-    };
     for site in &sites.all {
         let client = site.client.clone();
         let marked = ListParams::default().labels(LABEL);
@@ -312,6 +313,8 @@ pub async fn runs<'a>(sites: &Sites, stores: impl Iterator<Item = &'a S3Store>) 
         let keys = store.list(PREFIX).await.map_err(|error| Refusal::new(error.to_string(), error.remedy()))?;
         runs.extend(keys.iter().filter_map(|key| run_of(key)));
     }
+    // Anybody may use the label, for something else.
+    runs.retain(|run| run_of(run).as_ref() == Some(run));
     Ok(runs)
 }
 
@@ -324,7 +327,9 @@ pub async fn keys<'a>(stores: impl Iterator<Item = &'a S3Store>, traces: &Traces
     for store in stores {
         let keys = store.list(&traces.prefix).await;
         let keys = keys.map_err(|error| Refusal::new(error.to_string(), error.remedy()))?;
-        all.extend(keys.into_iter().map(|key| format!("bucket {}: {key}", store.bucket())));
+        all.extend(
+            keys.into_iter().filter(|key| traces.names(key)).map(|key| format!("bucket {}: {key}", store.bucket())),
+        );
     }
     Ok(all)
 }

@@ -12,6 +12,14 @@ pub const LABEL: &str = "kaedama.dev/acceptance";
 /// What every namespace and key of a run begins with; the run's name follows.
 pub const PREFIX: &str = "kaedama-accept-";
 
+/// The run that something of this name belongs to: the name itself, or what comes before its next `-` or `/`.
+#[must_use]
+pub fn run_of(name: &str) -> Option<String> {
+    let id = name.strip_prefix(PREFIX)?.split(['-', '/']).next()?;
+    let is_id = id.len() == 6 && id.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+    is_id.then(|| format!("{PREFIX}{id}"))
+}
+
 /// The user agent of what runs applications.
 const WORKLOADS: &str = "workloads";
 
@@ -77,6 +85,19 @@ mod tests {
         let body = label(request, "r1").await.unwrap().into_body().collect_bytes().await.unwrap();
         let object: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((&object["metadata"]["labels"][LABEL], &object["metadata"]["name"]), (&"r1".into(), &"n".into()));
+    }
+
+    #[test]
+    fn names_of_others_are_not_those_of_a_run() {
+        let run = "kaedama-accept-0a1b2c";
+        for own in [run, "kaedama-accept-0a1b2c-01-shop", "kaedama-accept-0a1b2c-01/web/v1"] {
+            assert_eq!(run_of(own).as_deref(), Some(run), "{own}");
+        }
+        for other in
+            ["prod", "kube", "kaedama-accept-", "kaedama-accept-ci-runner", "kaedama-accept-0a1b2c3", "x-0a1b2c"]
+        {
+            assert_eq!(run_of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -267,12 +267,14 @@ async fn left(sites: &Sites, stores: &Stores, name: &str) -> Vec<String> {
 /// Something cannot be looked at, or does not go.
 pub async fn clean(sites: &Sites, stores: &[S3Store], say: &dyn Fn(&str)) -> Result<usize, Refusal> {
     let runs = find::runs(sites, stores.iter()).await?;
+    let mut all = Ok(());
     for run in &runs {
         say(&format!("removing what {run} left"));
         let traces = Traces::of(run);
-        sweep::clusters(sites, &traces, sweep::LATER).await?;
-        sweep::stores(stores.iter(), &traces).await?;
+        all = all.and(sweep::clusters(sites, &traces, sweep::LATER).await);
+        all = all.and(sweep::stores(stores.iter(), &traces).await);
     }
+    all?;
     let traces = Traces::all();
     let mut left = find::left(sites, &traces).await?;
     left.extend(find::keys(stores.iter(), &traces).await?);

@@ -6,15 +6,18 @@
 use std::time::Duration;
 
 use kaedama_shared::api::ocm::ManifestWork;
+use kaedama_shared::api::{DRCluster, DRClusterConfig};
 use kaedama_shared::names;
 use kaedama_shared::s3::S3Store;
-use kube::ResourceExt;
 use kube::api::{ApiResource, GroupVersionKind, TypeMeta};
 use kube::core::discovery::{ApiCapabilities, Scope};
+use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::Refusal;
 use super::clusters::{Site, Sites};
+use super::find::*;
+use super::mark::LABEL;
 
 /// How long others have for what they do when something is deleted, after a run.
 pub const AFTER_A_RUN: Duration = Duration::from_secs(45);
@@ -23,25 +26,30 @@ pub const LATER: Duration = Duration::from_secs(8);
 /// How long something may take to go when nobody holds it any more.
 const GOING: Duration = Duration::from_secs(120);
 
-use super::find::*;
-/// Deletes these, waits until they are gone, and takes finalizers off what does not go.
+/// Deletes these, waits until they are gone, and takes finalizers off what does not go. What cannot be deleted does not keep
+/// the others from it.
 async fn remove(site: &Site, found: Vec<Found>, orderly: Duration) -> Result<(), Refusal> {
-    for object in &found {
-        let deleted = object.delete(&site.client).await;
-        deleted.map_err(|error| failed(site, &format!("delete {}", object.text()), &error))?;
+    let mut all = Ok(());
+    let mut going = Vec::new();
+    for object in found {
+        match object.delete(&site.client).await {
+            Ok(()) => going.push(object),
+            Err(error) => all = all.and(Err(failed(site, &format!("delete {}", object.text()), &error))),
+        }
     }
-    let left = until_gone(site, found, orderly).await;
+    let left = until_gone(site, going, orderly).await;
     for object in &left {
         tracing::warn!(cluster = site.name, object = object.text(), "its finalizers are taken off");
-        let stripped = object.strip(&site.client).await;
-        stripped.map_err(|error| failed(site, &format!("release {}", object.text()), &error))?;
+        if let Err(error) = object.strip(&site.client).await {
+            all = all.and(Err(failed(site, &format!("release {}", object.text()), &error)));
+        }
     }
     match until_gone(site, left, GOING).await.first() {
-        None => Ok(()),
-        Some(object) => Err(Refusal::new(
+        None => all,
+        Some(object) => all.and(Err(Refusal::new(
             format!("{}: {} does not go", site.name, object.text()),
             "look at what holds it, then run `accept clean`",
-        )),
+        ))),
     }
 }
 
@@ -68,7 +76,11 @@ async fn remove_namespaces(site: &Site, kinds: &[Kind], found: Vec<Found>, order
     for namespace in &found {
         let mut content = Vec::new();
         for kind in kinds.iter().filter(|(resource, can)| can.scope == Scope::Namespaced && resource.kind != "Event") {
-            content.extend(list(site, kind, Some(&namespace.name), "").await?);
+            match list(site, kind, Some(&namespace.name), "").await {
+                Ok(found) => content.extend(found),
+                // Nobody answers for that kind; whether there is any, the end of the namespace will show.
+                Err(refusal) => tracing::warn!(cluster = site.name, %refusal, "cannot be listed"),
+            }
         }
         // What every namespace has is made again at once.
         let of_all = |found: &Found| ["default", "kube-root-ca.crt"].contains(&found.name.as_str());
@@ -104,6 +116,7 @@ async fn remove_works(sites: &Sites, traces: &Traces, orderly: Duration) -> Resu
         namespace: work.namespace(),
         name: work.name_any(),
         uid: work.uid().unwrap_or_default(),
+        is_marked: false,
     };
     for work in &works {
         let deleted = found(work).delete(&hub.client).await;
@@ -142,6 +155,7 @@ async fn there(site: &Site, kinds: &[Kind], manifest: &Value) -> Result<Option<F
         namespace: there.namespace(),
         name: name.to_owned(),
         uid: there.uid().unwrap_or_default(),
+        is_marked: false,
     }))
 }
 
@@ -150,30 +164,55 @@ async fn there(site: &Site, kinds: &[Kind], manifest: &Value) -> Result<Option<F
 /// # Errors
 /// Something cannot be removed; of the rest as much as can be is.
 pub async fn clusters(sites: &Sites, traces: &Traces, orderly: Duration) -> Result<(), Refusal> {
-    let mut all = remove_works(sites, traces, orderly).await;
+    let works = remove_works(sites, traces, orderly).await;
+    let mut all = Ok(());
     for site in &sites.all {
-        all = all.and(cluster(site, traces, orderly).await);
+        all = all.and(cluster(site, traces, works.is_ok(), orderly).await);
     }
-    all
+    works.and(all)
 }
 
-async fn cluster(site: &Site, traces: &Traces, orderly: Duration) -> Result<(), Refusal> {
+async fn cluster(site: &Site, traces: &Traces, works_are_gone: bool, orderly: Duration) -> Result<(), Refusal> {
     let kinds = kinds(site).await?;
     let found = namespaces(site, &kinds, traces).await?;
     let gone = remove_namespaces(site, &kinds, found, orderly).await;
-    remove(site, volumes(site, &kinds, traces).await?, orderly).await?;
+    let gone = gone.and(remove(site, volumes(site, &kinds, traces).await?, orderly).await);
     let is = |found: &Found, kind: &str| found.kind.0.kind == kind;
     let (found, _) = marked(site, &kinds, traces).await;
     let (definitions, found): (Vec<Found>, Vec<Found>) =
         found.into_iter().partition(|found| is(found, "CustomResourceDefinition"));
     let (namespaces, mut found): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| is(found, "Namespace"));
+    for namespace in &namespaces {
+        taken_over(site, &kinds, namespace).await?;
+    }
     // What lies in a namespace with the mark goes with it.
     found.retain(|found| !namespaces.iter().any(|namespace| found.namespace.as_ref() == Some(&namespace.name)));
-    remove(site, found, orderly).await?;
-    remove_namespaces(site, &kinds, namespaces, orderly).await?;
+    // By a DRCluster the works are found that were sent for it.
+    found.retain(|found| works_are_gone || !is(found, &DRCluster::kind(&())));
+    let gone = gone.and(remove(site, found, orderly).await);
+    let gone = gone.and(remove_namespaces(site, &kinds, namespaces, orderly).await);
     // Without its definition nothing of a kind could be removed any more.
     gone?;
     remove_definitions(site, &kinds, definitions, orderly).await
+}
+
+/// Refuses where somebody has put programs into a namespace that a run made: no run does. Then nothing with the mark is
+/// removed, which may be theirs by now, such as roles that were applied again.
+async fn taken_over(site: &Site, kinds: &[Kind], namespace: &Found) -> Result<(), Refusal> {
+    for kind in kinds.iter().filter(|(resource, can)| resource.group == "apps" && can.scope == Scope::Namespaced) {
+        if let Some(theirs) = list(site, kind, Some(&namespace.name), &format!("!{LABEL}")).await?.first() {
+            return Err(Refusal::new(
+                format!(
+                    "{}: a run made namespace {}, and somebody put {} there",
+                    site.name,
+                    namespace.name,
+                    theirs.text()
+                ),
+                format!("take the label {LABEL} off what is yours, the namespace too, then run `accept clean`"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Deletes definitions of kinds of which there is no object: with a definition goes all that it defines, and somebody may
@@ -184,24 +223,32 @@ async fn remove_definitions(
     definitions: Vec<Found>,
     orderly: Duration,
 ) -> Result<(), Refusal> {
-    let mut unused = Vec::new();
+    let mut going = Vec::new();
     for definition in definitions {
         let of = |(resource, _): &&Kind| definition.name == format!("{}.{}", resource.plural, resource.group);
-        let mut objects = Vec::new();
-        if let Some(kind) = kinds.iter().find(of) {
-            // Those that our operators made, on a cluster that did not even know the kind before.
-            let made = list(site, kind, None, &format!("{}=true", names::CREATED_BY)).await?;
+        // A kind that is not served cannot be looked at: it stays.
+        let Some(kind) = kinds.iter().find(of) else {
+            tracing::warn!(cluster = site.name, kind = definition.name, "is not served, and stays");
+            continue;
+        };
+        if kind.0.kind == DRClusterConfig::kind(&()) {
+            // The one object that our operators make outside of namespaces: it is called as the cluster.
+            let mut made = list(site, kind, None, &format!("{}=true", names::CREATED_BY)).await?;
+            made.retain(|found| found.name == site.name);
             remove(site, made, orderly).await?;
-            objects = list(site, kind, None, "").await?;
         }
-        match objects.first() {
-            None => unused.push(definition),
+        match list(site, kind, None, "").await?.first() {
+            None => {
+                let deleted = definition.delete(&site.client).await;
+                deleted.map_err(|error| failed(site, &format!("delete {}", definition.text()), &error))?;
+                going.push(definition);
+            }
             Some(object) => {
                 tracing::warn!(cluster = site.name, kind = definition.name, object = object.text(), "is in use");
             }
         }
     }
-    remove(site, unused, orderly).await
+    remove(site, going, orderly).await
 }
 
 /// Removes the keys that begin so from the stores.

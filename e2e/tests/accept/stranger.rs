@@ -5,16 +5,19 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume};
 use kaedama_e2e::accept::check::reach;
 use kaedama_e2e::accept::file::Description;
 use kaedama_e2e::accept::find::kinds;
-use kaedama_e2e::accept::mark::PREFIX;
+use kaedama_e2e::accept::mark::{LABEL, PREFIX};
 use kaedama_e2e::real::{Identity, Options, Real};
 use kaedama_e2e::suite::programs;
 use kaedama_shared::api::DRPlacementControl;
-use kube::api::{DynamicObject, ListParams};
-use kube::{Api, ResourceExt};
-use serde_json::Value;
+use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
@@ -157,6 +160,46 @@ impl Stranger {
         all
     }
 
+    /// A client that may do everything on a cluster.
+    pub async fn admin(&self, cluster: &str) -> Client {
+        self.real.client(cluster, &Identity::admin(), "test").await.unwrap()
+    }
+
+    /// Puts things there that a run could mistake for its own.
+    pub async fn move_in(&self) {
+        let client = self.admin("dr1").await;
+        for name in ["prod-shop", "kaedama-accept-ci-runner"] {
+            create::<Namespace>(Api::all(client.clone()), json!({"metadata": {"name": name}})).await;
+            let map = json!({"metadata": {"name": "theirs"}, "data": {"a": "b"}});
+            create::<ConfigMap>(Api::namespaced(client.clone(), name), map).await;
+        }
+        let labelled = json!({"metadata": {"name": "labelled", "labels": {LABEL: "prod"}}});
+        create::<ConfigMap>(Api::namespaced(client.clone(), "default"), labelled).await;
+        // Its claim is gone; its provisioner has yet to delete it.
+        let volume = json!({
+            "metadata": {"name": "local", "annotations": {"pv.kubernetes.io/provisioned-by": "rancher.io/local-path"}},
+            "spec": {
+                "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "local-path",
+                "persistentVolumeReclaimPolicy": "Delete", "hostPath": {"path": "/nowhere"},
+                "claimRef": {"namespace": "prod-shop", "name": "gone", "uid": "00000000-0000-0000-0000-000000000001"},
+            },
+        });
+        create::<PersistentVolume>(Api::all(client.clone()), volume).await;
+        for _ in 0..600 {
+            if self.phase_of_their_volume().await == "Released" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("their volume is {}", self.phase_of_their_volume().await);
+    }
+
+    /// The phase of the volume that waits for its provisioner.
+    pub async fn phase_of_their_volume(&self) -> String {
+        let volume = Api::<PersistentVolume>::all(self.admin("dr1").await).get("local").await.unwrap();
+        volume.status.and_then(|status| status.phase).unwrap_or_default()
+    }
+
     /// The clusters and stores hold what they held before.
     pub async fn assert_as(&self, before: &Inventory, run: &Ended) {
         let now = self.inventory().await;
@@ -184,6 +227,13 @@ impl Stranger {
         }
         panic!("no application of a run is relocated");
     }
+}
+
+pub async fn create<K>(api: Api<K>, object: Value)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+{
+    api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
 }
 
 /// The command while it runs.

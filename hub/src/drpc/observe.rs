@@ -23,7 +23,7 @@ const MUTE_AFTER: SignedDuration = SignedDuration::from_secs(20);
 
 /// So many works of a cluster may have the work agent watch while nothing happens to them. OCM's agent watches 50 at most,
 /// and looks at all others every 10 to 114 s.
-const AT_REST: usize = 20;
+const AT_REST: usize = 40;
 
 /// Takes the snapshot; the stores are not read.
 pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacementControl, now: Timestamp) -> Snapshot {

@@ -71,9 +71,11 @@ pub(super) fn settle(draft: &mut Draft<'_>, record: &ActionRecord) {
         pending.into_iter().min_by_key(|pending| pending.recheck).map(|soonest| Waiting { what, ..soonest });
 }
 
-/// Every write to a work's VRG takes a watch; where there are too few, it is given back once nothing else is to be done.
+/// Every write to a work's VRG takes a watch; where there are too few, it is given back once nothing else is to be done,
+/// and the status that somebody waits for has been written.
 fn leave_watches(draft: &mut Draft<'_>) {
-    if !draft.actions.is_empty() {
+    let told = draft.s.drpc.status.as_ref().is_some_and(|status| status.progression == Progression::Completed);
+    if !told || !draft.actions.is_empty() {
         return;
     }
     for site in draft.s.sites.iter().filter(|site| site.crowded) {

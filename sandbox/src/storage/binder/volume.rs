@@ -29,7 +29,9 @@ pub(super) async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, 
         volume
     };
     if !context.settings.bind {
-        return if phase(&volume) == "Released" { reclaim(&context, volume).await } else { Ok(Next::Await) };
+        // The volumes of others are none of a provisioner's business.
+        let ours = is_of(context.driver.name(), &volume);
+        return if ours && phase(&volume) == "Released" { reclaim(&context, volume).await } else { Ok(Next::Await) };
     }
     let Some(claim_key) = claim_of(&volume) else {
         volume_phase(&context, volume, "Available", None).await?;
@@ -102,6 +104,12 @@ async fn release(context: &Context, volume: PersistentVolume) -> Result<Next, Pa
     reclaim(context, volume).await
 }
 
+/// Whether this driver made a volume, and serves it.
+fn is_of(driver: &str, volume: &PersistentVolume) -> bool {
+    let csi = volume.spec.as_ref().and_then(|spec| spec.csi.as_ref());
+    csi.is_some_and(|csi| csi.driver == driver) && annotation(volume, PROVISIONED_BY) == Some(driver)
+}
+
 /// What the reclaim policy says. Data is deleted only here.
 async fn reclaim(context: &Context, volume: PersistentVolume) -> Result<Next, PassError> {
     if policy(&volume) != "Delete" || phase(&volume) == "Failed" {
@@ -113,7 +121,7 @@ async fn reclaim(context: &Context, volume: PersistentVolume) -> Result<Next, Pa
         volume_phase(context, volume, "Failed", Some(why)).await?;
         return Ok(Next::Await);
     };
-    if csi.driver != context.driver.name() || annotation(&volume, PROVISIONED_BY) != Some(context.driver.name()) {
+    if !is_of(context.driver.name(), &volume) {
         return Ok(Next::Await);
     }
     let name = volume.metadata.name.clone().unwrap_or_default();
