@@ -154,7 +154,7 @@ async fn life(kinds: &[Kind]) -> BTreeMap<String, Vec<Value>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_definitions_of_the_peers_and_ours_take_what_is_written() {
     let Some(options) = options() else { return };
-    let Some(folder) = peers::folder("KAEDAMA_PEER_CRDS", "../shared/peer-crds") else { return };
+    let Some(folder) = peers::folder("KAEDAMA_PEER_CRDS", "shared/peer-crds") else { return };
     let _one = ONE_WORLD.lock().await;
     let alone = Options { clusters: Vec::new(), ocm: false, registration: false, s3: false, ..options };
     let server = Real::start(alone).await.unwrap_or_else(|error| panic!("{error}"));
