@@ -2,7 +2,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`file`] | the file that describes clusters and stores |
+//! | [`mod@file`] | the file that describes clusters and stores |
 //! | [`clusters`] | reaching them |
 //! | [`mark`] | a label on whatever is made there, by which it is found again |
 //! | [`check`], `check_operators` | what has to be true before anything is made |
