@@ -69,7 +69,7 @@ struct RunArgs {
     /// How the report is written, to standard output.
     #[arg(short, long, default_value = "text")]
     output: Output,
-    /// Where logs go; accept-logs/<run> otherwise.
+    /// Where logs go; accept-logs and the name of the run otherwise.
     #[arg(long, value_name = "FOLDER")]
     logs: Option<PathBuf>,
 }
