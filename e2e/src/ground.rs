@@ -20,8 +20,30 @@ pub struct RealGround {
     real: Arc<Real>,
     parts: Parts,
     configs: BTreeMap<String, kube::Config>,
-    /// A connection is made once for each user agent, not for each question.
-    clients: Mutex<HashMap<(String, String), Client>>,
+    clients: Clients,
+}
+
+/// Connections, each made once for a cluster and a user agent, not for each question.
+#[derive(Default)]
+pub(crate) struct Clients(Mutex<HashMap<(String, String), Client>>);
+
+impl Clients {
+    /// The connection, made with `make` if there is none yet.
+    pub(crate) fn get(
+        &self,
+        cluster: &str,
+        agent: &str,
+        make: impl FnOnce() -> Result<Client, WorldError>,
+    ) -> Result<Client, WorldError> {
+        let key = (cluster.to_owned(), agent.to_owned());
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = make()?;
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
 }
 
 impl RealGround {
@@ -34,7 +56,7 @@ impl RealGround {
         for cluster in real.names() {
             configs.insert(cluster.clone(), real.config(&cluster, &Identity::admin()).await?);
         }
-        Ok(Self { real, parts, configs, clients: Mutex::default() })
+        Ok(Self { real, parts, configs, clients: Clients::default() })
     }
 
     fn access(&self, cluster: &str) -> Result<&S3Access, WorldError> {
@@ -47,22 +69,21 @@ fn failed(what: String, error: &dyn std::error::Error) -> WorldError {
 }
 
 /// Waits in place: other tasks of the runtime go on meanwhile.
+pub(crate) fn in_place<T>(done: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| Handle::current().block_on(done))
+}
+
 fn wait(what: String, done: impl Future<Output = Result<(), RealError>>) -> Result<(), WorldError> {
-    tokio::task::block_in_place(|| Handle::current().block_on(done)).map_err(|error| failed(what, &error))
+    in_place(done).map_err(|error| failed(what, &error))
 }
 
 impl Given for RealGround {
     fn client(&self, cluster: &str, agent: &str) -> Result<Client, WorldError> {
-        let key = (cluster.to_owned(), agent.to_owned());
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        let config = self.configs.get(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))?;
-        let client = connect(config.clone(), agent, Profile::WATCHES)
-            .map_err(|error| failed(format!("connect to {cluster}"), &error))?;
-        clients.insert(key, client.clone());
-        Ok(client)
+        self.clients.get(cluster, agent, || {
+            let config = self.configs.get(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))?;
+            connect(config.clone(), agent, Profile::WATCHES)
+                .map_err(|error| failed(format!("connect to {cluster}"), &error))
+        })
     }
 
     fn parts(&self) -> Parts {

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::clusters::{Site, Sites};
 use super::file::{Choice, Description, OpenStore, Operators as WhichOperators};
-use super::mark::{LABEL, PREFIX, run_of};
+use super::mark::{LABEL, PREFIX, is_run, run_of};
 use super::operators::Programs;
 use super::{Refusal, brief};
 
@@ -296,7 +296,7 @@ impl Look<'_> {
             Refusal::new(format!("cannot list namespaces: {}", brief(&error)), "look at the cluster")
         })?;
         let ours = all.iter().find(|namespace| {
-            let marked = namespace.labels().get(LABEL).is_some_and(|run| run_of(run).as_ref() == Some(run));
+            let marked = namespace.labels().get(LABEL).is_some_and(|run| is_run(run));
             marked || run_of(&namespace.name_any()).is_some()
         });
         if let Some(namespace) = ours {

@@ -16,7 +16,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::clusters::{Site, Sites};
-use super::mark::{LABEL, PREFIX, run_of};
+use super::mark::{LABEL, PREFIX, is_run, run_of};
 use super::{Refusal, brief};
 
 /// Between two looks.
@@ -179,7 +179,7 @@ pub(super) async fn list(
         namespace: object.namespace(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
-        is_marked: object.labels().get(LABEL).is_some_and(|run| run_of(run).as_ref() == Some(run)),
+        is_marked: object.labels().get(LABEL).is_some_and(|run| is_run(run)),
     };
     Ok(listed.into_iter().map(found).collect())
 }
@@ -313,8 +313,7 @@ pub async fn runs<'a>(sites: &Sites, stores: impl Iterator<Item = &'a S3Store>) 
         let keys = store.list(PREFIX).await.map_err(|error| Refusal::new(error.to_string(), error.remedy()))?;
         runs.extend(keys.iter().filter_map(|key| run_of(key)));
     }
-    // Anybody may use the label, for something else.
-    runs.retain(|run| run_of(run).as_ref() == Some(run));
+    runs.retain(|run| is_run(run));
     Ok(runs)
 }
 

@@ -1,19 +1,19 @@
 //! Clusters that belong to somebody else, as what a world stands on: nothing of theirs may be broken.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kaedama_sandbox::world::WorldError;
 use kaedama_sandbox::world::ground::{Given, Parts, StoreAccess};
 use kaedama_shared::s3::S3Store;
 use kube::Client;
-use tokio::runtime::Handle;
 
 use super::clusters::Sites;
 use super::file::OpenStore;
 use super::mark::marked;
 use super::operators::Operators;
+use crate::ground::{Clients, in_place};
 
 /// How long anything may take there.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -30,7 +30,7 @@ pub struct VisitedGround {
     pub parts: Parts,
     /// The operators, where the run starts them.
     pub operators: Option<Arc<Operators>>,
-    clients: Mutex<HashMap<(String, String), Client>>,
+    clients: Clients,
 }
 
 impl VisitedGround {
@@ -43,7 +43,7 @@ impl VisitedGround {
         parts: Parts,
         operators: Option<Arc<Operators>>,
     ) -> Self {
-        Self { sites, stores, run, parts, operators, clients: Mutex::default() }
+        Self { sites, stores, run, parts, operators, clients: Clients::default() }
     }
 
     fn store_of(&self, cluster: &str) -> Result<&(OpenStore, S3Store), WorldError> {
@@ -61,26 +61,16 @@ fn not_ours<T>(what: &str) -> Result<T, WorldError> {
     })
 }
 
-/// Waits in place: other tasks of the runtime go on meanwhile.
-fn wait<T>(done: impl Future<Output = T>) -> T {
-    tokio::task::block_in_place(|| Handle::current().block_on(done))
-}
-
 impl Given for VisitedGround {
     fn client(&self, cluster: &str, agent: &str) -> Result<Client, WorldError> {
-        let key = (cluster.to_owned(), agent.to_owned());
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        let site = self.sites.get(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))?;
-        let client = site.connect(agent).map_err(|refusal| WorldError::Ground {
-            what: format!("connect to {cluster}"),
-            why: refusal.to_string(),
-        })?;
-        let client = marked(&client, &self.run, agent);
-        clients.insert(key, client.clone());
-        Ok(client)
+        self.clients.get(cluster, agent, || {
+            let site = self.sites.get(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))?;
+            let client = site.connect(agent).map_err(|refusal| WorldError::Ground {
+                what: format!("connect to {cluster}"),
+                why: refusal.to_string(),
+            })?;
+            Ok(marked(&client, &self.run, agent))
+        })
     }
 
     fn parts(&self) -> Parts {
@@ -102,7 +92,7 @@ impl Given for VisitedGround {
     fn keys(&self, cluster: &str) -> Vec<String> {
         let Ok((_, store)) = self.store_of(cluster) else { return Vec::new() };
         // Only what is of this run is anybody's business here.
-        let listed = wait(store.list(&format!("{}-", self.run)));
+        let listed = in_place(store.list(&format!("{}-", self.run)));
         listed.unwrap_or_else(|error| {
             tracing::error!(cluster, %error, "the store cannot be listed");
             Vec::new()
@@ -111,14 +101,14 @@ impl Given for VisitedGround {
 
     fn object(&self, cluster: &str, key: &str) -> Option<Vec<u8>> {
         let (_, store) = self.store_of(cluster).ok()?;
-        wait(store.get(key)).ok().map(|object| object.body)
+        in_place(store.get(key)).ok().map(|object| object.body)
     }
 
     fn start_operator(&self, cluster: &str) -> Result<(), WorldError> {
         let Some(operators) = &self.operators else { return Ok(()) };
         let site = self.sites.get(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))?;
         let client = self.client(cluster, "kaedama-accept")?;
-        wait(operators.start(site, &client)).map_err(|refusal| WorldError::Ground {
+        in_place(operators.start(site, &client)).map_err(|refusal| WorldError::Ground {
             what: format!("start the operator of {cluster}"),
             why: refusal.to_string(),
         })

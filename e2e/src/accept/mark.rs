@@ -20,6 +20,12 @@ pub fn run_of(name: &str) -> Option<String> {
     is_id.then(|| format!("{PREFIX}{id}"))
 }
 
+/// Whether this is the name of a run. Anybody may use the label, for something else.
+#[must_use]
+pub fn is_run(name: &str) -> bool {
+    run_of(name).is_some_and(|run| run == name)
+}
+
 /// The user agent of what runs applications.
 const WORKLOADS: &str = "workloads";
 

@@ -254,6 +254,18 @@ impl Programs {
         programs.iter().try_for_each(|program| self.path(*program).map(drop))
     }
 
+    /// Whether these programs are there, for a test that is skipped without them: it says so loudly.
+    ///
+    /// # Panics
+    /// One of them is missing, and `CI` is `true`.
+    #[must_use]
+    pub fn there_or_skipped(&self, programs: &[Program]) -> bool {
+        let Err(missing) = self.require(programs) else { return true };
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+        eprintln!("SKIPPED: {missing}");
+        false
+    }
+
     /// Each program, and what was found; `Err` holds where it was looked for.
     pub fn all(&self) -> impl Iterator<Item = (Program, Result<&Found, &str>)> {
         let of = |program: &Program| {

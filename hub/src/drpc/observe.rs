@@ -164,7 +164,7 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
     });
     let work = match &found {
         Seen::Present(_) if question.is_some() => Seen::Absent,
-        Seen::Present(work) => read_work(work, last, reported),
+        Seen::Present(work) => read_work(caches, work, last, reported),
         Seen::Absent => Seen::Absent,
         Seen::Unknown(why) => Seen::Unknown(why.clone()),
     };
@@ -181,12 +181,13 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
         vrg,
         view: view.map(|view| object_id(view.as_ref())),
         mute,
-        crowded: caches.works.filter(|work| in_namespace(work, cluster) && works::is_watched(work)).len() > AT_REST,
     }
 }
 
-fn in_namespace(work: &ManifestWork, namespace: &str) -> bool {
-    work.metadata.namespace.as_deref() == Some(namespace)
+/// Whether more works of the same cluster are watched than should be at rest.
+fn is_crowded(caches: &Caches, work: &ManifestWork) -> bool {
+    let cluster = &work.metadata.namespace;
+    caches.works.filter(|other| other.metadata.namespace == *cluster && works::is_watched(other)).len() > AT_REST
 }
 
 /// The same, with a reason that stays as it is while nothing changes: reasons end up in conditions, and an age in them
@@ -216,7 +217,12 @@ fn reachable(caches: &Caches, cluster: &str) -> Result<(), String> {
     }
 }
 
-fn read_work(work: &ManifestWork, last_report: Option<VolumeReplicationGroup>, reported: bool) -> Seen<VrgWork> {
+fn read_work(
+    caches: &Caches,
+    work: &ManifestWork,
+    last_report: Option<VolumeReplicationGroup>,
+    reported: bool,
+) -> Seen<VrgWork> {
     let Some(manifest) = work.spec.workload.manifests.first() else {
         return Seen::Unknown(format!(
             "ManifestWork {} holds no manifest",
@@ -230,7 +236,7 @@ fn read_work(work: &ManifestWork, last_report: Option<VolumeReplicationGroup>, r
             last_report,
             reported,
             deleting: work.metadata.deletion_timestamp.is_some(),
-            watched: works::is_watched(work),
+            crowds: works::is_watched(work) && is_crowded(caches, work),
         }),
         Err(error) => Seen::Unknown(format!(
             "the manifest of ManifestWork {} cannot be read: {error}",

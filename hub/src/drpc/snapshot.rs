@@ -163,9 +163,6 @@ pub struct Site {
     pub view: Option<ObjectId>,
     /// The work was applied a good while ago, and nothing came back: its spoke writes no report, so a view is needed.
     pub mute: bool,
-    /// More works have the work agent of this cluster watch than should while nothing happens: it watches a limited
-    /// number, which applications that move need.
-    pub crowded: bool,
 }
 
 /// The ManifestWork that carries a VRG.
@@ -181,8 +178,9 @@ pub struct VrgWork {
     pub reported: bool,
     /// It is being deleted.
     pub deleting: bool,
-    /// The work agent is asked to watch the VRG: what happens to it is known at once.
-    pub watched: bool,
+    /// The work agent is asked to watch the VRG, and more works of this cluster ask for that than should while nothing
+    /// happens: it watches a limited number, which applications that move need.
+    pub crowds: bool,
 }
 
 impl Snapshot {

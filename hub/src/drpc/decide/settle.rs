@@ -78,8 +78,8 @@ fn leave_watches(draft: &mut Draft<'_>) {
     if !told || !draft.actions.is_empty() {
         return;
     }
-    for site in draft.s.sites.iter().filter(|site| site.crowded) {
-        if let Some(work) = site.asked().filter(|work| work.watched) {
+    for site in &draft.s.sites {
+        if let Some(work) = site.asked().filter(|work| work.crowds) {
             draft.actions.push(Action::PollVrgWork { cluster: site.cluster.clone(), work: work.id.clone() });
         }
     }

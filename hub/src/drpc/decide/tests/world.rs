@@ -258,7 +258,7 @@ impl World {
                 last_report: report.clone(),
                 reported: report.is_some(),
                 deleting: *deleting,
-                watched: *watched,
+                crowds: *watched && self.crowded,
             }),
             Some(Work { vrg: None, .. }) | None => Seen::Absent,
         };
@@ -272,7 +272,6 @@ impl World {
             vrg,
             view: None,
             mute: false,
-            crowded: self.crowded,
         }
     }
 
