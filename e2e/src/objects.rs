@@ -1,14 +1,19 @@
 //! The facts of objects, on the hub and on a cluster.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::{World, WorldError};
 use kaedama_shared::api::csiaddons::VolumeReplication;
 use kaedama_shared::api::ocm::{ManagedClusterView, ManifestWork, Placement, PlacementDecision};
-use kaedama_shared::api::{DRPlacementControl, VolumeReplicationGroup, condition};
+use kaedama_shared::api::{
+    DRPlacementControl, VolumeReplicationGroup, VolumeReplicationGroupReport, VolumeReplicationGroupStatus, condition,
+};
+use kaedama_shared::{names, report};
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 
 /// What a DRPlacementControl says, in one line for each of its conditions, in their order: `Available=True/Deployed`.
 #[must_use]
@@ -85,12 +90,36 @@ pub async fn site(world: &World, cluster: &str, app: &App) -> anyhow::Result<Sit
         Err(error) => return Err(error.into()),
     };
     Ok(Site {
-        vrg: Api::namespaced(client.clone(), &app.namespace).get_opt(&app.name).await?,
+        vrg: group(&client, app).await?,
         replications,
         claims: Api::namespaced(client.clone(), &app.namespace).list(&all).await?.items,
         volumes,
         deployments: Api::namespaced(client, &app.namespace).list(&all).await?.items,
     })
+}
+
+/// How long a status follows what the hub was told, and the steps in which it is looked for.
+const STATUS_FOLLOWS: (usize, Duration) = (50, Duration::from_millis(100));
+
+/// The group, once its status has followed what the hub was told of it.
+async fn group(client: &Client, app: &App) -> kube::Result<Option<VolumeReplicationGroup>> {
+    let groups: Api<VolumeReplicationGroup> = Api::namespaced(client.clone(), &app.namespace);
+    let reports: Api<VolumeReplicationGroupReport> = Api::all(client.clone());
+    let said = |group: &VolumeReplicationGroup| {
+        let status = group.status.clone().unwrap_or_default();
+        VolumeReplicationGroupStatus { last_update_time: None, ..status }
+    };
+    let (looks, pause) = STATUS_FOLLOWS;
+    for _ in 0..looks {
+        let Some(group) = groups.get_opt(&app.name).await? else { return Ok(None) };
+        let report = reports.get_opt(&names::group_report(&app.namespace, &app.name)).await?;
+        let told = report.and_then(|report| report::decode(&report.status?.report).ok());
+        if told.is_none_or(|told| told.metadata.uid != group.metadata.uid || said(&told) == said(&group)) {
+            return Ok(Some(group));
+        }
+        tokio::time::sleep(pause).await;
+    }
+    groups.get_opt(&app.name).await
 }
 
 /// The placement decisions of an application: cluster and whether it is live or only retained, `dr2` or `dr1 (retained)`.

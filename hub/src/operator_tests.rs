@@ -213,12 +213,11 @@ impl World {
                 deleting: false,
                 report: None,
                 missing: false,
-                watched: true,
             };
             cluster.agent(Some(&mut seen));
             there = !seen.missing;
             if let Some(vrg) = &seen.report {
-                values = value(report::encode(vrg, vrg.status.as_ref().unwrap()));
+                values = value(report::encode(vrg));
             }
         } else if work.name_any() == kaedama_shared::names::DRCLUSTERCONFIG_WORK {
             let class = |name: &str, labels: &[(&str, &str)], interval: &str| ClassFacts {
@@ -239,11 +238,18 @@ impl World {
         }
         json!({ "status": {
             "conditions": [condition("Applied", true), condition("Available", there)],
-            "resourceStatus": { "manifests": [{
-                "resourceMeta": { "ordinal": 0 },
-                "conditions": [condition("Applied", true), condition("Available", there)],
-                "statusFeedback": { "values": values },
-            }]},
+            "resourceStatus": { "manifests": [
+                {
+                    "resourceMeta": { "ordinal": 0 },
+                    "conditions": [condition("Applied", true), condition("Available", there)],
+                    "statusFeedback": { "values": values.clone() },
+                },
+                {
+                    "resourceMeta": { "ordinal": 1 },
+                    "conditions": [condition("Applied", true), condition("Available", true)],
+                    "statusFeedback": { "values": values },
+                },
+            ]},
         }})
     }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Namespace;
 use kaedama_shared::api::ocm::ManifestWork;
 use kaedama_shared::api::ocm::work::{
-    DeleteOption, FeedbackRule, JsonPath, ManifestConfig, ManifestWorkSpec, ResourceIdentifier, UpdateStrategy,
+    DeleteOption, FeedbackRule, JsonPath, ManifestConfig, ManifestStatus, ManifestWorkSpec, ResourceIdentifier, UpdateStrategy,
     Workload, feedback, scrape, strategy,
 };
-use kaedama_shared::api::{self, VolumeReplicationGroup};
+use kaedama_shared::api::{self, VolumeReplicationGroup, VolumeReplicationGroupReport};
 use kaedama_shared::{names, report};
 use kube::Resource;
 use kube::api::ObjectMeta;
@@ -44,8 +44,8 @@ pub fn namespace(
     work(name, cluster, annotations, spec)
 }
 
-/// The work that asks whether a cluster has a VRG, and what it reports. It writes nothing, and whatever is there stays
-/// when it goes.
+/// The work that asks whether a cluster has a VRG, and what it reports. It does not touch the VRG, and whatever is there
+/// stays when the work goes.
 pub fn question(
     name: &str,
     cluster: &str,
@@ -58,9 +58,19 @@ pub fn question(
         "metadata": { "name": vrg.metadata.name, "namespace": vrg.metadata.namespace },
     });
     let read_only = UpdateStrategy { type_: strategy::READ_ONLY.to_owned(), ..Default::default() };
+    let asked = ManifestConfig {
+        resource_identifier: ResourceIdentifier {
+            group: api::GROUP.to_owned(),
+            resource: VolumeReplicationGroup::plural(&()).into_owned(),
+            namespace: vrg.metadata.namespace.clone().unwrap_or_default(),
+            name: vrg.metadata.name.clone().unwrap_or_default(),
+        },
+        update_strategy: Some(read_only),
+        ..Default::default()
+    };
     let spec = ManifestWorkSpec {
-        workload: Workload { manifests: vec![manifest] },
-        manifest_configs: vec![ManifestConfig { update_strategy: Some(read_only), ..vrg_feedback(vrg) }],
+        workload: Workload { manifests: vec![manifest, report_on(vrg)] },
+        manifest_configs: vec![asked, report_feedback(vrg)],
         ..Default::default()
     };
     work(name, cluster, annotations, spec)
@@ -71,7 +81,7 @@ pub fn is_question(work: &ManifestWork) -> bool {
     let read_only = |config: &ManifestConfig| {
         config.update_strategy.as_ref().is_some_and(|update| update.type_ == strategy::READ_ONLY)
     };
-    !work.spec.manifest_configs.is_empty() && work.spec.manifest_configs.iter().all(read_only)
+    work.spec.manifest_configs.iter().any(read_only)
 }
 
 /// The work that carries a VRG and feeds its report back.
@@ -82,8 +92,8 @@ pub fn vrg(
     annotations: BTreeMap<String, String>,
 ) -> Result<ManifestWork, serde_json::Error> {
     let spec = ManifestWorkSpec {
-        workload: Workload { manifests: vec![manifest(vrg)?] },
-        manifest_configs: vec![vrg_feedback(vrg)],
+        workload: Workload { manifests: vec![manifest(vrg)?, report_on(vrg)] },
+        manifest_configs: vec![report_feedback(vrg)],
         ..Default::default()
     };
     Ok(work(name, cluster, annotations, spec))
@@ -93,31 +103,16 @@ pub fn vrg(
 pub fn with_vrg(current: &ManifestWork, vrg: &VolumeReplicationGroup) -> Result<ManifestWork, serde_json::Error> {
     let mut work = current.clone();
     work.status = None;
-    let manifest = manifest(vrg)?;
-    match work.spec.workload.manifests.first_mut() {
-        Some(first) => *first = manifest,
-        None => work.spec.workload.manifests.push(manifest),
-    }
-    let config = vrg_feedback(vrg);
-    let configs = &mut work.spec.manifest_configs;
-    configs.retain(|existing| existing.resource_identifier != config.resource_identifier);
-    configs.push(config);
+    work.spec.workload.manifests = vec![manifest(vrg)?, report_on(vrg)];
+    work.spec.manifest_configs = vec![report_feedback(vrg)];
     Ok(work)
 }
 
-/// Whether the work agent is asked to watch what the work carries, and not only to look at it now and then.
-pub fn is_watched(work: &ManifestWork) -> bool {
-    work.spec.manifest_configs.iter().any(|config| config.feedback_scrape_type == scrape::WATCH)
-}
-
-/// The same work, looked at now and then.
-pub fn polled(current: &ManifestWork) -> ManifestWork {
-    let mut work = current.clone();
-    work.status = None;
-    for config in &mut work.spec.manifest_configs {
-        config.feedback_scrape_type = scrape::POLL.to_owned();
-    }
-    work
+/// What the agent says of the report in a work with a VRG. `None` where the work asks for none.
+pub fn report_status(work: &ManifestWork) -> Option<&ManifestStatus> {
+    let is_report = |manifest: &Value| manifest["kind"] == *VolumeReplicationGroupReport::kind(&());
+    let ordinal = work.spec.workload.manifests.iter().position(is_report)?;
+    work.manifest_status(ordinal)
 }
 
 /// The VRG as a manifest: without status, and without the members that an API server fills in.
@@ -136,23 +131,37 @@ fn manifest(vrg: &VolumeReplicationGroup) -> Result<Value, serde_json::Error> {
     }))
 }
 
-fn vrg_feedback(vrg: &VolumeReplicationGroup) -> ManifestConfig {
-    let path = |name: &str, path: &str| JsonPath { name: name.to_owned(), path: path.to_owned(), ..Default::default() };
+/// The object that the spoke reports in. All of them are watched by one watch of the agent, however many there are.
+fn report_on(vrg: &VolumeReplicationGroup) -> Value {
+    let (name, namespace) = (vrg.metadata.name.clone().unwrap_or_default(), vrg.metadata.namespace.clone());
+    let namespace = namespace.unwrap_or_default();
+    json!({
+        "apiVersion": VolumeReplicationGroupReport::api_version(&()),
+        "kind": VolumeReplicationGroupReport::kind(&()),
+        "metadata": {
+            "name": names::group_report(&namespace, &name),
+            "labels": { names::CREATED_BY: "true" },
+        },
+        "spec": { "volumeReplicationGroup": { "namespace": namespace, "name": name } },
+    })
+}
+
+fn report_feedback(vrg: &VolumeReplicationGroup) -> ManifestConfig {
+    let namespace = vrg.metadata.namespace.as_deref().unwrap_or_default();
+    let path = JsonPath {
+        name: report::FEEDBACK_REPORT.to_owned(),
+        path: report::GROUP_REPORT_PATH.to_owned(),
+        ..Default::default()
+    };
     ManifestConfig {
         resource_identifier: ResourceIdentifier {
-            group: api::GROUP.to_owned(),
-            resource: "volumereplicationgroups".to_owned(),
-            namespace: vrg.metadata.namespace.clone().unwrap_or_default(),
-            name: vrg.metadata.name.clone().unwrap_or_default(),
+            group: api::OWN_GROUP.to_owned(),
+            resource: VolumeReplicationGroupReport::plural(&()).into_owned(),
+            namespace: String::new(),
+            name: names::group_report(namespace, vrg.metadata.name.as_deref().unwrap_or_default()),
         },
         feedback_scrape_type: scrape::WATCH.to_owned(),
-        feedback_rules: vec![FeedbackRule {
-            type_: feedback::JSON_PATHS.to_owned(),
-            json_paths: vec![
-                path(report::FEEDBACK_GENERATION, report::GENERATION_PATH),
-                path(report::FEEDBACK_REPORT, report::REPORT_PATH),
-            ],
-        }],
+        feedback_rules: vec![FeedbackRule { type_: feedback::JSON_PATHS.to_owned(), json_paths: vec![path] }],
         ..Default::default()
     }
 }

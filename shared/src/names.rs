@@ -131,6 +131,12 @@ pub fn vrg_work(drpc: &str, vrg_namespace: &str) -> String {
     format!("{drpc}-{vrg_namespace}-vrg-mw")
 }
 
+/// Name of the VolumeReplicationGroupReport on a VRG. A namespace has no dot, so no two VRGs share one.
+#[must_use]
+pub fn group_report(vrg_namespace: &str, vrg: &str) -> String {
+    format!("{vrg_namespace}.{vrg}")
+}
+
 /// ManifestWork that carries an application's namespace.
 pub fn namespace_work(drpc: &str, namespace: &str) -> String {
     format!("{drpc}-{namespace}-ns-mw")

@@ -2,24 +2,27 @@
 //!
 //! OCM's work agent feeds scalar fields of an applied object back into the ManifestWork, within milliseconds when it
 //! watches the object. A string has no length limit of its own, lists and objects are not carried at all. So the
-//! spoke writes one string, `status.hubReport`, together with every status: the object's identity, its spec as the
-//! spoke has it, and its status. The hub reads it from the feedback value [`FEEDBACK_REPORT`]. A spoke that does not
-//! write the field (the reference product's) is read through a ManagedClusterView.
+//! spoke writes one string: of a VolumeReplicationGroup the object's identity, its spec as the spoke has it, and its
+//! status. The hub reads it from the feedback value [`FEEDBACK_REPORT`].
+//!
+//! The string of a group stands in an object of its own, a [`VolumeReplicationGroupReport`]: the agent watches a limited number of pairs of resource and namespace, and
+//! groups are in the namespaces of their applications. A spoke that reports nothing (the reference product's) is read
+//! through a ManagedClusterView.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{VolumeReplicationGroup, VolumeReplicationGroupStatus};
+use crate::api::VolumeReplicationGroup;
+#[cfg(doc)]
+use crate::api::VolumeReplicationGroupReport;
 
 /// Name of the feedback value that carries the report.
 pub const FEEDBACK_REPORT: &str = "report";
-/// JSONPath of the report in the applied object.
-pub const REPORT_PATH: &str = ".status.hubReport";
-/// Name of the feedback value that carries `metadata.generation`.
-pub const FEEDBACK_GENERATION: &str = "generation";
-/// JSONPath of the generation.
-pub const GENERATION_PATH: &str = ".metadata.generation";
+/// JSONPath of the report on a cluster in its DRClusterConfig.
+pub const CLUSTER_REPORT_PATH: &str = ".status.hubReport";
+/// JSONPath of the report on a group in its VolumeReplicationGroupReport.
+pub const GROUP_REPORT_PATH: &str = ".status.report";
 
 /// A class of a managed cluster, with what pairing needs to know of it. All classes have the same shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,17 +106,11 @@ pub enum ReportError {
     NewerShape(u32),
 }
 
-/// Builds the report of `vrg` as it will be once `status` is written.
-///
-/// Managed fields and the report itself are left out; a resourceVersion would be the one before the write, and is
-/// left out too.
-pub fn encode(vrg: &VolumeReplicationGroup, status: &VolumeReplicationGroupStatus) -> String {
+/// Builds the report of a group. Managed fields and the resourceVersion, which status writes change, are left out.
+pub fn encode(vrg: &VolumeReplicationGroup) -> String {
     let mut object = vrg.clone();
     object.metadata.managed_fields = None;
     object.metadata.resource_version = None;
-    let mut status = status.clone();
-    status.hub_report = String::new();
-    object.status = Some(status);
     let report = Report { shape: SHAPE, object };
     // Our own types serialise always; an empty report reads as "no report".
     serde_json::to_string(&report).unwrap_or_default()

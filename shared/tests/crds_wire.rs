@@ -146,7 +146,6 @@ fn odd_spellings_of_the_contract_are_kept() {
             "kubeObjectProtection": { "captureToRecoverFrom": {
                 "number": 1, "startTime": "2026-08-01T10:00:00Z", "endTime": "2026-08-01T10:00:05Z",
             } },
-            "hubReport": "{}",
         },
     });
     let mut written = write(&read::<VolumeReplicationGroup>(names.clone()));

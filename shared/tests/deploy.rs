@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kaedama_shared::api::OWN_GROUP;
 use kaedama_shared::api::crdgen::{all_crds, file_name};
 use kaedama_shared::config::Role;
 use kaedama_shared::yaml;
@@ -49,8 +50,9 @@ const HUB: [Used; 11] = [
 ];
 
 /// The same of the operator of a managed cluster.
-const SPOKE: [Used; 15] = [
+const SPOKE: [Used; 16] = [
     used("VolumeReplicationGroup", RAMEN, "volumereplicationgroups"),
+    used("VolumeReplicationGroupReport", OWN_GROUP, "volumereplicationgroupreports"),
     used("DRClusterConfig", RAMEN, "drclusterconfigs"),
     used("PersistentVolumeClaim", "", "persistentvolumeclaims"),
     used("PersistentVolume", "", "persistentvolumes"),
@@ -327,7 +329,7 @@ fn every_kind_of_ours_is_granted_or_known_to_be_unused() {
     let granted: BTreeSet<String> = ROLES
         .iter()
         .flat_map(|role| rights(&object(*role, "ClusterRole")).into_keys())
-        .filter(|(group, resource)| group == RAMEN && !resource.contains('/'))
+        .filter(|(group, resource)| [RAMEN, OWN_GROUP].contains(&group.as_str()) && !resource.contains('/'))
         .map(|(_, resource)| resource)
         .collect();
     let unused: BTreeSet<String> = UNUSED_KINDS.iter().map(|kind| (*kind).to_owned()).collect();

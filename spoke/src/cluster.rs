@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttachment};
-use kaedama_shared::api::VolumeReplicationGroup;
+use kaedama_shared::api::{VolumeReplicationGroup, VolumeReplicationGroupReport};
 use kaedama_shared::api::csiaddons::{VolumeReplication, VolumeReplicationClass};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::{Cache, Installations, Scope};
@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Caches {
     /// The groups.
     pub groups: Kept<VolumeReplicationGroup>,
+    /// Where the hub wants reports on them; the kind may be missing.
+    pub reports: Kept<VolumeReplicationGroupReport>,
     /// Claims.
     pub claims: Kept<PersistentVolumeClaim>,
     /// Volumes.
@@ -55,6 +57,7 @@ impl Caches {
         let optional = || scope().optional_by(&installations);
         Self {
             groups: Kept::new(Cache::start("volumereplicationgroups", Api::all(client.clone()), scope())),
+            reports: Kept::new(Cache::start("volumereplicationgroupreports", Api::all(client.clone()), optional())),
             claims: Kept::new(Cache::start("persistentvolumeclaims", Api::all(client.clone()), scope())),
             volumes: Kept::new(Cache::start("persistentvolumes", Api::all(client.clone()), scope())),
             replications: Kept::new(Cache::start("volumereplications", Api::all(client.clone()), optional())),

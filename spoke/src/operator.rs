@@ -34,6 +34,7 @@ use crate::stores::Stores;
 use crate::vrg::controller::Groups;
 use crate::vrg::observe::Observer;
 use crate::vrg::owner;
+use crate::vrg::told::Told;
 
 /// How the operator identifies itself.
 const COMPONENT: &str = "kaedama-spoke";
@@ -229,6 +230,7 @@ async fn lead(
         clock: options.clock,
         namespace: options.namespace.clone(),
         read: LastRead::default(),
+        told: Told::default(),
     };
     let recorder = Recorder::new(clients.requests.clone(), SPOKE_COMPONENT, options.instance.clone(), options.clock)
         .metrics(&harness);
@@ -269,6 +271,12 @@ fn triggers(caches: &Caches) -> Controller<ObjectKey> {
         }
     };
     let mut controller = Controller::new("volumereplicationgroup").primary(&caches.groups.cache);
+    controller = controller.watches(&caches.reports.cache, |change| {
+        // What it says was written here.
+        let came_or_went = change.before.is_none() || change.is_deletion();
+        let group = change.latest().map(|report| report.spec.volume_replication_group.clone());
+        group.filter(|_| came_or_went).map(|group| ObjectKey::namespaced(group.namespace, group.name))
+    });
     let by_namespace = near.clone();
     controller = controller.watches(&caches.claims.cache, move |change| {
         let owner = change.latest().and_then(|claim| owner::named_in(&claim.metadata));

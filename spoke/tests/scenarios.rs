@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kaedama_shared::api::csiaddons::VolumeReplication;
 use kaedama_shared::api::{DRClusterConfig, VolumeReplicationGroup};
-use kaedama_shared::report;
 use kube::api::{Api, Patch};
 use serde_json::json;
 use support::{World, eventually, said};
@@ -36,7 +35,7 @@ async fn claims(cluster: &support::Cluster) -> usize {
 
 async fn at_rest(world: &World) {
     // Whatever follows from the last write has followed; then nobody asks for anything.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(1600)).await;
     world.reset();
     tokio::time::sleep(Duration::from_millis(600)).await;
     for cluster in [&world.dr1, &world.dr2] {
@@ -54,8 +53,8 @@ async fn an_application_is_protected_and_then_left_in_peace() {
     let status = group.status.clone().unwrap();
     assert_eq!(status.protected_pvcs.len(), 3);
     assert!(status.last_group_sync_time.is_some());
-    let reported = report::decode(&status.hub_report).unwrap();
-    assert_eq!(reported.status.unwrap().state, status.state);
+    let reported = world.dr1.reported().await;
+    assert_eq!((reported.metadata.uid, reported.status.unwrap().state), (group.metadata.uid, status.state));
     for store in [&world.s1, &world.s2] {
         let keys = store.keys("bucket");
         for name in CLAIMS {
@@ -65,6 +64,28 @@ async fn an_application_is_protected_and_then_left_in_peace() {
         assert!(keys.contains(&"shop/web/v1alpha1.VolumeReplicationGroup/a".to_owned()), "{keys:?}");
     }
     at_rest(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_is_given_to_who_asks_anew_and_ends_with_its_group() {
+    let world = deployed().await;
+    world.dr1.reports().delete("shop.web", &Default::default()).await.unwrap();
+    world.dr1.ask().await;
+    assert_eq!(world.dr1.reported().await.metadata.uid, world.dr1.group().await.metadata.uid);
+    // Ordered anew in its annotations alone: the hub waits for an answer to exactly that.
+    let annotations = json!({"metadata": {"annotations": {"example.com/order": "2"}}});
+    let groups = world.dr1.api::<VolumeReplicationGroup>();
+    groups.patch("web", &Default::default(), &Patch::Merge(annotations)).await.unwrap();
+    eventually("the order is answered", || async {
+        world.dr1.reported().await.metadata.annotations.unwrap().contains_key("example.com/order")
+    })
+    .await;
+    groups.delete("web", &Default::default()).await.unwrap();
+    eventually("nothing is said of a group that is gone", || async {
+        world.dr1.reports().get("shop.web").await.unwrap().status.unwrap_or_default().report.is_empty()
+    })
+    .await;
+    assert!(groups.get_opt("web").await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,9 +295,9 @@ async fn a_claim_that_the_user_deletes_leaves_the_stores_and_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn news_of_a_synchronisation_is_one_write_and_no_upload() {
+async fn news_of_a_synchronisation_are_one_report_one_status_and_no_upload() {
     let world = deployed().await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_millis(1600)).await;
     world.reset();
     for name in CLAIMS {
         let patch = Patch::Merge(json!({"status": {"lastSyncTime": "2026-04-01T00:00:00Z"}}));
@@ -291,7 +312,7 @@ async fn news_of_a_synchronisation_is_one_write_and_no_upload() {
     world.dr1.until("the new time", synced).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     let (reads, writes, all) = world.dr1.requests();
-    assert_eq!((reads, writes, world.s3_requests()), (0, 1, 0), "{all:?}");
+    assert_eq!((reads, writes, world.s3_requests()), (0, 2, 0), "{all:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Change;
 use kaedama_shared::harness::controller::{Controller, Next};
 use kaedama_shared::names;
-use kaedama_shared::report::{ClusterReport, FEEDBACK_REPORT, REPORT_PATH};
+use kaedama_shared::report::{CLUSTER_REPORT_PATH, ClusterReport, FEEDBACK_REPORT};
 use kaedama_shared::seen::Seen;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource};
@@ -289,7 +289,7 @@ async fn write_work(
                 type_: feedback::JSON_PATHS.to_owned(),
                 json_paths: vec![JsonPath {
                     name: FEEDBACK_REPORT.to_owned(),
-                    path: REPORT_PATH.to_owned(),
+                    path: CLUSTER_REPORT_PATH.to_owned(),
                     ..Default::default()
                 }],
             }],

@@ -9,7 +9,7 @@ use kaedama_shared::api::{
     ClusterFence, Condition, ConditionStatus, DRClusterPhase, DRClusterStatus, condition, reasons::drcluster as reasons,
 };
 use kaedama_shared::names;
-use kaedama_shared::report::{FEEDBACK_REPORT, REPORT_PATH};
+use kaedama_shared::report::{CLUSTER_REPORT_PATH, FEEDBACK_REPORT};
 use kaedama_shared::seen::Seen;
 use serde_json::Value;
 
@@ -168,7 +168,7 @@ fn work(seen: &Seen<ManifestWork>, name: &'static str, wanted: Vec<Value>, feedb
 /// A work that the reference product made carries the same object and reports nothing back.
 fn feeds_back(work: &ManifestWork) -> bool {
     let rules = work.spec.manifest_configs.iter().flat_map(|config| &config.feedback_rules);
-    rules.flat_map(|rule| &rule.json_paths).any(|path| path.name == FEEDBACK_REPORT && path.path == REPORT_PATH)
+    rules.flat_map(|rule| &rule.json_paths).any(|path| path.name == FEEDBACK_REPORT && path.path == CLUSTER_REPORT_PATH)
 }
 
 /// `clusterFence` as the conditions `Fenced` and `Clean`, and the phase. A manual fence is believed at once: the user

@@ -7,8 +7,9 @@ use kaedama_shared::yaml::YamlError;
 use serde_json::{Value, json};
 
 /// Rights that the work agent needs for the kinds we deliver: name suffix, API group, resource, verbs.
-const ROLES: [(&str, &str, &str, &[&str]); 5] = [
-    ("volrepgroup-edit", "ramendr.openshift.io", "volumereplicationgroups", EDIT_AND_WATCH),
+const ROLES: [(&str, &str, &str, &[&str]); 6] = [
+    ("volrepgroup-edit", "ramendr.openshift.io", "volumereplicationgroups", EDIT),
+    ("volrepgroupreport-edit", "kaedama.dev", "volumereplicationgroupreports", EDIT_AND_WATCH),
     ("mmode-edit", "ramendr.openshift.io", "maintenancemodes", EDIT),
     ("drclusterconfig-edit", "ramendr.openshift.io", "drclusterconfigs", EDIT_AND_WATCH),
     ("networkfence-edit", "csiaddons.openshift.io", "networkfences", EDIT_AND_WATCH),
@@ -113,7 +114,7 @@ mod tests {
         let mut config = RamenConfig::defaults(Role::Hub);
         config.dr_cluster_operator.deployment_automation_enabled = false;
         let manifests = bundle(&config, "ramen-system").unwrap();
-        assert_eq!(manifests.len(), 5);
+        assert_eq!(manifests.len(), ROLES.len());
         assert!(manifests.iter().all(|manifest| manifest["kind"] == "ClusterRole"));
     }
 
@@ -121,22 +122,23 @@ mod tests {
     fn with_automation_the_spoke_gets_the_hubs_configuration_under_its_own_lease() {
         let config = RamenConfig::defaults(Role::Hub);
         let manifests = bundle(&config, "ramen-system").unwrap();
-        let kinds: Vec<&str> = manifests.iter().skip(5).filter_map(|manifest| manifest["kind"].as_str()).collect();
+        let kinds: Vec<&str> = manifests.iter().skip(ROLES.len()).filter_map(|manifest| manifest["kind"].as_str()).collect();
         assert_eq!(kinds, ["Namespace", "Namespace", "ClusterRole", "OperatorGroup", "ConfigMap", "Subscription"]);
-        let yaml = manifests[9]["data"][kaedama_shared::config::config_map::KEY].as_str().unwrap();
+        let yaml = manifests[ROLES.len() + 4]["data"][kaedama_shared::config::config_map::KEY].as_str().unwrap();
         assert!(yaml.contains("dr-cluster.ramendr.openshift.io"), "{yaml}");
     }
 
     #[test]
     fn a_delivered_subscription_is_kept_until_its_channel_changes() {
+        let subscription = ROLES.len() + 5;
         let mut config = RamenConfig::defaults(Role::Hub);
         let mut delivered = bundle(&config, "ramen-system").unwrap();
-        delivered[10]["spec"]["startingCSV"] = "newer.v9".into();
+        delivered[subscription]["spec"]["startingCSV"] = "newer.v9".into();
         let same = keep_subscription(&delivered, bundle(&config, "ramen-system").unwrap());
-        assert_eq!(same[10]["spec"]["startingCSV"], "newer.v9");
+        assert_eq!(same[subscription]["spec"]["startingCSV"], "newer.v9");
         config.dr_cluster_operator.channel_name = "stable".into();
         let changed = keep_subscription(&delivered, bundle(&config, "ramen-system").unwrap());
-        assert_eq!(changed[10]["spec"]["channel"], "stable");
-        assert_ne!(changed[10]["spec"]["startingCSV"], "newer.v9");
+        assert_eq!(changed[subscription]["spec"]["channel"], "stable");
+        assert_ne!(changed[subscription]["spec"]["startingCSV"], "newer.v9");
     }
 }

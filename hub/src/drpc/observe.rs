@@ -21,10 +21,6 @@ use super::snapshot::{Decision, Decisions, ObjectId, PlacementSite, Settings, Si
 /// A spoke that has applied a VRG and said nothing for this long is taken for one that writes no reports.
 const MUTE_AFTER: SignedDuration = SignedDuration::from_secs(20);
 
-/// So many works of a cluster may have the work agent watch while nothing happens to them. OCM's agent watches 50 at most,
-/// and looks at all others every 10 to 114 s.
-const AT_REST: usize = 40;
-
 /// Takes the snapshot; the stores are not read.
 pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacementControl, now: Timestamp) -> Snapshot {
     let policy_key = ObjectKey::cluster(drpc.spec.dr_policy_ref.name.clone().unwrap_or_default());
@@ -164,7 +160,7 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
     });
     let work = match &found {
         Seen::Present(_) if question.is_some() => Seen::Absent,
-        Seen::Present(work) => read_work(caches, work, last, reported),
+        Seen::Present(work) => read_work(work, last, reported),
         Seen::Absent => Seen::Absent,
         Seen::Unknown(why) => Seen::Unknown(why.clone()),
     };
@@ -182,12 +178,6 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
         view: view.map(|view| object_id(view.as_ref())),
         mute,
     }
-}
-
-/// Whether more works of the same cluster are watched than should be at rest.
-fn is_crowded(caches: &Caches, work: &ManifestWork) -> bool {
-    let cluster = &work.metadata.namespace;
-    caches.works.filter(|other| other.metadata.namespace == *cluster && works::is_watched(other)).len() > AT_REST
 }
 
 /// The same, with a reason that stays as it is while nothing changes: reasons end up in conditions, and an age in them
@@ -218,7 +208,6 @@ fn reachable(caches: &Caches, cluster: &str) -> Result<(), String> {
 }
 
 fn read_work(
-    caches: &Caches,
     work: &ManifestWork,
     last_report: Option<VolumeReplicationGroup>,
     reported: bool,
@@ -236,7 +225,6 @@ fn read_work(
             last_report,
             reported,
             deleting: work.metadata.deletion_timestamp.is_some(),
-            crowds: works::is_watched(work) && is_crowded(caches, work),
         }),
         Err(error) => Seen::Unknown(format!(
             "the manifest of ManifestWork {} cannot be read: {error}",
@@ -253,7 +241,8 @@ fn read_report(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
     if !manifest.is_available() {
         return Seen::Unknown("its VolumeReplicationGroup is not there yet".to_owned());
     }
-    match manifest.value(report::FEEDBACK_REPORT).and_then(|value| value.string.as_deref()) {
+    let report = works::report_status(work).filter(|report| report.is_available());
+    match report.and_then(|report| report.value(report::FEEDBACK_REPORT)?.string.as_deref()) {
         Some(text) => match report::decode(text) {
             Ok(vrg) => Seen::Present(vrg),
             Err(error) => Seen::Unknown(error.to_string()),
@@ -292,7 +281,8 @@ fn is_there(work: &ManifestWork) -> bool {
 }
 
 fn applied_since(work: &ManifestWork) -> Option<Timestamp> {
-    let applied = condition::find(work.conditions(), APPLIED).filter(|applied| applied.is_true())?;
+    let conditions = &work.manifest_status(0)?.conditions;
+    let applied = condition::find(conditions, APPLIED).filter(|applied| applied.is_true())?;
     applied.last_transition_time.as_ref().map(|time| time.0)
 }
 
@@ -350,13 +340,21 @@ mod tests {
     }
 
     fn answered(status: &str, observed: i64, values: serde_json::Value) -> ManifestWork {
-        let status: ManifestWorkStatus = serde_json::from_value(json!({ "resourceStatus": { "manifests": [{
-            "resourceMeta": { "ordinal": 0 },
-            "conditions": [{ "type": "Available", "status": status, "reason": "R", "message": "m", "observedGeneration": observed }],
-            "statusFeedback": { "values": values },
-        }]}}))
+        let conditions = |status: &str| {
+            json!([{ "type": "Available", "status": status, "reason": "R", "message": "m", "observedGeneration": observed }])
+        };
+        let status: ManifestWorkStatus = serde_json::from_value(json!({ "resourceStatus": { "manifests": [
+            { "resourceMeta": { "ordinal": 0 }, "conditions": conditions(status) },
+            {
+                "resourceMeta": { "ordinal": 1 },
+                "conditions": conditions("True"),
+                "statusFeedback": { "values": values },
+            },
+        ]}}))
         .unwrap();
-        let mut work = ManifestWork { status: Some(status), ..Default::default() };
+        let vrg = VolumeReplicationGroup::new("web", Default::default());
+        let mut work = works::question("w", "dr1", &vrg, Default::default());
+        work.status = Some(status);
         work.metadata.generation = Some(2);
         work
     }
@@ -375,8 +373,9 @@ mod tests {
         assert!(!read_answer(&answered("True", 2, json!([]))).is_conclusive(), "it is there, and says nothing");
         assert!(!read_answer(&ManifestWork::default()).is_conclusive(), "nobody has answered");
         let vrg = VolumeReplicationGroup::new("web", Default::default());
-        let text = report::encode(&vrg, &Default::default());
+        let text = report::encode(&vrg);
         let value = json!([{ "name": "report", "fieldValue": { "type": "String", "string": text } }]);
-        assert!(read_answer(&answered("True", 2, value)).present().is_some());
+        assert!(read_answer(&answered("True", 2, value.clone())).present().is_some());
+        assert!(!read_answer(&answered("Unknown", 2, value)).is_conclusive(), "a report outlives its group");
     }
 }

@@ -54,13 +54,6 @@ pub enum Action {
         /// What permits it, where the VRG changes sides.
         permit: Permit,
     },
-    /// Leaves the work agent's watch to applications that move. Decided on the work's resourceVersion.
-    PollVrgWork {
-        /// The cluster.
-        cluster: String,
-        /// The work.
-        work: ObjectId,
-    },
     /// Writes the placement decisions. Decided on the PlacementDecision's resourceVersion.
     Decide {
         /// The PlacementDecision; none is created.

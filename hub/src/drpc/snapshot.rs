@@ -178,9 +178,6 @@ pub struct VrgWork {
     pub reported: bool,
     /// It is being deleted.
     pub deleting: bool,
-    /// The work agent is asked to watch the VRG, and more works of this cluster ask for that than should while nothing
-    /// happens: it watches a limited number, which applications that move need.
-    pub crowds: bool,
 }
 
 impl Snapshot {

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use super::{
     DRCluster, DRClusterConfig, DRPlacementControl, DRPolicy, MaintenanceMode, ProtectedVolumeReplicationGroupList,
     Recipe, ReplicationGroupDestination, ReplicationGroupSource, VolumeReplicationGroup,
+    VolumeReplicationGroupReport,
 };
 use crate::yaml::{self, YamlError};
 
@@ -30,7 +31,7 @@ pub const NULLABLE: &str = "x-kaedama-nullable";
 /// Tools look at this annotation to tell generated CRDs from hand-written ones; the value is the form that we follow.
 const GENERATOR: (&str, &str) = ("controller-gen.kubebuilder.io/version", "v0.18.0");
 
-/// Every CRD of the group, sorted by name.
+/// Every CRD, sorted by name.
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![
@@ -44,6 +45,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         crd::<ReplicationGroupDestination>(),
         crd::<ReplicationGroupSource>(),
         crd::<VolumeReplicationGroup>(),
+        crd::<VolumeReplicationGroupReport>(),
     ];
     crds.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     crds

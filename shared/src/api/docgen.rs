@@ -60,8 +60,8 @@ pub fn page_name(crd: &CustomResourceDefinition) -> String {
 
 fn index(crds: &[CustomResourceDefinition]) -> String {
     let mut text = format!(
-        "{NOTE}\n\n# API reference\n\nThe kinds of the group `ramendr.openshift.io/v1alpha1`. A kind that has a page here \
-         is not thereby\nsupported in all it offers: what this version does not do yet is listed in the \
+        "{NOTE}\n\n# API reference\n\nThe kinds of the group `ramendr.openshift.io/v1alpha1`, and the one of `kaedama.dev/v1alpha1`.\nA kind that has a page here \
+         is not thereby supported in all it offers: what this version does not do yet is listed in the \
          [user guide](../user-guide.md).\n\n| Kind | Scope | Short name | |\n|---|---|---|---|\n"
     );
     for crd in crds {

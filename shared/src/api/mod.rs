@@ -1,4 +1,4 @@
-//! API types: every kind of `ramendr.openshift.io/v1alpha1`, and the peers' kinds that we talk to.
+//! API types: every kind of `ramendr.openshift.io/v1alpha1`, the one kind of our own, and the peers' kinds that we talk to.
 //!
 //! The types read what RamenDR and its users write, and write what they read: see [`tolerant`] for the wire rules.
 //! Everything of our group is re-exported here flat. Conventions: a string, number or list that is absent on the wire
@@ -22,6 +22,7 @@ mod drclusterconfig;
 mod drpc;
 mod drpc_state;
 mod drpolicy;
+mod group_report;
 mod kube_objects;
 mod maintenance_mode;
 mod peer_class;
@@ -42,6 +43,7 @@ pub use drpc::*;
 pub use drpc_state::{DRState, Progression};
 pub use drpolicy::*;
 pub use duration::{GoDuration, InvalidDuration, parse_scheduling_interval};
+pub use group_report::*;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub use kube_objects::*;
 pub use maintenance_mode::*;
@@ -57,7 +59,7 @@ pub use tolerant::{StoredObjectError, from_stored_json};
 pub use volsync::*;
 pub use vrg::*;
 
-/// The API group of all kinds in this module.
+/// The API group of all kinds in this module but those of [`OWN_GROUP`].
 pub const GROUP: &str = "ramendr.openshift.io";
 /// The one served and stored version.
 pub const VERSION: &str = "v1alpha1";

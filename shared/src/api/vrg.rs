@@ -150,10 +150,6 @@ pub struct VolumeReplicationGroupStatus {
     /// Everything was sent: the peer may take over.
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
     pub final_sync_complete: bool,
-    /// This object as the hub needs to see it, as one compact JSON string: Open Cluster Management feeds strings back
-    /// to the hub, and no lists or objects. Added to the contract; absent where the reference product runs.
-    #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
-    pub hub_report: String,
     /// State of the capture of Kubernetes objects.
     #[serde(deserialize_with = "tolerant::nullable", skip_serializing_if = "tolerant::empty")]
     pub kube_object_protection: KubeObjectProtectionStatus,

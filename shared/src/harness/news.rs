@@ -14,12 +14,21 @@ const GATHER: Duration = Duration::from_millis(250);
 /// The news that wait, by object.
 #[derive(Clone, Debug)]
 pub struct News<K> {
+    gather: Duration,
     since: Arc<Mutex<HashMap<K, Instant>>>,
 }
 
 impl<K> Default for News<K> {
     fn default() -> Self {
-        News { since: Arc::default() }
+        News::gathered(GATHER)
+    }
+}
+
+impl<K> News<K> {
+    /// News that may wait for so long, where nobody acts on them.
+    #[must_use]
+    pub fn gathered(gather: Duration) -> Self {
+        News { gather, since: Arc::default() }
     }
 }
 
@@ -30,7 +39,7 @@ impl<K: Eq + Hash + Clone> News<K> {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if !urgent {
             let first = *since.entry(key.clone()).or_insert(now);
-            let left = GATHER.saturating_sub(now.duration_since(first));
+            let left = self.gather.saturating_sub(now.duration_since(first));
             if !left.is_zero() {
                 return Some(left);
             }

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use kaedama_shared::api::conditions::vrg as condition_type;
 use kaedama_shared::api::reasons::vrg as reason;
-use kaedama_shared::api::{VRGState, VolumeReplicationGroup, VolumeReplicationGroupStatus, condition};
+use kaedama_shared::api::{
+    VRGState, VolumeReplicationGroup, VolumeReplicationGroupReport, VolumeReplicationGroupStatus, condition,
+};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::controller::Next;
 use kaedama_shared::harness::events::{Note, Recorder};
 use kaedama_shared::harness::news::News;
 use kaedama_shared::report;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource};
+use serde_json::json;
 
 use super::act::{Acted, FIELD_MANAGER};
 use super::decide::{self, capture};
@@ -20,10 +23,14 @@ use super::observe::{Asked, Observer};
 use super::plan::Plan;
 use super::snapshot::Snapshot;
 use super::status::{self, Written};
+use super::told::{same, still_holds};
 
 /// How often a pass looks again before it leaves the rest to the next one. A plan gets further with each look; what
 /// it cannot finish in this many waits for something.
 const LOOKS: usize = 12;
+
+/// For how long the status follows what the hub is told, which is ahead of it and what the hub acts on.
+const REST: Duration = Duration::from_secs(1);
 
 /// Why a pass failed. Not-ready is not a failure; this is for what could not be read or written at all.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,14 @@ pub enum PassFailed {
     /// The watched copies are too old to decide on.
     #[error("nothing is decided: {0}")]
     Stale(String),
+    /// The hub could not be told.
+    #[error("cannot write the report on VolumeReplicationGroup {group}")]
+    Report {
+        /// The group.
+        group: ObjectKey,
+        /// What the API server said.
+        source: kube::Error,
+    },
     /// The status could not be written.
     #[error("cannot write the status of VolumeReplicationGroup {group}")]
     Status {
@@ -47,13 +62,14 @@ pub struct Groups {
     observer: Observer,
     recorder: Recorder,
     news: News<ObjectKey>,
+    rest: News<ObjectKey>,
 }
 
 impl Groups {
     /// Passes with these eyes and hands.
     #[must_use]
     pub fn new(observer: Observer, recorder: Recorder) -> Self {
-        Self { observer, recorder, news: News::default() }
+        Self { observer, recorder, news: News::default(), rest: News::gathered(REST) }
     }
 
     /// One pass.
@@ -68,8 +84,7 @@ impl Groups {
         let mut asked = Asked::default();
         for look in 1..=LOOKS {
             let Some(snapshot) = self.observer.snapshot(&key, &asked) else {
-                self.observer.stores.forget(&key);
-                self.news.forget(&key);
+                self.forget(&key).await?;
                 return Ok(Next::Await);
             };
             let plan = decide::decide(&snapshot);
@@ -86,8 +101,7 @@ impl Groups {
                 }
             };
             if acted.released {
-                self.observer.stores.forget(&key);
-                self.news.forget(&key);
+                self.forget(&key).await?;
                 let gone = Note::normal("VRGDeleteSuccess", "the VolumeReplicationGroup was released");
                 self.recorder.publish(&snapshot.vrg.object_ref(&()), gone).await;
                 return Ok(Next::Await);
@@ -112,18 +126,13 @@ impl Groups {
         // Writes of this pass have changed the group's version; what was decided stays.
         let vrg = self.observer.caches.groups.get(key).unwrap_or_else(|| seen.vrg.clone());
         let written = status::status(&seen, &plan, &acted.outcome);
-        let last = vrg.status.clone().unwrap_or_default();
         let mut wakes: Vec<Duration> = Vec::new();
-        if vrg.metadata.generation == seen.vrg.metadata.generation && !same(&last, &written.status) {
-            match self.news.hold(key, is_urgent(&last, &written.status)) {
-                Some(wait) => wakes.push(wait),
-                None => {
-                    if !self.write(key, &vrg, written.status.clone()).await? {
-                        return Ok(Next::BackOff);
-                    }
-                    self.tell(&seen, &last, &written).await;
-                }
-            }
+        if vrg.metadata.generation == seen.vrg.metadata.generation {
+            let report = self.observer.report(key);
+            let Some(left) = self.say(key, &vrg, report.as_deref(), &seen, &written).await? else {
+                return Ok(Next::BackOff);
+            };
+            wakes.extend(left);
         }
         capture::with_group(&seen, &mut plan, &written.status);
         if let (Some(capture), Ok(order)) = (&plan.capture, &seen.order) {
@@ -140,21 +149,65 @@ impl Groups {
         Ok(wakes.into_iter().min().map_or(Next::Await, Next::After))
     }
 
-    /// Writes the status on the version of the group that it was made for. False: the group has changed meanwhile.
-    async fn write(
+    /// Tells the hub, where it asks for a report, and writes the status. What may wait waits, for the time that is returned.
+    /// None: group or report have changed meanwhile.
+    ///
+    /// A report is never older than the status, so that the next process learns from it all that was said.
+    async fn say(
         &self,
         key: &ObjectKey,
         vrg: &Arc<VolumeReplicationGroup>,
-        mut status: VolumeReplicationGroupStatus,
-    ) -> Result<bool, PassFailed> {
-        status.last_update_time = Some(self.observer.clock.time());
-        status.hub_report = report::encode(vrg, &status);
+        report: Option<&VolumeReplicationGroupReport>,
+        seen: &Snapshot,
+        written: &Written,
+    ) -> Result<Option<Vec<Duration>>, PassFailed> {
+        let last = vrg.status.clone().unwrap_or_default();
+        let differs = !same(&last, &written.status);
         let mut object = (**vrg).clone();
-        object.status = Some(status);
         object.metadata.managed_fields = None;
+        let status = VolumeReplicationGroupStatus {
+            last_update_time: Some(self.observer.clock.time()),
+            ..written.status.clone()
+        };
+        object.status = Some(status);
+        let mut wakes = Vec::new();
+        let waits = |news: &News<ObjectKey>, urgent: bool, wakes: &mut Vec<Duration>| {
+            let left = news.hold(key, urgent);
+            wakes.extend(left);
+            left.is_some()
+        };
+        let due = match report {
+            None => differs && !waits(&self.news, is_urgent(&last, &written.status), &mut wakes),
+            Some(report) => {
+                let due = differs && !waits(&self.rest, false, &mut wakes);
+                let told = self.observer.told.of(vrg, report);
+                let holds = told.as_ref().is_some_and(|told| still_holds(told, vrg, &written.status));
+                let before = told.as_ref().and_then(|told| told.status.as_ref());
+                let urgent = due || before.is_none_or(|before| is_urgent(before, &written.status));
+                if !holds && !waits(&self.news, urgent, &mut wakes) {
+                    let sent = self.send(report, Some(report::encode(&object))).await;
+                    if !sent.map_err(|source| PassFailed::Report { group: key.clone(), source })? {
+                        return Ok(None);
+                    }
+                    self.observer.told.set(object.clone());
+                }
+                due
+            }
+        };
+        if due {
+            if !self.write(key, &object).await? {
+                return Ok(None);
+            }
+            self.tell(seen, &last, written).await;
+        }
+        Ok(Some(wakes))
+    }
+
+    /// Writes the status on the version of the group that it was made for. False: the group has changed meanwhile.
+    async fn write(&self, key: &ObjectKey, object: &VolumeReplicationGroup) -> Result<bool, PassFailed> {
         let api: Api<VolumeReplicationGroup> = Api::namespaced(self.observer.client.clone(), key.namespace());
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match api.replace_status(&key.name, &params, &object).await {
+        match api.replace_status(&key.name, &params, object).await {
             Ok(object) => {
                 self.observer.caches.groups.wrote(object);
                 Ok(true)
@@ -162,6 +215,41 @@ impl Groups {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
             Err(source) => Err(PassFailed::Status { group: key.clone(), source }),
         }
+    }
+
+    /// Writes a report, on the version of its object that was seen. False: it has changed meanwhile.
+    async fn send(&self, report: &VolumeReplicationGroupReport, text: Option<String>) -> Result<bool, kube::Error> {
+        let key = ObjectKey::of(report);
+        let api: Api<VolumeReplicationGroupReport> = Api::all(self.observer.client.clone());
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let version = &report.metadata.resource_version;
+        let patch = json!({ "metadata": { "resourceVersion": version }, "status": { "report": text } });
+        match api.patch_status(&key.name, &params, &Patch::Merge(&patch)).await {
+            Ok(object) => self.observer.caches.reports.wrote(object),
+            Err(kube::Error::Api(status)) if status.code == 409 => return Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                self.observer.caches.reports.gone(key, report.metadata.uid.as_deref().unwrap_or_default());
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// There is no such group, or none any more.
+    async fn forget(&self, key: &ObjectKey) -> Result<(), PassFailed> {
+        self.observer.stores.forget(key);
+        self.news.forget(key);
+        self.rest.forget(key);
+        self.observer.told.forget(key);
+        let stale = self.observer.report(key).filter(|report| {
+            report.status.as_ref().is_some_and(|status| !status.report.is_empty())
+        });
+        if let Some(report) = stale {
+            let sent = self.send(&report, None).await;
+            sent.map_err(|source| PassFailed::Report { group: key.clone(), source })?;
+        }
+        Ok(())
     }
 
     /// Events for people, about what the status newly says.
@@ -208,16 +296,6 @@ fn notes(snapshot: &Snapshot, last: &VolumeReplicationGroupStatus, written: &Wri
     );
     notes.extend(written.overdue.iter().map(|text| Note::warning("Overdue", text.clone())));
     notes
-}
-
-/// Whether two statuses say the same, whenever they were written.
-fn same(a: &VolumeReplicationGroupStatus, b: &VolumeReplicationGroupStatus) -> bool {
-    let bare = |status: &VolumeReplicationGroupStatus| VolumeReplicationGroupStatus {
-        last_update_time: None,
-        hub_report: String::new(),
-        ..status.clone()
-    };
-    bare(a) == bare(b)
 }
 
 /// What the hub, or a person, waits for: the group has come to its role, its data are there or protected, a final sync is

@@ -9,6 +9,7 @@
 //! | [`plan`] | what a pass may do |
 //! | [`recovery`] | the stored form of objects, and how a stored one is made fit for this cluster |
 //! | [`status`] | the status, pure |
+//! | [`told`] | what the hub was last told |
 
 pub mod act;
 pub mod controller;
@@ -21,6 +22,7 @@ pub mod plan;
 pub mod recovery;
 pub mod snapshot;
 pub mod status;
+pub mod told;
 
 #[cfg(test)]
 mod tests;

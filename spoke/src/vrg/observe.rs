@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
-use kaedama_shared::api::VolumeReplicationGroup;
+use kaedama_shared::api::{VolumeReplicationGroup, VolumeReplicationGroupReport};
 use kaedama_shared::api::csiaddons::VolumeReplication;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::{LastRead, RamenConfig, Role as Operator};
@@ -24,6 +24,7 @@ use super::plan::Needs;
 use super::snapshot::{
     Classes, EpochClaim, ObjectId, Recovery, Replication, ReplicationClass, Snapshot, StoreRead, Volume,
 };
+use super::told::Told;
 use crate::cluster::Caches;
 use crate::stores::Stores;
 
@@ -57,6 +58,8 @@ pub struct Observer {
     pub namespace: String,
     /// The configuration, as it was read last.
     pub read: LastRead,
+    /// What the hub was last told.
+    pub told: Told,
 }
 
 impl Observer {
@@ -77,7 +80,8 @@ impl Observer {
     /// The snapshot of one group; none if there is no such group.
     #[must_use]
     pub fn snapshot(&self, key: &ObjectKey, asked: &Asked) -> Option<Snapshot> {
-        let vrg = self.caches.groups.get(key)?;
+        let stored = self.caches.groups.get(key)?;
+        let vrg = self.told.newest(stored, self.report(key).as_deref());
         let settings = self.config().map(|config| Settings {
             ops_namespace: config.ramen_ops_namespace.clone(),
             unprotection: config.volume_unprotection_enabled,
@@ -100,6 +104,12 @@ impl Observer {
             purged: asked.purged.clone(),
             vrg,
         })
+    }
+
+    /// The object that a report on this group belongs in; none where nobody asks for one.
+    #[must_use]
+    pub fn report(&self, key: &ObjectKey) -> Option<Arc<VolumeReplicationGroupReport>> {
+        self.caches.reports.get(&Told::place(key))
     }
 
     fn classes(&self) -> Classes {

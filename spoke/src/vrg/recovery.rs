@@ -137,10 +137,7 @@ pub fn store_group(vrg: &VolumeReplicationGroup, status: &VolumeReplicationGroup
     let mut object = vrg.clone();
     object.metadata.managed_fields = None;
     object.status = Some(status.clone());
-    let mut value = json!(object);
-    if let Some(status) = value.get_mut("status").and_then(Value::as_object_mut) {
-        status.remove("hubReport");
-    }
+    let value = json!(object);
     // Whether it is stored cannot be part of what is stored.
     let said = status.conditions.iter().filter(|condition| condition.type_ != conditions::vrg::CLUSTER_DATA_PROTECTED);
     let mut annotations = vrg.metadata.annotations.clone().unwrap_or_default();

@@ -38,7 +38,7 @@ impl Outcome {
 /// The status, and what in it is overdue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Written {
-    /// The status; without the time of the last update and the report, which the writer adds.
+    /// The status; without the time of the last update, which the writer adds.
     pub status: VolumeReplicationGroupStatus,
     /// Waits that are overdue, for events.
     pub overdue: Vec<String>,

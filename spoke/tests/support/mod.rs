@@ -16,8 +16,9 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kaedama_apiserver::ApiServer;
 use kaedama_shared::api::csiaddons::{DesiredState, VolumeReplication, VolumeReplicationClass};
-use kaedama_shared::api::{Condition, VolumeReplicationGroup, crdgen};
+use kaedama_shared::api::{Condition, VolumeReplicationGroup, VolumeReplicationGroupReport, crdgen};
 use kaedama_shared::clock::Clock;
+use kaedama_shared::report;
 use kaedama_shared::s3::HttpConnector;
 use kaedama_spoke::operator::{self, SpokeOptions};
 use kube::api::{Api, Patch, PatchParams, PostParams};
@@ -157,6 +158,32 @@ impl Cluster {
         self.api().get("web").await.unwrap()
     }
 
+    /// Asks for a report, as our hub does. RamenDR's does not.
+    pub async fn ask(&self) {
+        let report = json!({
+            "apiVersion": "kaedama.dev/v1alpha1", "kind": "VolumeReplicationGroupReport",
+            "metadata": {"name": "shop.web"}, "spec": {"volumeReplicationGroup": {"namespace": APP, "name": "web"}},
+        });
+        let params = PatchParams::apply("hub").force();
+        self.reports().patch("shop.web", &params, &Patch::Apply(report)).await.unwrap();
+    }
+
+    pub fn reports(&self) -> Api<VolumeReplicationGroupReport> {
+        Api::all(self.client.clone())
+    }
+
+    /// What is reported of the group, as soon as something is.
+    pub async fn reported(&self) -> VolumeReplicationGroup {
+        for _ in 0..24_000 {
+            let report = self.reports().get("shop.web").await.unwrap().status.unwrap_or_default().report;
+            if !report.is_empty() {
+                return report::decode(&report).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{}: nothing is reported", self.name);
+    }
+
     /// Orders a role, as the hub would: creates the group or changes its spec and annotations.
     pub async fn order(&self, role: &str, action: Option<&str>, epoch: u64, to: &str) {
         let started = "2026-03-01T00:00:00Z";
@@ -178,6 +205,7 @@ impl Cluster {
             }},
             "spec": spec,
         });
+        self.ask().await;
         let params = PatchParams::apply("hub").force();
         self.api::<VolumeReplicationGroup>().patch("web", &params, &Patch::Apply(body)).await.unwrap();
     }
@@ -229,11 +257,7 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let text = serde_json::to_string_pretty(&last.map(|group| {
-            let mut status = group.status.unwrap_or_default();
-            status.hub_report.clear();
-            status
-        }));
+        let text = serde_json::to_string_pretty(&last.and_then(|group| group.status));
         panic!("{}: never came to {what}; the status is {}", self.name, text.unwrap());
     }
 

@@ -74,7 +74,7 @@ fn a_cluster_of_a_policy_cannot_be_deleted() {
 /// A work with these manifests, applied.
 fn applied(manifests: Vec<Value>, feedback: bool) -> Seen<ManifestWork> {
     let condition = |type_: &str| Condition::new(type_, ConditionStatus::True, "Done", "", 1);
-    let path = serde_json::json!({ "name": FEEDBACK_REPORT, "path": REPORT_PATH });
+    let path = serde_json::json!({ "name": FEEDBACK_REPORT, "path": CLUSTER_REPORT_PATH });
     let configs = serde_json::json!([{ "feedbackRules": [{ "type": "JSONPaths", "jsonPaths": [path] }] }]);
     let mut work = ManifestWork::default();
     work.metadata.generation = Some(1);

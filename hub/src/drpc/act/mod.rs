@@ -115,9 +115,6 @@ impl Actor<'_> {
                 );
                 self.update_vrg_work(cluster, work, vrg).await
             }
-            Action::PollVrgWork { cluster, work } => {
-                self.change_work(cluster, work, |work| Ok(works::polled(work))).await
-            }
             Action::Decide { decision, placement, entries } => self.decide(decision.as_ref(), placement, entries).await,
             Action::Ask { cluster } => self.ask(cluster).await,
             Action::EnsureView { cluster } => self.view(cluster).await,
@@ -229,22 +226,13 @@ impl Actor<'_> {
         id: &ObjectId,
         vrg: &VolumeReplicationGroup,
     ) -> Result<(), ActError> {
-        self.change_work(cluster, id, |work| works::with_vrg(work, vrg)).await
-    }
-
-    async fn change_work(
-        &self,
-        cluster: &str,
-        id: &ObjectId,
-        change: impl FnOnce(&ManifestWork) -> Result<ManifestWork, serde_json::Error>,
-    ) -> Result<(), ActError> {
         let key = ObjectKey::namespaced(cluster, id.name.clone());
         let stale = || ActError::Stale { what: format!("ManifestWork {key}") };
         let current = self.caches.works.get(&key).ok_or_else(stale)?;
         if current.metadata.resource_version.as_deref() != Some(&id.resource_version) {
             return Err(stale());
         }
-        let work = change(current.as_ref())
+        let work = works::with_vrg(&current, vrg)
             .map_err(|source| ActError::Json { what: format!("ManifestWork {key}"), source })?;
         let api: Api<ManifestWork> = self.api(cluster);
         let written = api.replace(&id.name, &post_params(), &work).await;

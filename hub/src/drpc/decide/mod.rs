@@ -235,8 +235,6 @@ fn accept(draft: &mut Draft<'_>, current: &ActionRecord, mut new: ActionRecord) 
         }
         Err(shut) => {
             drive::drive(draft, current);
-            // The news that open the gate are waited for.
-            draft.actions.retain(|action| !matches!(action, Action::PollVrgWork { .. }));
             // What is tended meanwhile is the action before; what is shown is the one that waits.
             let phase = match shut.progression {
                 Progression::WaitForFencing | Progression::WaitForStorageMaintenanceActivation => DRState::FailingOver,

@@ -8,7 +8,7 @@ use kaedama_shared::seen::Seen;
 
 use super::super::facts;
 use super::super::generate::Role;
-use super::super::plan::{Action, Owner, Permit, Verdict, Waiting};
+use super::super::plan::{Owner, Permit, Verdict, Waiting};
 use super::super::snapshot::{Site, action_of};
 use super::draft::{self, Draft};
 use super::gates;
@@ -49,7 +49,6 @@ pub(super) fn settle(draft: &mut Draft<'_>, record: &ActionRecord) {
         draft.outlook.progression = Progression::Completed;
         draft.outlook.ended = true;
         draft.record(&record.clone().reached(Step::Completed));
-        leave_watches(draft);
         return;
     }
     if !record.is_running() {
@@ -69,20 +68,6 @@ pub(super) fn settle(draft: &mut Draft<'_>, record: &ActionRecord) {
     });
     draft.outlook.waiting =
         pending.into_iter().min_by_key(|pending| pending.recheck).map(|soonest| Waiting { what, ..soonest });
-}
-
-/// Every write to a work's VRG takes a watch; where there are too few, it is given back once nothing else is to be done,
-/// and the status that somebody waits for has been written.
-fn leave_watches(draft: &mut Draft<'_>) {
-    let told = draft.s.drpc.status.as_ref().is_some_and(|status| status.progression == Progression::Completed);
-    if !told || !draft.actions.is_empty() {
-        return;
-    }
-    for site in &draft.s.sites {
-        if let Some(work) = site.asked().filter(|work| work.crowds) {
-            draft.actions.push(Action::PollVrgWork { cluster: site.cluster.clone(), work: work.id.clone() });
-        }
-    }
 }
 
 /// One cluster that is not the home. Says whether its decision has to be kept, and what is still to be waited for.

@@ -75,24 +75,6 @@ fn a_failover_is_few_writes_and_keeps_the_old_home_until_it_is_a_secondary() {
 }
 
 #[test]
-fn where_watches_are_few_an_application_takes_them_for_an_action_and_gives_them_back() {
-    let mut world = World::deployed();
-    world.crowded = true;
-    world.settle();
-    let watched = |world: &World| world.works.values().map(|work| work.watched).collect::<Vec<_>>();
-    assert_eq!(watched(&world), [false, false], "at rest it watches nothing");
-    world.fail_over("dr2");
-    run(&mut world, |world| world.works["dr2"].watched);
-    run(&mut world, |world| world.works["dr1"].watched);
-    world.settle();
-    world.assert_at_rest("dr2", DRState::FailedOver);
-    assert_eq!(watched(&world), [false, false], "{:?}", world.writes);
-    world.writes.clear();
-    world.settle();
-    assert_eq!(world.writes, [""; 0], "at rest nothing is written");
-}
-
-#[test]
 fn a_dead_home_is_failed_over_at_once_and_cleaned_up_when_it_returns() {
     let mut world = World::deployed();
     world.lose("dr1");

@@ -58,7 +58,6 @@ impl World {
                     deleting: false,
                     report: None,
                     missing: false,
-                    watched: true,
                 };
                 self.works.insert(cluster.clone(), work);
                 self.writes.push(format!("ask {cluster}"));
@@ -70,14 +69,13 @@ impl World {
                 let id = ObjectId { uid, ..id("vrg", version, version) };
                 let report = self.works.get(cluster).and_then(|work| work.report.clone());
                 let missing = report.is_none();
-                let work = Work { id, vrg: Some((**vrg).clone()), deleting: false, report, missing, watched: true };
+                let work = Work { id, vrg: Some((**vrg).clone()), deleting: false, report, missing };
                 self.works.insert(cluster.clone(), work);
                 self.writes.push(format!("create {cluster} {}", vrg.spec.replication_state));
             }
             Action::UpdateVrgWork { cluster, work, vrg, .. } => {
                 let have = self.works.get_mut(cluster).filter(|have| have.id == *work && !have.deleting)?;
                 have.vrg = Some((**vrg).clone());
-                have.watched = true;
                 have.id.resource_version = version.to_string();
                 let flags = match (vrg.spec.prepare_for_final_sync, vrg.spec.run_final_sync) {
                     (true, _) => " prepare",
@@ -85,12 +83,6 @@ impl World {
                     (false, false) => "",
                 };
                 self.writes.push(format!("update {cluster} {}{flags}", vrg.spec.replication_state));
-            }
-            Action::PollVrgWork { cluster, work } => {
-                let have = self.works.get_mut(cluster).filter(|have| have.id == *work && !have.deleting)?;
-                have.watched = false;
-                have.id.resource_version = version.to_string();
-                self.writes.push(format!("poll {cluster}"));
             }
             Action::Decide { decision, entries, .. } => {
                 let id = match (decision, &self.placement.decisions) {

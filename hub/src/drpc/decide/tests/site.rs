@@ -23,8 +23,6 @@ pub(crate) struct Work {
     pub(crate) report: Option<VolumeReplicationGroup>,
     /// The agent has answered for this content, and there was no VRG.
     pub(crate) missing: bool,
-    /// The agent watches the VRG.
-    pub(crate) watched: bool,
 }
 
 /// The cluster itself.
@@ -36,7 +34,7 @@ pub(crate) struct Cluster {
     /// The work agent has contact with the hub.
     pub(crate) connected: bool,
     pub(crate) vrg: Option<VolumeReplicationGroup>,
-    /// The VRG as it was when the spoke last wrote its status: what it reports.
+    /// The VRG as the spoke last reported it.
     pub(crate) reported: Option<VolumeReplicationGroup>,
     /// The VRG came with a work of this uid, which owns it.
     pub(crate) owner: String,
@@ -95,7 +93,7 @@ impl Cluster {
 
     fn feed_back(&self, work: &mut Work) {
         work.missing = self.vrg.is_none();
-        // The report is a part of the VRG's status: what the spoke wrote, and no later.
+        // What the spoke wrote, and no later.
         if self.reported.is_some() {
             work.report.clone_from(&self.reported);
         }

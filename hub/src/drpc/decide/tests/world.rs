@@ -36,8 +36,6 @@ pub(super) struct World {
     /// Clusters that Open Cluster Management takes for lost.
     pub(super) lost: Vec<String>,
     pub(super) stored: Seen<kaedama_shared::api::VolumeReplicationGroup>,
-    /// Other applications take the work agents' watches.
-    pub(super) crowded: bool,
     /// Writes to the hub, in order.
     pub(super) writes: Vec<String>,
     /// A failover was ordered at some time: then, and only then, two primaries may exist for a while.
@@ -111,7 +109,6 @@ impl World {
             stored: Seen::Absent,
             writes: vec![],
             failover_ordered: false,
-            crowded: false,
             acknowledged: 0,
             version: 100,
         }
@@ -252,13 +249,12 @@ impl World {
             (Ok(()), Some(_)) => Seen::Unknown("its VolumeReplicationGroup is not there yet".to_owned()),
         };
         let work = match found {
-            Some(Work { vrg: Some(vrg), id, deleting, report, watched, .. }) => Seen::Present(VrgWork {
+            Some(Work { vrg: Some(vrg), id, deleting, report, .. }) => Seen::Present(VrgWork {
                 id: id.clone(),
                 vrg: vrg.clone(),
                 last_report: report.clone(),
                 reported: report.is_some(),
                 deleting: *deleting,
-                crowds: *watched && self.crowded,
             }),
             Some(Work { vrg: None, .. }) | None => Seen::Absent,
         };
