@@ -14,6 +14,9 @@ use super::{
 use crate::storage::kit::{PassError, annotation, fetch, is_deleting};
 
 pub(super) async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, PassError> {
+    if context.claim_at_rest(&key) {
+        return Ok(Next::Await);
+    }
     let api = context.cluster.within::<PersistentVolumeClaim>(key.namespace());
     let Some(claim) = fetch(&api, &key.name).await? else { return Ok(Next::Await) };
     let claim = if context.settings.protect {

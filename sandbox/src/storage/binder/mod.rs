@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     array::What,
     fabric::Driver,
-    kit::{Cluster, News, news, settings},
+    kit::{Cluster, News, annotation, has_finalizer, is_deleting, news, settings},
 };
 
 /// Annotation of a claim: it was bound completely once.
@@ -128,6 +128,43 @@ pub async fn run(cluster: Cluster, driver: Driver, binder: Settings, stop: Cance
         claims.run(stop.clone(), move |key| claim::pass(one.clone(), key)),
         volumes.run(stop, move |key| volume::pass(other.clone(), key)),
     );
+}
+
+impl Context {
+    /// Whether a claim and its volume are bound to each other and protected, by the caches. Nearly every change is to such
+    /// a pair, and none of the controllers' business. What the caches show too late is told by the change that follows.
+    fn at_rest(&self, claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> bool {
+        let bound_to = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+        let phases = (
+            claim.status.as_ref().and_then(|status| status.phase.as_deref()),
+            volume.status.as_ref().and_then(|status| status.phase.as_deref()),
+        );
+        let taken_by = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()?.uid.as_deref());
+        let protected = !self.settings.protect
+            || has_finalizer(claim, protection::PVC_PROTECTION) && has_finalizer(volume, protection::PV_PROTECTION);
+        bound_to.is_some()
+            && bound_to == volume.metadata.name.as_deref()
+            && taken_by == claim.metadata.uid.as_deref()
+            && phases == (Some("Bound"), Some("Bound"))
+            && annotation(claim, BIND_COMPLETED).is_some()
+            && !is_deleting(claim)
+            && !is_deleting(volume)
+            && protected
+    }
+
+    /// The same, of the claim of this name.
+    fn claim_at_rest(&self, key: &ObjectKey) -> bool {
+        let Some(claim) = self.claims.get(key) else { return false };
+        let name = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).unwrap_or_default();
+        self.volumes.get(&ObjectKey::cluster(name)).is_some_and(|volume| self.at_rest(&claim, &volume))
+    }
+
+    /// The same, of the volume of this name.
+    fn volume_at_rest(&self, key: &ObjectKey) -> bool {
+        let Some(volume) = self.volumes.get(key) else { return false };
+        let claim = claim_of(&volume).and_then(|key| self.claims.get(&key));
+        claim.is_some_and(|claim| self.at_rest(&claim, &volume))
+    }
 }
 
 /// The claim that a volume is bound to, or meant for.

@@ -17,6 +17,9 @@ use crate::storage::{
 };
 
 pub(super) async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, PassError> {
+    if context.volume_at_rest(&key) {
+        return Ok(Next::Await);
+    }
     let Some(volume) = fetch(&context.cluster.all::<PersistentVolume>(), &key.name).await? else {
         return Ok(Next::Await);
     };

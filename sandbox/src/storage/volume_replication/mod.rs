@@ -70,6 +70,7 @@ struct Context {
     cluster: Cluster,
     driver: Driver,
     timing: Timing,
+    classes: Cache<VolumeReplicationClass>,
     /// Which VolumeReplications speak for a unit on the storage.
     units: Mutex<BTreeMap<UnitId, BTreeSet<ObjectKey>>>,
 }
@@ -119,7 +120,7 @@ async fn volumes(cluster: Cluster, driver: Driver, timing: Timing, stop: Cancell
     let groups: Cache<VolumeGroupReplication> = cluster.optional_cache("volumegroupreplications");
     let contents: Cache<VolumeGroupReplicationContent> = cluster.optional_cache("volumegroupreplicationcontents");
     let name = format!("volumereplication {}", cluster.name);
-    let context = Arc::new(Context { cluster, driver, timing, units: Mutex::default() });
+    let context = Arc::new(Context { cluster, driver, timing, classes: classes.clone(), units: Mutex::default() });
 
     let told = {
         let (context, vrs) = (context.clone(), vrs.clone());

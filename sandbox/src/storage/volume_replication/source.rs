@@ -5,6 +5,7 @@ use kaedama_shared::api::csiaddons::{
     DataSource, REPLICATION_GROUP, VGR_NAME_ANNOTATION, VR_NAME_ANNOTATION, VolumeGroupReplication,
     VolumeGroupReplicationContent, VolumeReplication, VolumeReplicationClass,
 };
+use kaedama_shared::harness::ObjectKey;
 
 use super::{Context, parameters};
 use crate::storage::{
@@ -58,7 +59,12 @@ pub(super) async fn class(context: &Context, vr: &VolumeReplication) -> Found<Vo
     if name.is_empty() {
         return failed("has no class", "spec.volumeReplicationClass is empty");
     }
-    let Some(class) = fetch(&context.cluster.all::<VolumeReplicationClass>(), name).await? else {
+    let cached = context.classes.get(&ObjectKey::cluster(name.clone())).map(|class| (*class).clone());
+    let class = match cached {
+        Some(class) => Some(class),
+        None => fetch(&context.cluster.all::<VolumeReplicationClass>(), name).await?,
+    };
+    let Some(class) = class else {
         return failed("has no class", format!("VolumeReplicationClass {name} not found"));
     };
     if class.spec.provisioner != context.driver.name() {
