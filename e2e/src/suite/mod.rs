@@ -35,7 +35,7 @@ const LONGEST: Duration = Duration::from_secs(900);
 pub const STAND_INS: &str = "KAEDAMA_STAND_INS";
 
 /// The controller that the sandbox's binder stands in for.
-const BINDER: &str = "persistentvolume-binder-controller";
+pub(crate) const BINDER: &str = "persistentvolume-binder-controller";
 
 /// What is real, by [`STAND_INS`].
 fn parts() -> anyhow::Result<Parts> {
