@@ -1,5 +1,7 @@
 //! What can be asked for.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Parser, ValueEnum};
 
 /// Measures protection, failover, relocation and rest, for several numbers of applications.
@@ -9,9 +11,13 @@ use clap::{Parser, ValueEnum};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bench", version)]
 pub struct Args {
-    /// `sandbox`, or `real`: etcd, kube-apiserver, Open Cluster Management, S3 servers and both operators as processes.
+    /// `sandbox`; `real`: etcd, kube-apiserver, Open Cluster Management, S3 servers and both operators as processes; or
+    /// the file that `accept` reads, for clusters that you have.
     #[arg(long, default_value = "sandbox")]
     pub world: String,
+    /// With a file: agrees to what `accept run` makes on those clusters, which is removed at the end.
+    #[arg(short, long)]
+    pub yes: bool,
     /// Numbers of applications, a world for each.
     #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
     pub apps: Vec<usize>,
@@ -41,13 +47,15 @@ pub enum Output {
     Json,
 }
 
-/// A world by its name.
+/// A world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
     /// Everything in this process.
     Sandbox,
     /// Real clusters on loopback.
     Real,
+    /// Clusters of somebody else, as this file describes them.
+    Given(PathBuf),
 }
 
 /// What cannot be measured: one line that says why, and what to do. Nothing was started.
@@ -71,7 +79,15 @@ impl Args {
         match self.world.as_str() {
             "sandbox" => Ok(Which::Sandbox),
             "real" => Ok(Which::Real),
-            other => Err(Unfit(format!("there is no world {other:?}: say --world sandbox or --world real"))),
+            file if !Path::new(file).is_file() => Err(Unfit(format!(
+                "there is no world, and no file, {file:?}: say --world sandbox, --world real, or the file that `accept` \
+                 reads (`accept init` prints an example)"
+            ))),
+            _ if !self.yes => Err(Unfit(
+                "this makes on the clusters what `accept run` makes there, and removes it at the end: agree with --yes"
+                    .into(),
+            )),
+            file => Ok(Which::Given(file.into())),
         }
     }
 }
@@ -91,6 +107,9 @@ mod tests {
         assert_eq!(which(&["--world", "real"]), Ok(Which::Real));
         let unknown = which(&["--world", "reel"]).unwrap_err();
         assert!(unknown.contains("\"reel\"") && unknown.contains("--world real"), "{unknown}");
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(which(&["--world", file]).unwrap_err().contains("--yes"), "nobody agreed yet");
+        assert_eq!(which(&["--world", file, "--yes"]), Ok(Which::Given(file.into())));
         for nothing in [["--apps", "1,0"], ["--claims", "0"], ["--sync-every", "0"]] {
             let told = which(&nothing).unwrap_err();
             assert!(told.contains("from 1 on") && !told.contains('\n'), "{told}");

@@ -19,6 +19,8 @@ pub enum Meter {
     Embedded,
     /// The servers' logs tell.
     Real(RealMeter),
+    /// Nobody: the servers are somebody else's.
+    Uncounted,
 }
 
 /// The logs of real servers, each read from where it was left off.
@@ -81,6 +83,7 @@ impl Meter {
                     }
                 }
             }
+            Meter::Uncounted => return Ok(None),
             Meter::Real(real) => {
                 for log in &mut real.audit {
                     for key in log.lines()?.lines().filter_map(audit::request) {
@@ -104,6 +107,7 @@ impl Meter {
                     store.reset_requests();
                 }
             }
+            Meter::Uncounted => return Ok(None),
             Meter::Real(real) => {
                 for log in &mut real.access {
                     for operation in log.lines()?.lines().filter_map(access::operation) {
@@ -120,6 +124,8 @@ impl Meter {
         match self {
             Meter::Embedded => Sample::of_threads(),
             Meter::Real(real) => Sample::of_programs(&real.running().await),
+            // Those that run elsewhere are nobody's here.
+            Meter::Uncounted => Sample::of_programs(&usage::held_operators()),
         }
     }
 }

@@ -32,10 +32,12 @@ mod table;
 mod tail;
 mod timeline;
 pub mod usage;
+mod visited;
 
 use std::path::Path;
 use std::time::Duration;
 
+use crate::start::SHIP_EVERY;
 pub use args::{Args, Output, Unfit, Which};
 use report::{Report, Size, WorldReport};
 
@@ -66,23 +68,30 @@ pub fn text(report: &Report, detail: bool) -> String {
 /// action did not end.
 pub fn run(args: &Args, keeper: &Path) -> anyhow::Result<Report> {
     let which = args.which()?;
-    let real = match &which {
-        Which::Sandbox => None,
-        Which::Real => Some(real::Setup::find(keeper)?),
-    };
     let worlds = Runtimes::new()?;
-    let mut reports = vec![WorldReport::new("sandbox", args.claims, worlds.sizes(args, Ground::Sandbox)?)];
-    if let Some(setup) = real {
-        reports.push(WorldReport::new("real", args.claims, worlds.sizes(args, Ground::Real(setup))?));
+    // What is not there is told before anything is measured.
+    let other = match &which {
+        Which::Sandbox => None,
+        Which::Real => Some(("real", Ground::Real(real::Setup::find(keeper)?))),
+        Which::Given(file) => Some(("given", Ground::Given(worlds.wait(visited::Setup::find(file, keeper))??))),
+    };
+    let mut args = args.clone();
+    if matches!(which, Which::Given(_)) {
+        // There the storage ships as often as it does for `accept`; the worlds are to be the same.
+        args.sync_every = SHIP_EVERY.as_secs();
+    }
+    let mut reports = vec![WorldReport::new("sandbox", args.claims, worlds.sizes(&args, &Ground::Sandbox)?)];
+    if let Some((name, ground)) = other {
+        reports.push(WorldReport::new(name, args.claims, worlds.sizes(&args, &ground)?));
     }
     Ok(Report::new(args.claims, reports))
 }
 
 /// What a world is started on.
-#[derive(Clone)]
 enum Ground {
     Sandbox,
     Real(real::Setup),
+    Given(visited::Setup),
 }
 
 /// Runtimes with names: those of the operators, and one for everything else.
@@ -105,8 +114,13 @@ impl Runtimes {
         Ok(Self { all: Some([world, hub, spoke]), operators })
     }
 
-    fn sizes(&self, args: &Args, ground: Ground) -> anyhow::Result<Vec<Size>> {
+    /// Runs something on the world's runtime, from this thread.
+    fn wait<T>(&self, work: impl Future<Output = T>) -> anyhow::Result<T> {
         let Some([world, ..]) = &self.all else { anyhow::bail!("the runtimes are shut down") };
+        Ok(world.block_on(work))
+    }
+
+    fn sizes(&self, args: &Args, ground: &Ground) -> anyhow::Result<Vec<Size>> {
         let mut sizes = Vec::new();
         for &apps in &args.apps {
             let plan = phases::Plan {
@@ -115,15 +129,15 @@ impl Runtimes {
                 rest: Duration::from_secs(args.rest),
                 sync_every: Duration::from_secs(args.sync_every),
             };
-            let (ground, operators) = (ground.clone(), self.operators.clone());
-            // On a worker thread, where its processor time is counted, and not on the main thread.
-            let size = world.spawn(async move {
+            let operators = self.operators.clone();
+            sizes.push(self.wait(async {
                 match ground {
-                    Ground::Sandbox => embedded::measure(plan, operators).await,
-                    Ground::Real(setup) => real::measure(plan, &setup).await,
+                    // On a worker thread, where its processor time is counted, and not on the main thread.
+                    Ground::Sandbox => tokio::spawn(embedded::measure(plan, operators)).await?,
+                    Ground::Real(setup) => real::measure(plan, setup).await,
+                    Ground::Given(setup) => visited::measure(plan, setup).await,
                 }
-            });
-            sizes.push(world.block_on(size)??);
+            })??);
         }
         Ok(sizes)
     }

@@ -7,6 +7,7 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
+use kaedama_sandbox::world::ground::Ground;
 use kaedama_shared::api::{DRAction, DRState};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -85,15 +86,17 @@ pub async fn run(plan: &Plan, stage: Stage) -> anyhow::Result<Size> {
     bench.order(DRAction::Relocate, DRState::Relocated, home).await?;
     bench.end("relocate back", Mark::Completed).await?;
 
-    bench.world.kill(home)?;
-    bench.order(DRAction::Failover, DRState::FailedOver, peer).await?;
-    bench.end("failover, source dead", Mark::Placed).await?;
-    // Counted from when all programs there run again: how long a machine takes to start is not ours.
-    bench.world.revive(home)?;
-    bench.again(DRState::FailedOver, peer);
-    bench.end("source comes back", Mark::Completed).await?;
-    bench.order(DRAction::Relocate, DRState::Relocated, home).await?;
-    bench.end("relocate after it", Mark::Completed).await?;
+    if may_kill(&bench.world, home) {
+        bench.world.kill(home)?;
+        bench.order(DRAction::Failover, DRState::FailedOver, peer).await?;
+        bench.end("failover, source dead", Mark::Placed).await?;
+        // Counted from when all programs there run again: how long a machine takes to start is not ours.
+        bench.world.revive(home)?;
+        bench.again(DRState::FailedOver, peer);
+        bench.end("source comes back", Mark::Completed).await?;
+        bench.order(DRAction::Relocate, DRState::Relocated, home).await?;
+        bench.end("relocate after it", Mark::Completed).await?;
+    }
 
     bench.begin(DRState::Deleting, home);
     try_join_all(bench.apps.iter().map(|app| bench.world.unprotect(app))).await?;
@@ -102,6 +105,14 @@ pub async fn run(plan: &Plan, stage: Stage) -> anyhow::Result<Size> {
     let memory =
         bench.peaks_kib.iter().map(|(name, kib)| Memory { name: name.clone(), peak_mib: *kib as f64 / 1024.0 });
     Ok(Size { apps: plan.apps, up_s: up.as_secs_f64(), server, memory: memory.collect(), phases: bench.phases, rest })
+}
+
+/// Whether a cluster is ours to kill.
+fn may_kill(world: &World, cluster: &str) -> bool {
+    match &world.options().ground {
+        Ground::Embedded => true,
+        Ground::Given(given) => given.may_break(cluster).is_ok(),
+    }
 }
 
 struct Bench {

@@ -28,6 +28,12 @@ fn write_report(out: &mut String, report: &Report, detail: bool) -> fmt::Result 
                 "Kaedama in the sandbox: {claims} claims per application, storage latency 0 ms,\n\
                  {processors} processors, everything in one process, all applications at once."
             )?,
+            "given" => writeln!(
+                out,
+                "Kaedama on the clusters of the file: {claims} claims per application, storage latency 0 ms,\n\
+                 {processors} processors of this machine, all applications at once. Nothing there is killed: there is no\n\
+                 \"source dead\"."
+            )?,
             _ => writeln!(
                 out,
                 "Kaedama on real clusters: {claims} claims per application, storage latency 0 ms,\n\
@@ -163,6 +169,7 @@ fn write_verbs(out: &mut String, size: &Size) -> fmt::Result {
 
 fn write_rest(out: &mut String, size: &Size, detail: bool) -> fmt::Result {
     let apps = size.apps as f64;
+    // Where they are not counted, that is said of the actions.
     let Some(calls) = size.rest.requests.as_ref().filter(|_| size.rest.seconds > 0) else { return Ok(()) };
     let per_minute = |count: u64| count as f64 / apps * 60.0 / size.rest.seconds as f64;
     let title = format!("at rest, {} s", size.rest.seconds);
@@ -182,6 +189,7 @@ fn write_rest(out: &mut String, size: &Size, detail: bool) -> fmt::Result {
 fn write_cpu(out: &mut String, world: &WorldReport, size: &Size) -> fmt::Result {
     let apps = size.apps as f64;
     writeln!(out, "\n{:<24} {:>9} {:>9} {:>9} {:>9}", "CPU ms per app", "hub", "spokes", "the rest", "all")?;
+    let here = size.phases.iter().all(|phase| phase.cpu.hub().is_some());
     let rest = (format!("at rest, {} s", size.rest.seconds), &size.rest.cpu);
     let rest = (size.rest.seconds > 0).then_some(rest);
     for (name, cpu) in size.phases.iter().map(|phase| (phase.name.clone(), &phase.cpu)).chain(rest) {
@@ -198,6 +206,12 @@ fn write_cpu(out: &mut String, world: &WorldReport, size: &Size) -> fmt::Result 
     }
     if world.world == "sandbox" {
         writeln!(out, "(hub and spokes: their threads, which also carry out the API servers' part of their requests)")?;
+    }
+    if !here {
+        writeln!(
+            out,
+            "(of the operators not counted in this world: they do not run on this machine; the rest is this program)"
+        )?;
     }
     writeln!(out, "\npeak memory; of several processes the sum of their peaks")?;
     // Operators first.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -101,6 +102,33 @@ impl Cpu {
     pub fn spokes(&self) -> Option<u64> {
         let mut spokes = self.by_ms.iter().filter(|(name, _)| name.starts_with(SPOKE)).map(|(_, ms)| *ms).peekable();
         spokes.peek().is_some().then(|| spokes.sum())
+    }
+}
+
+/// Operators that this program has started: each is held by a keeper, which is a child of this program.
+pub fn held_operators() -> Vec<Running> {
+    let own = std::process::id();
+    let parent = |id: u32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = all.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+    ids.filter(|id| parent(*id).and_then(parent) == Some(own))
+        .filter_map(|id| Some(Running { name: operator(id)?, id }))
+        .collect()
+}
+
+/// What the report calls an operator, by its kubeconfig, which is called after its cluster.
+fn operator(id: u32) -> Option<String> {
+    let command = fs::read_to_string(format!("/proc/{id}/cmdline")).ok()?;
+    let mut words = command.split('\0');
+    let program = Path::new(words.next()?).file_name()?.to_str()?;
+    let kubeconfig = words.skip_while(|word| *word != "--kubeconfig").nth(1)?;
+    match program {
+        "kaedama-hub" => Some(HUB.to_owned()),
+        "kaedama-spoke" => Some(format!("{SPOKE} {}", Path::new(kubeconfig).file_stem()?.to_str()?)),
+        _ => None,
     }
 }
 
