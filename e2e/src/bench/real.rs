@@ -17,30 +17,20 @@ use super::usage;
 use crate::ground::RealGround;
 use crate::real::programs::Program;
 use crate::real::{self, CONTROLLERS, Operators, Real};
-use crate::suite::{BINDER, programs};
-
-/// What the sandbox leaves to real programs: all but storage, applications, registration and ManagedClusterView.
-const PARTS: Parts = Parts {
-    work_agents: true,
-    placement: true,
-    binder: false,
-    protection: true,
-    registration: false,
-    views: false,
-    operators: false,
-    olm: false,
-};
+use crate::suite::{self, programs};
 
 /// What it takes to bring real clusters up.
 #[derive(Clone)]
 pub(super) struct Setup {
     keeper: PathBuf,
     operators: Operators,
+    parts: Parts,
 }
 
 impl Setup {
     /// Looks for the programs, and builds the operators as this program was built.
     pub(super) fn find(keeper: &Path) -> anyhow::Result<Self> {
+        let parts = suite::parts().map_err(|error| Unfit(error.to_string()))?;
         let options = real::Options::new(keeper)?;
         let mut needed = options.needed();
         needed.push(Program::Kubectl);
@@ -52,7 +42,7 @@ impl Setup {
                 programs::OPERATORS
             ))
         })?;
-        Ok(Self { keeper: keeper.to_owned(), operators })
+        Ok(Self { keeper: keeper.to_owned(), operators, parts })
     }
 }
 
@@ -71,17 +61,19 @@ pub(super) async fn measure(plan: Plan, setup: &Setup) -> anyhow::Result<Size> {
 
 async fn measured(plan: &Plan, setup: &Setup, logs: &Path) -> anyhow::Result<Size> {
     let began = Instant::now();
+    let controllers = CONTROLLERS.iter().filter(|name| setup.parts.binder || **name != suite::BINDER);
     let options = real::Options {
         operators: Some(setup.operators.clone()),
+        ocm: setup.parts.work_agents,
         // The sandbox joins the clusters: their leases end with its links.
         registration: false,
         s3_tls: true,
-        controllers: CONTROLLERS.iter().filter(|name| **name != BINDER).map(|name| (*name).to_owned()).collect(),
+        controllers: controllers.map(|name| (*name).to_owned()).collect(),
         logs: Some(logs.to_owned()),
         ..real::Options::new(&setup.keeper)?
     };
     let real = Arc::new(Real::start(options).await?);
-    let ground = Ground::Given(Arc::new(RealGround::new(real.clone(), PARTS).await?));
+    let ground = Ground::Given(Arc::new(RealGround::new(real.clone(), setup.parts).await?));
     let world = World::start(Options { ground, ..embedded::options(plan) }).await?;
     let meter = Meter::Real(RealMeter::new(real)?);
     phases::run(plan, Stage { name: "real", world, meter, up: began.elapsed() }).await

@@ -102,6 +102,12 @@ fn write_size(out: &mut String, world: &WorldReport, size: &Size, detail: bool) 
 
 fn write_requests(out: &mut String, size: &Size) -> fmt::Result {
     let apps = size.apps as f64;
+    if size.phases.iter().all(|phase| phase.requests.is_none() && phase.s3.is_none()) {
+        return writeln!(
+            out,
+            "\nrequests\nAPI requests and S3 requests are not counted in this world: the servers' logs are not ours to read."
+        );
+    }
     let head = ["hub r", "hub w", "spoke r", "spoke w", "ours 409", "others r", "others w", "S3"];
     write!(out, "\n{:<24}", "requests per app")?;
     head.iter().try_for_each(|name| write!(out, " {name:>8}"))?;
@@ -123,12 +129,6 @@ fn write_requests(out: &mut String, size: &Size) -> fmt::Result {
             }
         }
         writeln!(out)?;
-    }
-    if size.phases.iter().any(|phase| phase.requests.is_none()) {
-        writeln!(out, "API requests are not counted in this world: nobody here may read the servers' audit logs.")?;
-    }
-    if size.phases.iter().any(|phase| phase.s3.is_none()) {
-        writeln!(out, "S3 requests are not counted in this world: nobody here may read the stores' access logs.")?;
     }
     Ok(())
 }

@@ -22,6 +22,9 @@ use crate::accept::run::{self, Run};
 use crate::start;
 use crate::suite::Scenario;
 
+/// Where the logs of a run are until it has ended well.
+const LOGS: &str = "bench-logs";
+
 /// The only scenario of such a run.
 const SCENARIO: Scenario = Scenario { name: "the benchmark", body: || Box::pin(told()), not_real: None, core: false };
 
@@ -66,7 +69,7 @@ pub(super) async fn measure(plan: Plan, setup: &Setup) -> anyhow::Result<Size> {
     usage::reset_peak();
     let checked = setup.check(&|_| {}).await?;
     let name = run::new_name();
-    let logs = run::log_folder(Some(&Path::new("bench-logs").join(&name)), &name)?;
+    let logs = run::log_folder(Some(&Path::new(LOGS).join(&name)), &name)?;
     eprintln!("run {name}; logs: {}", logs.display());
     let stop = CancellationToken::new();
     let ends = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(ends(stop.clone())?));
@@ -94,6 +97,8 @@ pub(super) async fn measure(plan: Plan, setup: &Setup) -> anyhow::Result<Size> {
         Verdict::Rejected => bail!("{}{left}; logs: {}", why.unwrap_or_default(), logs.display()),
     }
     let _ = std::fs::remove_dir_all(&logs);
+    // Goes only if nothing else is in it.
+    let _ = std::fs::remove_dir(LOGS);
     let answer = order.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     answer.context("the benchmark was not run")
 }

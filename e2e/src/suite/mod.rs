@@ -38,7 +38,7 @@ pub const STAND_INS: &str = "KAEDAMA_STAND_INS";
 pub(crate) const BINDER: &str = "persistentvolume-binder-controller";
 
 /// What is real, by [`STAND_INS`].
-fn parts() -> anyhow::Result<Parts> {
+pub(crate) fn parts() -> anyhow::Result<Parts> {
     let chosen = std::env::var(STAND_INS).unwrap_or_else(|_| "binder".to_owned());
     let mut parts = Parts { work_agents: true, placement: true, binder: true, protection: true, ..Parts::default() };
     for name in chosen.split(',').map(str::trim).filter(|name| !name.is_empty()) {
