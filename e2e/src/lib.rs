@@ -11,7 +11,7 @@
 //! | [`ground`] | those as what a world stands on |
 //! | [`suite`] | the scenarios on them |
 //! | [`accept`] | the scenarios on clusters that belong to somebody else |
-//! | [`bench`] | the benchmark, in the sandbox and elsewhere |
+//! | [`mod@bench`] | the benchmark, in the sandbox and elsewhere |
 
 pub mod accept;
 pub mod bench;

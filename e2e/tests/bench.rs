@@ -60,7 +60,7 @@ fn real_clusters_are_measured_as_the_sandbox_is_and_compared_with_it() {
     }
     let text = text(&report, false);
     assert!(text.contains("== real, and as a multiple of the sandbox =="), "{text}");
-    assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     serde_json::to_string(&report).unwrap();
 }
 

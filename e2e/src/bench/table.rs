@@ -105,7 +105,7 @@ fn write_requests(out: &mut String, size: &Size) -> fmt::Result {
     if size.phases.iter().all(|phase| phase.requests.is_none() && phase.s3.is_none()) {
         return writeln!(
             out,
-            "\nrequests\nAPI requests and S3 requests are not counted in this world: the servers' logs are not ours to read."
+            "\nrequests\nAPI and S3 requests are not counted in this world: the servers' logs are not ours to read."
         );
     }
     let head = ["hub r", "hub w", "spoke r", "spoke w", "ours 409", "others r", "others w", "S3"];
@@ -208,10 +208,7 @@ fn write_cpu(out: &mut String, world: &WorldReport, size: &Size) -> fmt::Result 
         writeln!(out, "(hub and spokes: their threads, which also carry out the API servers' part of their requests)")?;
     }
     if !here {
-        writeln!(
-            out,
-            "(of the operators not counted in this world: they do not run on this machine; the rest is this program)"
-        )?;
+        writeln!(out, "(of operators that do not run on this machine not counted; the rest is this program)")?;
     }
     writeln!(out, "\npeak memory; of several processes the sum of their peaks")?;
     // Operators first.
@@ -279,10 +276,11 @@ fn write_ratios(out: &mut String, ratios: &Ratios) -> fmt::Result {
     }
     writeln!(
         out,
-        "\nMore requests are ours. The same requests in more time are the servers' and the ways' to them, as far as one\n\
-         read and one write take longer there; beyond that somebody waits. A spoke operator that was killed with its\n\
-         cluster comes back as another one outside of the sandbox, and waits until the lease of the first has expired:\n\
-         \"source comes back\" holds that. All programs share the processors of this machine."
+        "\nMore requests are ours. The same requests in more time are the servers' and the ways' to them, as\n\
+         far as one read and one write take longer there; beyond that somebody waits. A spoke operator that\n\
+         was killed with its cluster comes back as another one outside of the sandbox, and waits until the\n\
+         lease of the first has expired: \"source comes back\" holds that. All programs share the processors\n\
+         of this machine: what else runs on it falls into every duration."
     )
 }
 
