@@ -11,8 +11,10 @@
 //! | [`ground`] | those as what a world stands on |
 //! | [`suite`] | the scenarios on them |
 //! | [`accept`] | the scenarios on clusters that belong to somebody else |
+//! | [`mod@bench`] | the benchmark, in the sandbox and elsewhere |
 
 pub mod accept;
+pub mod bench;
 pub mod bytes;
 pub mod ground;
 pub mod objects;

@@ -4,19 +4,24 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
-use kaedama_sandbox::world::options::Runtimes;
-use kaedama_sandbox::world::{Options, Replication, World};
+use kaedama_sandbox::world::ground::Ground;
 use kaedama_shared::api::{DRAction, DRState};
-use kaedama_shared::clock::Clock;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
 use tokio::time::Instant;
 
-use super::report::{Phase, Rest, Size};
-use super::requests::Requests;
+use super::meter::Meter;
+use super::report::{Memory, Percentiles, Phase, Rest, Server, Size};
 use super::timeline::{Mark, Timeline};
-use super::usage::{self, Cpu};
+use super::usage::Sample;
+use crate::start::app;
 
 /// What one world is measured with.
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// How many applications.
     pub apps: usize,
@@ -26,87 +31,119 @@ pub struct Plan {
     pub rest: Duration,
     /// Between two synchronisations of the storage.
     pub sync_every: Duration,
-    /// Where the operators run.
-    pub runtimes: Runtimes,
+}
+
+/// A world that is up, without applications.
+pub struct Stage {
+    /// What it is called.
+    pub name: &'static str,
+    /// It.
+    pub world: World,
+    /// Who counts there.
+    pub meter: Meter,
+    /// How long it took until it was up.
+    pub up: Duration,
 }
 
 /// The most that an action of all applications may take before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// After an action, until everything that follows from it has come to rest.
 const SETTLE: Duration = Duration::from_secs(3);
-const HOME: &str = "dr1";
-const PEER: &str = "dr2";
+/// How often one request is made to say how long one takes.
+const ROUNDS: usize = 200;
 
 /// Runs all phases.
-pub async fn run(plan: Plan) -> anyhow::Result<Size> {
-    usage::reset_peak();
-    let started = Instant::now();
-    let mut options = Options::regional(Clock::system());
-    options.replication = Replication::Regional { interval: "1h".to_owned(), every: plan.sync_every };
-    options.runtimes = plan.runtimes.clone();
-    let world = World::start(options).await?;
-    let apps = (0..plan.apps)
-        .map(|n| App { records_per_second: 1, ..App::new(&format!("app-{n:03}"), HOME).claims(plan.claims) });
-    let mut bench =
-        Bench { timeline: Timeline::start(&world), apps: apps.collect(), world, cpu: Cpu::now(), phases: Vec::new() };
-    let world_ready = started.elapsed();
-    eprintln!("{} applications: the world is up after {:.1} s", plan.apps, world_ready.as_secs_f64());
+pub async fn run(plan: &Plan, stage: Stage) -> anyhow::Result<Size> {
+    let Stage { name, world, meter, up } = stage;
+    let [home, peer] = [0, 1].map(|at: usize| world.clusters()[at].clone());
+    let (home, peer) = (home.as_str(), peer.as_str());
+    let apps =
+        (0..plan.apps).map(|n| App { records_per_second: 1, ..app(&format!("app-{n:03}"), home).claims(plan.claims) });
+    let title = format!("{name}, {} application{}", plan.apps, if plan.apps == 1 { "" } else { "s" });
+    eprintln!("{title}: the world is up after {:.1} s", up.as_secs_f64());
+    let mut bench = Bench {
+        timeline: Timeline::start(&world)?,
+        apps: apps.collect(),
+        title,
+        world,
+        meter,
+        before: Sample::default(),
+        peaks_kib: BTreeMap::new(),
+        phases: Vec::new(),
+    };
     tokio::time::sleep(SETTLE).await;
-    bench.drop_counts();
+    bench.drop_counts().await?;
 
-    bench.begin(DRState::Deployed, HOME);
+    bench.begin(DRState::Deployed, home);
     try_join_all(bench.apps.iter().map(|app| bench.world.protect(app))).await?;
     bench.end("protect", Mark::Protected).await?;
 
-    let rest = bench.rest(plan.rest).await;
+    let server = bench.server().await?;
+    let rest = bench.rest(plan.rest).await?;
 
-    bench.order(DRAction::Failover, DRState::FailedOver, PEER).await?;
+    bench.order(DRAction::Failover, DRState::FailedOver, peer).await?;
     bench.end("failover, source alive", Mark::Completed).await?;
-    bench.order(DRAction::Relocate, DRState::Relocated, HOME).await?;
+    bench.order(DRAction::Relocate, DRState::Relocated, home).await?;
     bench.end("relocate back", Mark::Completed).await?;
 
-    bench.world.kill(HOME)?;
-    bench.order(DRAction::Failover, DRState::FailedOver, PEER).await?;
-    bench.end("failover, source dead", Mark::Placed).await?;
-    bench.world.revive(HOME)?;
-    bench.again(DRState::FailedOver, PEER);
-    bench.end("source comes back", Mark::Completed).await?;
-    bench.order(DRAction::Relocate, DRState::Relocated, HOME).await?;
-    bench.end("relocate after it", Mark::Completed).await?;
+    if may_kill(&bench.world, home) {
+        bench.world.kill(home)?;
+        bench.order(DRAction::Failover, DRState::FailedOver, peer).await?;
+        bench.end("failover, source dead", Mark::Placed).await?;
+        // Counted from when all programs there run again: how long a machine takes to start is not ours.
+        bench.world.revive(home)?;
+        bench.again(DRState::FailedOver, peer);
+        bench.end("source comes back", Mark::Completed).await?;
+        bench.order(DRAction::Relocate, DRState::Relocated, home).await?;
+        bench.end("relocate after it", Mark::Completed).await?;
+    }
 
-    bench.begin(DRState::Deleting, HOME);
+    bench.begin(DRState::Deleting, home);
     try_join_all(bench.apps.iter().map(|app| bench.world.unprotect(app))).await?;
     bench.end("unprotect", Mark::Gone).await?;
 
-    let (_, peak_kib) = usage::memory();
-    Ok(Size { apps: plan.apps, phases: bench.phases, rest, peak_mib: peak_kib / 1024 })
+    let memory =
+        bench.peaks_kib.iter().map(|(name, kib)| Memory { name: name.clone(), peak_mib: *kib as f64 / 1024.0 });
+    Ok(Size { apps: plan.apps, up_s: up.as_secs_f64(), server, memory: memory.collect(), phases: bench.phases, rest })
+}
+
+/// Whether a cluster is ours to kill.
+fn may_kill(world: &World, cluster: &str) -> bool {
+    match &world.options().ground {
+        Ground::Embedded => true,
+        Ground::Given(given) => given.may_break(cluster).is_ok(),
+    }
 }
 
 struct Bench {
+    title: String,
     world: World,
+    meter: Meter,
     timeline: Timeline,
     apps: Vec<App>,
-    cpu: Cpu,
+    before: Sample,
+    /// The highest of all samples: what is killed takes its own with it.
+    peaks_kib: BTreeMap<String, u64>,
     phases: Vec<Phase>,
 }
 
 impl Bench {
     fn begin(&self, phase: DRState, to: &str) {
         for app in &self.apps {
-            self.timeline.begin(&app.name, phase.clone(), to);
+            self.timeline.begin(&app.namespace, phase.clone(), to);
         }
     }
 
     /// Goes on waiting for what was ordered before: no new generation will come.
     fn again(&self, phase: DRState, to: &str) {
         for app in &self.apps {
-            self.timeline.go_on(&app.name, phase.clone(), to);
+            self.timeline.go_on(&app.namespace, phase.clone(), to, Mark::Completed);
         }
     }
 
     async fn order(&self, action: DRAction, phase: DRState, to: &str) -> anyhow::Result<()> {
         try_join_all(self.apps.iter().map(|app| {
-            self.timeline.begin(&app.name, phase.clone(), to);
+            self.timeline.begin(&app.namespace, phase.clone(), to);
             self.world.order(app, action.clone(), to)
         }))
         .await?;
@@ -119,46 +156,66 @@ impl Bench {
         self.timeline.all(last, PATIENCE).await?;
         let wall = begun.elapsed();
         tokio::time::sleep(SETTLE).await;
-        let requests = Requests::take(&self.world);
-        let cpu = Cpu::now();
-        let phase = Phase::new(name, self.timeline.durations(), &requests, self.take_s3(), cpu.since(&self.cpu));
-        eprintln!("{} applications: {name}: {:.1} s", self.apps.len(), wall.as_secs_f64());
-        self.phases.push(phase);
-        self.cpu = cpu;
+        let (requests, s3) = (self.meter.requests(&self.world)?, self.meter.s3(&self.world)?);
+        let took = self.timeline.durations();
+        let took = took.iter().map(|(mark, took)| (mark.name().to_owned(), Percentiles::of(took))).collect();
+        eprintln!("{}: {name}: {:.1} s", self.title, wall.as_secs_f64());
+        let sample = self.sample().await;
+        let cpu = sample.since(&self.before);
+        self.before = sample;
+        self.phases.push(Phase { name: name.to_owned(), took, requests: requests.map(Into::into), s3, cpu });
         Ok(())
     }
 
-    async fn rest(&mut self, window: Duration) -> Rest {
-        self.drop_counts();
+    async fn rest(&mut self, window: Duration) -> anyhow::Result<Rest> {
+        self.drop_counts().await?;
         tokio::time::sleep(window).await;
-        let requests = Requests::take(&self.world);
-        let cpu = Cpu::now();
-        let rest = Rest {
-            seconds: window.as_secs(),
-            agents: requests.by_agent(),
-            lines: requests.lines(),
-            s3: self.take_s3().values().sum(),
-            cpu: cpu.since(&self.cpu),
-        };
-        self.cpu = cpu;
-        rest
+        let (requests, s3) = (self.meter.requests(&self.world)?, self.meter.s3(&self.world)?);
+        let sample = self.sample().await;
+        let cpu = sample.since(&self.before);
+        self.before = sample;
+        let s3 = s3.map(|s3| s3.values().sum());
+        Ok(Rest { seconds: window.as_secs(), requests: requests.map(Into::into), s3, cpu })
     }
 
-    fn drop_counts(&mut self) {
-        drop(Requests::take(&self.world));
-        self.take_s3();
-        self.cpu = Cpu::now();
+    async fn drop_counts(&mut self) -> anyhow::Result<()> {
+        drop(self.meter.requests(&self.world)?);
+        drop(self.meter.s3(&self.world)?);
+        self.before = self.sample().await;
+        Ok(())
     }
 
-    /// Requests to all stores by operation, and back to nothing.
-    fn take_s3(&self) -> BTreeMap<String, u64> {
-        let mut all: BTreeMap<String, u64> = BTreeMap::new();
-        for store in self.world.clusters().iter().filter_map(|cluster| self.world.store(cluster)) {
-            for (operation, count) in store.requests() {
-                *all.entry(operation.to_owned()).or_default() += count;
-            }
-            store.reset_requests();
+    async fn sample(&mut self) -> Sample {
+        let sample = self.meter.usage().await;
+        for (name, kib) in &sample.peaks_kib {
+            let peak = self.peaks_kib.entry(name.clone()).or_default();
+            *peak = (*peak).max(*kib);
         }
-        all
+        sample
+    }
+
+    /// How long one read and one write of the hub take while nothing else happens: a server's share of every step.
+    async fn server(&self) -> anyhow::Result<Server> {
+        let Some(app) = self.apps.first() else { anyhow::bail!("there is no application") };
+        let maps: Api<ConfigMap> = Api::namespaced(self.world.hub(), &app.namespace);
+        let name = "kaedama-bench";
+        let map: ConfigMap = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+        maps.create(&PostParams::default(), &map).await?;
+        // Connections are open from here on.
+        maps.get(name).await?;
+        let (mut reads, mut writes) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let began = Instant::now();
+            maps.get(name).await?;
+            reads.push(began.elapsed());
+            let began = Instant::now();
+            let patch = Patch::Merge(json!({ "data": { "round": round.to_string() } }));
+            maps.patch(name, &PatchParams::default(), &patch).await?;
+            writes.push(began.elapsed());
+        }
+        maps.delete(name, &DeleteParams::default()).await?;
+        reads.sort();
+        writes.sort();
+        Ok(Server { read: Percentiles::of(&reads), write: Percentiles::of(&writes) })
     }
 }

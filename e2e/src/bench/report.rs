@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::ratio::Ratios;
 use super::requests::{Count, Line, OURS, Requests, sum};
 use super::timeline::Mark;
 use super::usage::Cpu;
@@ -36,12 +37,48 @@ pub struct Percentiles {
 
 impl Percentiles {
     /// Of durations in order, by nearest rank.
-    fn of(sorted: &[Duration]) -> Self {
+    #[must_use]
+    pub fn of(sorted: &[Duration]) -> Self {
         let at = |share: f64| {
             let rank = (share * sorted.len() as f64).ceil().max(1.0) as usize;
             sorted.get(rank - 1).map_or(0.0, |took| took.as_secs_f64() * 1000.0)
         };
         Percentiles { p50: at(0.5), p99: at(0.99), max: at(1.0) }
+    }
+}
+
+/// API requests, of all clusters together.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Calls {
+    /// By agent, over all applications.
+    pub agents: BTreeMap<String, Count>,
+    /// The same by verb, resource and answer.
+    pub lines: Vec<Line>,
+}
+
+impl From<Requests> for Calls {
+    fn from(requests: Requests) -> Self {
+        Calls { agents: requests.by_agent(), lines: requests.lines() }
+    }
+}
+
+impl Calls {
+    /// Of hub and spokes.
+    #[must_use]
+    pub fn ours(&self) -> Count {
+        sum(&self.agents, |agent| OURS.contains(&agent))
+    }
+
+    /// Of everything else in the world.
+    #[must_use]
+    pub fn others(&self) -> Count {
+        sum(&self.agents, |agent| !OURS.contains(&agent))
+    }
+
+    /// Of one agent.
+    #[must_use]
+    pub fn of(&self, agent: &str) -> Count {
+        self.agents.get(agent).cloned().unwrap_or_default()
     }
 }
 
@@ -52,47 +89,25 @@ pub struct Phase {
     pub name: String,
     /// How long until what, in the order in which it comes.
     pub took: Vec<(String, Percentiles)>,
-    /// API requests by agent, over all applications.
-    pub agents: BTreeMap<String, Count>,
-    /// The same by verb, resource and answer.
-    pub lines: Vec<Line>,
-    /// S3 requests by operation.
-    pub s3: BTreeMap<String, u64>,
+    /// API requests; none where nobody counts them.
+    pub requests: Option<Calls>,
+    /// S3 requests by operation; none where nobody counts them.
+    pub s3: Option<BTreeMap<String, u64>>,
     /// Processor time.
     pub cpu: Cpu,
 }
 
 impl Phase {
-    /// From what was measured.
-    pub fn new(
-        name: &str,
-        took: BTreeMap<Mark, Vec<Duration>>,
-        requests: &Requests,
-        s3: BTreeMap<String, u64>,
-        cpu: Cpu,
-    ) -> Self {
-        Phase {
-            name: name.to_owned(),
-            took: took.iter().map(|(mark, took)| (mark.name().to_owned(), Percentiles::of(took))).collect(),
-            agents: requests.by_agent(),
-            lines: requests.lines(),
-            s3,
-            cpu,
-        }
+    /// How long until a mark.
+    #[must_use]
+    pub fn took(&self, mark: &str) -> Option<&Percentiles> {
+        self.took.iter().find(|(name, _)| name == mark).map(|(_, took)| took)
     }
 
-    /// Of hub and spokes.
-    pub fn ours(&self) -> Count {
-        sum(&self.agents, |agent| OURS.contains(&agent))
-    }
-
-    /// Of everything else in the world.
-    pub fn others(&self) -> Count {
-        sum(&self.agents, |agent| !OURS.contains(&agent))
-    }
-
-    fn p50(&self, mark: Mark) -> f64 {
-        self.took.iter().find(|(name, _)| name == mark.name()).map_or(f64::INFINITY, |(_, took)| took.p50)
+    /// S3 requests.
+    #[must_use]
+    pub fn s3(&self) -> Option<u64> {
+        self.s3.as_ref().map(|operations| operations.values().sum())
     }
 }
 
@@ -101,35 +116,55 @@ impl Phase {
 pub struct Rest {
     /// How long.
     pub seconds: u64,
-    /// API requests by agent.
-    pub agents: BTreeMap<String, Count>,
-    /// The same by verb, resource and answer.
-    pub lines: Vec<Line>,
-    /// S3 requests.
-    pub s3: u64,
+    /// API requests; none where nobody counts them.
+    pub requests: Option<Calls>,
+    /// S3 requests; none where nobody counts them.
+    pub s3: Option<u64>,
     /// Processor time.
     pub cpu: Cpu,
 }
 
-impl Rest {
-    /// Requests of hub and spokes that are neither watches nor about leases.
-    fn ours(&self) -> u64 {
-        let ours = sum(&self.agents, |agent| OURS.contains(&agent));
-        ours.reads + ours.writes
-    }
+/// How long one request takes, in milliseconds, while nothing else happens.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Server {
+    /// Reading an object of the hub.
+    pub read: Percentiles,
+    /// Changing it.
+    pub write: Percentiles,
 }
 
-/// One world.
+/// The most memory that something used.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Memory {
+    /// What: one process, or several that are summed up.
+    pub name: String,
+    /// Peak of resident memory; of several the sum of their peaks.
+    pub peak_mib: f64,
+}
+
+/// One size, in a world of its own.
 #[derive(Clone, Debug, Serialize)]
 pub struct Size {
     /// How many applications.
     pub apps: usize,
+    /// Until the world was up, in seconds.
+    pub up_s: f64,
+    /// What a request of the hub takes.
+    pub server: Server,
     /// The actions, in order.
     pub phases: Vec<Phase>,
     /// At rest.
     pub rest: Rest,
-    /// Peak of the process's resident memory, with everything that is in it.
-    pub peak_mib: u64,
+    /// Peaks of memory.
+    pub memory: Vec<Memory>,
+}
+
+impl Size {
+    /// An action by its name.
+    #[must_use]
+    pub fn phase(&self, name: &str) -> Option<&Phase> {
+        self.phases.iter().find(|phase| phase.name == name)
+    }
 }
 
 /// A figure that has a target.
@@ -147,6 +182,26 @@ pub struct Verdict {
     pub met: bool,
 }
 
+/// One sort of world.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorldReport {
+    /// What it is called.
+    pub world: String,
+    /// All sizes.
+    pub sizes: Vec<Size>,
+    /// How the figures stand to the targets.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl WorldReport {
+    /// Judges the sizes.
+    #[must_use]
+    pub fn new(world: &str, claims: usize, sizes: Vec<Size>) -> Self {
+        let verdicts = sizes.iter().flat_map(|size| verdicts(claims, size, sizes.first().unwrap_or(size))).collect();
+        WorldReport { world: world.to_owned(), sizes, verdicts }
+    }
+}
+
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -154,18 +209,24 @@ pub struct Report {
     pub claims: usize,
     /// Processors that this machine offers.
     pub processors: usize,
-    /// A world each.
-    pub sizes: Vec<Size>,
-    /// How the figures stand to the targets.
-    pub verdicts: Vec<Verdict>,
+    /// Whether all was built without optimisation: then durations say little.
+    pub debug_build: bool,
+    /// The sandbox, then the world that was asked for, if that is another.
+    pub worlds: Vec<WorldReport>,
+    /// How the other world stands to the sandbox.
+    pub ratios: Option<Ratios>,
 }
 
 impl Report {
-    /// Judges the sizes.
-    pub fn new(claims: usize, sizes: Vec<Size>) -> Self {
-        let verdicts = sizes.iter().flat_map(|size| verdicts(claims, size, sizes.first().unwrap_or(size))).collect();
+    /// Compares the worlds, the sandbox first.
+    #[must_use]
+    pub fn new(claims: usize, worlds: Vec<WorldReport>) -> Self {
         let processors = std::thread::available_parallelism().map_or(0, usize::from);
-        Report { claims, processors, sizes, verdicts }
+        let ratios = match worlds.as_slice() {
+            [sandbox, other] => Some(Ratios::of(&sandbox.sizes, &other.world, &other.sizes)),
+            _ => None,
+        };
+        Report { claims, processors, debug_build: cfg!(debug_assertions), worlds, ratios }
     }
 }
 
@@ -176,26 +237,34 @@ fn verdicts(claims: usize, size: &Size, smallest: &Size) -> Vec<Verdict> {
         all.push(Verdict { apps: size.apps, what, value, target, met: value <= target });
     };
     for phase in size.phases.iter().filter(|phase| phase.name.starts_with("failover")) {
-        let ours = phase.ours();
-        judge(format!("{}: p50 to placed, ms", phase.name), phase.p50(Mark::Placed), FAILOVER_P50_MS);
-        judge(
-            format!("{}: writes of hub and spokes per app", phase.name),
-            ours.writes as f64 / apps,
-            failover_writes(claims),
-        );
-        judge(format!("{}: reads of hub and spokes per app", phase.name), ours.reads as f64 / apps, FAILOVER_READS);
-        if let Some(base) =
-            smallest.phases.iter().find(|base| base.name == phase.name).filter(|_| size.apps != smallest.apps)
-        {
-            let (writes, base) = (ours.writes as f64 / apps, base.ours().writes as f64 / smallest.apps as f64);
-            judge(format!("{}: the same writes as at {}", phase.name, smallest.apps), writes, base * SAME);
+        let name = &phase.name;
+        if let Some(placed) = phase.took(Mark::Placed.name()) {
+            judge(format!("{name}: p50 to placed, ms"), placed.p50, FAILOVER_P50_MS);
         }
-        if claims == 3 {
-            let s3: u64 = phase.s3.values().sum();
-            judge(format!("{}: S3 requests per app", phase.name), s3 as f64 / apps, FAILOVER_S3);
+        if let Some(calls) = &phase.requests {
+            let (ours, before) = (calls.ours(), smallest.phase(name).filter(|_| size.apps != smallest.apps));
+            let (reads, writes) = (ours.reads as f64 / apps, ours.writes as f64 / apps);
+            judge(format!("{name}: writes of hub and spokes per app"), writes, failover_writes(claims));
+            judge(format!("{name}: reads of hub and spokes per app"), reads, FAILOVER_READS);
+            if let Some(base) = before.and_then(|phase| phase.requests.as_ref()) {
+                let base = base.ours().writes as f64 / smallest.apps as f64;
+                judge(format!("{name}: the same writes as at {}", smallest.apps), writes, base * SAME);
+            }
+        }
+        if let Some(s3) = phase.s3().filter(|_| claims == 3) {
+            judge(format!("{name}: S3 requests per app"), s3 as f64 / apps, FAILOVER_S3);
         }
     }
-    judge("at rest: requests of hub and spokes, no watch or lease".into(), size.rest.ours() as f64, 0.0);
-    judge("at rest: S3 requests".into(), size.rest.s3 as f64, 0.0);
+    // In no time nothing happens, which is no merit.
+    if size.rest.seconds > 0 {
+        if let Some(calls) = &size.rest.requests {
+            let ours = calls.ours();
+            let what = "at rest: requests of hub and spokes, no watch or lease";
+            judge(what.into(), (ours.reads + ours.writes) as f64, 0.0);
+        }
+        if let Some(s3) = size.rest.s3 {
+            judge("at rest: S3 requests".into(), s3 as f64, 0.0);
+        }
+    }
     all
 }

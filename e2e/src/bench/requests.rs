@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 
 use kaedama_apiserver::RequestKey;
-use kaedama_sandbox::world::World;
 use serde::Serialize;
 
+/// The hub operator among the agents.
+pub const HUB: &str = "kaedama-hub";
+/// The spoke operators, all of them together.
+pub const SPOKE: &str = "kaedama-spoke";
 /// The operators whose requests the targets are about.
-pub const OURS: [&str; 2] = ["kaedama-hub", "kaedama-spoke"];
+pub const OURS: [&str; 2] = [HUB, SPOKE];
+
+/// This program: the person that it plays, its watches, and what it waits with until a cluster serves.
+const OWN: [&str; 3] = ["kaedama-sandbox", "kaedama-bench", "kaedama-real"];
 
 /// Counts of requests of all API servers, by what they were.
 #[derive(Clone, Debug, Default)]
@@ -44,16 +50,9 @@ pub struct Line {
 }
 
 impl Requests {
-    /// What was counted since the last call, which sets all counters back.
-    pub fn take(world: &World) -> Self {
-        let mut all: BTreeMap<RequestKey, u64> = BTreeMap::new();
-        let clusters = world.clusters().iter().filter_map(|cluster| world.server(cluster).ok());
-        for server in clusters.chain([world.hub_server()]) {
-            for (key, count) in server.accounting().take() {
-                *all.entry(key).or_default() += count;
-            }
-        }
-        Requests(all)
+    /// These.
+    pub fn of(counts: BTreeMap<RequestKey, u64>) -> Self {
+        Requests(counts)
     }
 
     /// By agent, without this program and the person that it plays.
@@ -92,7 +91,7 @@ impl Requests {
     }
 
     fn theirs(&self) -> impl Iterator<Item = (&RequestKey, &u64)> {
-        self.0.iter().filter(|(key, _)| !["kaedama-sandbox", "kaedama-bench"].contains(&key.user_agent.as_str()))
+        self.0.iter().filter(|(key, _)| !OWN.contains(&key.user_agent.as_str()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::bail;
 use futures::StreamExt;
 use kaedama_sandbox::world::World;
+use kaedama_sandbox::world::ground::Ground;
 use kaedama_sandbox::world::look::describe;
 use kaedama_shared::api::conditions::{drpc as drpc_types, vrg as vrg_types};
 use kaedama_shared::api::ocm::PlacementDecision;
@@ -14,7 +15,7 @@ use kaedama_shared::api::ocm::placement::RETAINED_FOR_FAILOVER;
 use kaedama_shared::api::{
     DRPlacementControl, DRState, Progression, ReplicationState, VolumeReplicationGroup, condition,
 };
-use kaedama_shared::names;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_all};
 use kube::{Api, Client, Resource};
@@ -61,6 +62,8 @@ struct Run {
     to: String,
     /// The generation that the order will have made.
     generation: i64,
+    /// Those before it are not noted.
+    first: Mark,
     marks: BTreeMap<Mark, Duration>,
 }
 
@@ -78,42 +81,52 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Begins to watch. Names of applications are those of their objects. The watches go past all links: they are no part
-    /// of the world.
-    pub fn start(world: &World) -> Self {
+    /// Begins to watch. An application is known by its namespace. In the sandbox the watches go past all links: they are no
+    /// part of the world.
+    ///
+    /// # Errors
+    /// There is no client of a cluster.
+    pub fn start(world: &World) -> anyhow::Result<Self> {
         let (state, changed) = (Arc::new(Mutex::new(State::default())), Arc::new(Notify::new()));
-        let hub = world.hub_server().client("kaedama-bench");
+        let embedded = matches!(world.options().ground, Ground::Embedded);
+        let hub = if embedded { world.hub_server().client("kaedama-bench") } else { world.hub() };
         let mut watches = vec![
             follow(hub.clone(), &state, &changed, |state, drpc: DRPlacementControl, gone| state.drpc(drpc, gone)),
             follow(hub, &state, &changed, |state, decision: PlacementDecision, _| state.decision(&decision)),
         ];
         for cluster in world.clusters() {
-            let Ok(server) = world.server(cluster) else { continue };
+            let client =
+                if embedded { world.server(cluster)?.client("kaedama-bench") } else { world.cluster(cluster)? };
             let cluster = cluster.clone();
             let see = move |state: &mut State, group: VolumeReplicationGroup, gone: bool| {
                 if !gone {
                     state.group(&cluster, &group);
                 }
             };
-            watches.push(follow(server.client("kaedama-bench"), &state, &changed, see));
+            watches.push(follow(client, &state, &changed, see));
         }
-        Timeline { state, changed, _watches: watches }
+        Ok(Timeline { state, changed, _watches: watches })
     }
 
     /// An action begins now.
     pub fn begin(&self, app: &str, phase: DRState, to: &str) {
         let mut state = self.lock();
         let generation = state.drpcs.get(app).and_then(|drpc| drpc.metadata.generation).unwrap_or(0) + 1;
-        let run = Run { since: Instant::now(), phase, to: to.to_owned(), generation, marks: BTreeMap::new() };
+        let first = Mark::Decided;
+        let run = Run { since: Instant::now(), phase, to: to.to_owned(), generation, first, marks: BTreeMap::new() };
         state.runs.insert(app.to_owned(), run);
     }
 
-    /// Goes on to wait for the end of an action that was ordered before, counting from now.
-    pub fn go_on(&self, app: &str, phase: DRState, to: &str) {
+    /// Goes on to wait for the end of an action that was ordered before, counting from now. Marks before `first` are of no
+    /// interest any more; what it has come to already counts as reached at once.
+    pub fn go_on(&self, app: &str, phase: DRState, to: &str, first: Mark) {
         let mut state = self.lock();
         let generation = state.drpcs.get(app).and_then(|drpc| drpc.metadata.generation).unwrap_or(0);
-        let run = Run { since: Instant::now(), phase, to: to.to_owned(), generation, marks: BTreeMap::new() };
+        let run = Run { since: Instant::now(), phase, to: to.to_owned(), generation, first, marks: BTreeMap::new() };
         state.runs.insert(app.to_owned(), run);
+        if let Some(drpc) = state.drpcs.get(app).cloned() {
+            state.drpc(drpc, false);
+        }
     }
 
     /// Waits until every application that is under way has this mark.
@@ -159,13 +172,13 @@ impl Timeline {
 impl State {
     fn mark(&mut self, app: &str, mark: Mark, reached: impl Fn(&Run) -> bool) {
         let Some(run) = self.runs.get_mut(app) else { return };
-        if !run.marks.contains_key(&mark) && reached(run) {
+        if mark >= run.first && !run.marks.contains_key(&mark) && reached(run) {
             run.marks.insert(mark, run.since.elapsed());
         }
     }
 
     fn drpc(&mut self, drpc: DRPlacementControl, gone: bool) {
-        let app = drpc.metadata.name.clone().unwrap_or_default();
+        let app = drpc.metadata.namespace.clone().unwrap_or_default();
         if gone {
             self.drpcs.remove(&app);
             return self.mark(&app, Mark::Gone, |_| true);
@@ -185,16 +198,15 @@ impl State {
     }
 
     fn decision(&mut self, decision: &PlacementDecision) {
-        let labels = decision.metadata.labels.clone().unwrap_or_default();
-        let Some(app) = labels.get(names::PLACEMENT) else { return };
-        self.mark(app, Mark::Decided, |run| {
+        let app = decision.metadata.namespace.clone().unwrap_or_default();
+        self.mark(&app, Mark::Decided, |run| {
             let mut entries = decision.decisions().iter();
             entries.any(|entry| entry.cluster_name == run.to && entry.reason != RETAINED_FOR_FAILOVER)
         });
     }
 
     fn group(&mut self, cluster: &str, group: &VolumeReplicationGroup) {
-        let app = group.metadata.name.clone().unwrap_or_default();
+        let app = group.metadata.namespace.clone().unwrap_or_default();
         let status = group.status.clone().unwrap_or_default();
         let generation = group.metadata.generation.unwrap_or_default();
         let is = |type_| condition::is_true_at(&status.conditions, type_, generation);
@@ -203,6 +215,22 @@ impl State {
             && is(vrg_types::CLUSTER_DATA_READY);
         self.mark(&app, Mark::Ready, |run| ready && cluster == run.to);
     }
+}
+
+/// A watch that broke off is opened again soon, and always as soon: a cluster that comes back is seen at once, and a
+/// figure never holds a pause that grew.
+struct Soon;
+
+impl Iterator for Soon {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_millis(100))
+    }
+}
+
+impl Backoff for Soon {
+    fn reset(&mut self) {}
 }
 
 /// Shows `see` every object of a kind as it comes, and whether it is gone.
@@ -217,7 +245,7 @@ where
 {
     let (state, changed) = (state.clone(), changed.clone());
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut events = std::pin::pin!(watch_all(Api::all(client), watcher::Config::default()).default_backoff());
+        let mut events = std::pin::pin!(watch_all(Api::all(client), watcher::Config::default()).backoff(Soon));
         while let Some(event) = events.next().await {
             let (object, gone) = match event {
                 Ok(Event::Apply(object) | Event::InitApply(object)) => (object, false),

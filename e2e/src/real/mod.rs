@@ -277,6 +277,14 @@ impl Real {
         self.cluster(cluster).map(Cluster::audit_log)
     }
 
+    /// The access log of a managed cluster's store: a line for each request, in the form of S3's server access logs.
+    ///
+    /// # Errors
+    /// [`RealError::NoSuch`].
+    pub fn s3_access_log(&self, cluster: &str) -> Result<PathBuf, RealError> {
+        self.store(cluster).map(|store| store.access_log.clone())
+    }
+
     /// The folder of all logs: one folder for each cluster.
     #[must_use]
     pub fn logs(&self) -> &Path {

@@ -56,6 +56,7 @@ impl S3Access {
 pub(super) struct Store {
     pub server: Server,
     pub access: S3Access,
+    pub access_log: PathBuf,
 }
 
 impl Store {
@@ -78,6 +79,8 @@ impl Store {
         let mut command: Vec<OsString> = vec![programs.path(Program::S3)?.into()];
         command.extend(["--port".into(), format!("127.0.0.1:{}", port.number()).into()]);
         command.extend(["--region".into(), REGION.into(), "--quiet".into()]);
+        let access_log = cluster.logs().join("s3-access.log");
+        command.extend(["--access-log".into(), access_log.clone().into()]);
         let mut authority = String::new();
         if tls {
             let pair = cluster.server_pair("versitygw")?;
@@ -105,6 +108,6 @@ impl Store {
             credentials,
             authority,
         };
-        Ok(Self { server: Server { process: Process::new(keeper, start), patience, port }, access })
+        Ok(Self { server: Server { process: Process::new(keeper, start), patience, port }, access, access_log })
     }
 }

@@ -35,10 +35,10 @@ const LONGEST: Duration = Duration::from_secs(900);
 pub const STAND_INS: &str = "KAEDAMA_STAND_INS";
 
 /// The controller that the sandbox's binder stands in for.
-const BINDER: &str = "persistentvolume-binder-controller";
+pub(crate) const BINDER: &str = "persistentvolume-binder-controller";
 
 /// What is real, by [`STAND_INS`].
-fn parts() -> anyhow::Result<Parts> {
+pub(crate) fn parts() -> anyhow::Result<Parts> {
     let chosen = std::env::var(STAND_INS).unwrap_or_else(|_| "binder".to_owned());
     let mut parts = Parts { work_agents: true, placement: true, binder: true, protection: true, ..Parts::default() };
     for name in chosen.split(',').map(str::trim).filter(|name| !name.is_empty()) {

@@ -31,8 +31,10 @@ pub fn operators() -> anyhow::Result<Operators> {
 /// Builds both into the target folder of this program, with its profile.
 fn build(root: &Path) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this program")?;
-    // target/<profile>/deps/<program>
-    let folder = own.parent().and_then(Path::parent).context("this program is not in a target folder")?;
+    // target/<profile>/<program>, and of tests target/<profile>/deps/<program>
+    let beside = own.parent().context("this program is not in a target folder")?;
+    let folder = if beside.ends_with("deps") { beside.parent() } else { Some(beside) };
+    let folder = folder.context("this program is not in a target folder")?;
     let target = folder.parent().context("this program is not in a target folder")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
