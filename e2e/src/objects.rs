@@ -173,7 +173,7 @@ pub async fn works_left(world: &World, cluster: &str, app: &App) -> anyhow::Resu
         if works(world, cluster, app).await?.is_empty() {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
     works(world, cluster, app).await
 }
@@ -198,7 +198,7 @@ pub async fn until_site(
             return Ok(now);
         }
         last = Some(now);
-        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
     let seen = WorldError::TimedOut {
         what: format!("{} on {cluster}: {what}", app.name),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Namespace;
 use kaedama_shared::api::ocm::ManifestWork;
 use kaedama_shared::api::ocm::work::{
-    DeleteOption, FeedbackRule, JsonPath, ManifestConfig, ManifestStatus, ManifestWorkSpec, ResourceIdentifier, UpdateStrategy,
-    Workload, feedback, scrape, strategy,
+    DeleteOption, FeedbackRule, JsonPath, ManifestConfig, ManifestStatus, ManifestWorkSpec, ResourceIdentifier,
+    UpdateStrategy, Workload, feedback, scrape, strategy,
 };
 use kaedama_shared::api::{self, VolumeReplicationGroup, VolumeReplicationGroupReport};
 use kaedama_shared::{names, report};

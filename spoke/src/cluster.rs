@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttachment};
-use kaedama_shared::api::{VolumeReplicationGroup, VolumeReplicationGroupReport};
 use kaedama_shared::api::csiaddons::{VolumeReplication, VolumeReplicationClass};
+use kaedama_shared::api::{VolumeReplicationGroup, VolumeReplicationGroupReport};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::{Cache, Installations, Scope};
 use kaedama_shared::harness::metrics::HarnessMetrics;

@@ -13,8 +13,10 @@ use kaedama_shared::api::conditions::{drpc as drpc_types, vrg as vrg_types};
 use kaedama_shared::api::ocm::PlacementDecision;
 use kaedama_shared::api::ocm::placement::RETAINED_FOR_FAILOVER;
 use kaedama_shared::api::{
-    DRPlacementControl, DRState, Progression, ReplicationState, VolumeReplicationGroup, condition,
+    DRPlacementControl, DRState, Progression, ReplicationState, VolumeReplicationGroup, VolumeReplicationGroupReport,
+    condition,
 };
+use kaedama_shared::report;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_all};
@@ -98,8 +100,10 @@ impl Timeline {
             let client =
                 if embedded { world.server(cluster)?.client("kaedama-bench") } else { world.cluster(cluster)? };
             let cluster = cluster.clone();
-            let see = move |state: &mut State, group: VolumeReplicationGroup, gone: bool| {
-                if !gone {
+            // What the hub is told: the groups' own statuses follow at their leisure.
+            let see = move |state: &mut State, told: VolumeReplicationGroupReport, gone: bool| {
+                let group = told.status.filter(|_| !gone).and_then(|status| report::decode(&status.report).ok());
+                if let Some(group) = group {
                     state.group(&cluster, &group);
                 }
             };

@@ -10,9 +10,11 @@ use kaedama_sandbox::world::{World, bucket};
 use kaedama_shared::api::ocm::PlacementDecision;
 use kaedama_shared::api::{
     DRAction, DRPlacementControl, Progression, ReplicationState, VRGState, VolumeReplicationGroup,
+    VolumeReplicationGroupReport,
 };
 use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, ActionRecord};
+use kaedama_shared::report;
 use kaedama_shared::s3::codec;
 use kube::Api;
 use kube::api::ListParams;
@@ -174,7 +176,11 @@ impl Watch {
             let what = format!("{} is placed on {cluster}, whose VRG is not primary", app.name);
             self.is_odd(what, !primary && !first, BLINK)?;
             if before.as_ref() != Some(cluster) && !first {
-                let state = site.as_ref().and_then(|vrg| vrg.status.as_ref()).map(|status| status.state.clone());
+                let report = Api::<VolumeReplicationGroupReport>::all(bed.world.cluster(cluster)?)
+                    .get_opt(&names::group_report(&app.namespace, &app.name))
+                    .await?;
+                let told = report.and_then(|report| report::decode(&report.status?.report).ok());
+                let state = told.and_then(|vrg| vrg.status).map(|status| status.state);
                 let what = format!("{} is newly placed on {cluster}, whose VRG is {state:?}", app.name);
                 self.is_odd(what, state != Some(VRGState::Primary), 0)?;
             }

@@ -122,7 +122,8 @@ mod tests {
     fn with_automation_the_spoke_gets_the_hubs_configuration_under_its_own_lease() {
         let config = RamenConfig::defaults(Role::Hub);
         let manifests = bundle(&config, "ramen-system").unwrap();
-        let kinds: Vec<&str> = manifests.iter().skip(ROLES.len()).filter_map(|manifest| manifest["kind"].as_str()).collect();
+        let kinds: Vec<&str> =
+            manifests.iter().skip(ROLES.len()).filter_map(|manifest| manifest["kind"].as_str()).collect();
         assert_eq!(kinds, ["Namespace", "Namespace", "ClusterRole", "OperatorGroup", "ConfigMap", "Subscription"]);
         let yaml = manifests[ROLES.len() + 4]["data"][kaedama_shared::config::config_map::KEY].as_str().unwrap();
         assert!(yaml.contains("dr-cluster.ramendr.openshift.io"), "{yaml}");

@@ -207,11 +207,7 @@ fn reachable(caches: &Caches, cluster: &str) -> Result<(), String> {
     }
 }
 
-fn read_work(
-    work: &ManifestWork,
-    last_report: Option<VolumeReplicationGroup>,
-    reported: bool,
-) -> Seen<VrgWork> {
+fn read_work(work: &ManifestWork, last_report: Option<VolumeReplicationGroup>, reported: bool) -> Seen<VrgWork> {
     let Some(manifest) = work.spec.workload.manifests.first() else {
         return Seen::Unknown(format!(
             "ManifestWork {} holds no manifest",
@@ -340,9 +336,7 @@ mod tests {
     }
 
     fn answered(status: &str, observed: i64, values: serde_json::Value) -> ManifestWork {
-        let conditions = |status: &str| {
-            json!([{ "type": "Available", "status": status, "reason": "R", "message": "m", "observedGeneration": observed }])
-        };
+        let conditions = |status: &str| json!([{ "type": "Available", "status": status, "reason": "R", "message": "m", "observedGeneration": observed }]);
         let status: ManifestWorkStatus = serde_json::from_value(json!({ "resourceStatus": { "manifests": [
             { "resourceMeta": { "ordinal": 0 }, "conditions": conditions(status) },
             {

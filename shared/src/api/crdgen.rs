@@ -18,8 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     DRCluster, DRClusterConfig, DRPlacementControl, DRPolicy, MaintenanceMode, ProtectedVolumeReplicationGroupList,
-    Recipe, ReplicationGroupDestination, ReplicationGroupSource, VolumeReplicationGroup,
-    VolumeReplicationGroupReport,
+    Recipe, ReplicationGroupDestination, ReplicationGroupSource, VolumeReplicationGroup, VolumeReplicationGroupReport,
 };
 use crate::yaml::{self, YamlError};
 

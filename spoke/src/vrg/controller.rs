@@ -11,7 +11,7 @@ use kaedama_shared::api::{
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::controller::Next;
 use kaedama_shared::harness::events::{Note, Recorder};
-use kaedama_shared::harness::news::News;
+use kaedama_shared::harness::news::{GATHER, News};
 use kaedama_shared::report;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource};
@@ -29,8 +29,8 @@ use super::told::{same, still_holds};
 /// it cannot finish in this many waits for something.
 const LOOKS: usize = 12;
 
-/// For how long the status follows what the hub is told, which is ahead of it and what the hub acts on.
-const REST: Duration = Duration::from_secs(1);
+/// For how long the status of a group that is on its way follows what the hub is told, which is what the hub acts on.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// Why a pass failed. Not-ready is not a failure; this is for what could not be read or written at all.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ impl Groups {
     /// Passes with these eyes and hands.
     #[must_use]
     pub fn new(observer: Observer, recorder: Recorder) -> Self {
-        Self { observer, recorder, news: News::default(), rest: News::gathered(REST) }
+        Self { observer, recorder, news: News::default(), rest: News::default() }
     }
 
     /// One pass.
@@ -171,20 +171,22 @@ impl Groups {
         };
         object.status = Some(status);
         let mut wakes = Vec::new();
-        let waits = |news: &News<ObjectKey>, urgent: bool, wakes: &mut Vec<Duration>| {
-            let left = news.hold(key, urgent);
+        let patience = |urgent: bool| if urgent { Duration::ZERO } else { GATHER };
+        let waits = |news: &News<ObjectKey>, patience: Duration, wakes: &mut Vec<Duration>| {
+            let left = news.hold(key, patience);
             wakes.extend(left);
             left.is_some()
         };
         let due = match report {
-            None => differs && !waits(&self.news, is_urgent(&last, &written.status), &mut wakes),
+            None => differs && !waits(&self.news, patience(is_urgent(&last, &written.status)), &mut wakes),
             Some(report) => {
-                let due = differs && !waits(&self.rest, false, &mut wakes);
+                let rests = if is_settled(&written.status) { GATHER } else { ON_ITS_WAY };
+                let due = differs && !waits(&self.rest, rests, &mut wakes);
                 let told = self.observer.told.of(vrg, report);
                 let holds = told.as_ref().is_some_and(|told| still_holds(told, vrg, &written.status));
                 let before = told.as_ref().and_then(|told| told.status.as_ref());
                 let urgent = due || before.is_none_or(|before| is_urgent(before, &written.status));
-                if !holds && !waits(&self.news, urgent, &mut wakes) {
+                if !holds && !waits(&self.news, patience(urgent), &mut wakes) {
                     let sent = self.send(report, Some(report::encode(&object))).await;
                     if !sent.map_err(|source| PassFailed::Report { group: key.clone(), source })? {
                         return Ok(None);
@@ -242,9 +244,10 @@ impl Groups {
         self.news.forget(key);
         self.rest.forget(key);
         self.observer.told.forget(key);
-        let stale = self.observer.report(key).filter(|report| {
-            report.status.as_ref().is_some_and(|status| !status.report.is_empty())
-        });
+        let stale = self
+            .observer
+            .report(key)
+            .filter(|report| report.status.as_ref().is_some_and(|status| !status.report.is_empty()));
         if let Some(report) = stale {
             let sent = self.send(&report, None).await;
             sent.map_err(|source| PassFailed::Report { group: key.clone(), source })?;
@@ -312,6 +315,16 @@ fn milestones(status: &VolumeReplicationGroupStatus) -> Vec<bool> {
     let at_role = matches!(status.state, VRGState::Primary | VRGState::Secondary);
     let steps = [at_role, status.prepare_for_final_sync_complete, status.final_sync_complete];
     steps.into_iter().chain(reached).collect()
+}
+
+/// Whether the group has come to its role, and its data are where they belong.
+fn is_settled(status: &VolumeReplicationGroupStatus) -> bool {
+    let holds = |type_| condition::is_true_at(&status.conditions, type_, status.observed_generation);
+    match status.state {
+        VRGState::Primary => holds(condition_type::DATA_READY) && holds(condition_type::CLUSTER_DATA_PROTECTED),
+        VRGState::Secondary => holds(condition_type::DATA_READY),
+        VRGState::Unset | VRGState::Unknown | VRGState::Other(_) => false,
+    }
 }
 
 /// Whether a status says of the generation that it observed that something awaited has come to be.

@@ -52,13 +52,8 @@ impl World {
             }
             Action::Ask { cluster } => {
                 self.works.contains_key(cluster).then_some(()).map_or(Some(()), |()| None)?;
-                let work = Work {
-                    id: id("vrg", version, version),
-                    vrg: None,
-                    deleting: false,
-                    report: None,
-                    missing: false,
-                };
+                let work =
+                    Work { id: id("vrg", version, version), vrg: None, deleting: false, report: None, missing: false };
                 self.works.insert(cluster.clone(), work);
                 self.writes.push(format!("ask {cluster}"));
             }
