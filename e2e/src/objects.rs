@@ -69,11 +69,21 @@ impl Site {
     }
 }
 
-/// Reads what an application has on a cluster. The cluster has to be up.
+/// Reads what an application has on a cluster, once the group's status has followed what the hub was told. The cluster has
+/// to be up.
 ///
 /// # Errors
 /// The cluster cannot be read.
 pub async fn site(world: &World, cluster: &str, app: &App) -> anyhow::Result<Site> {
+    told(&world.cluster(cluster)?, app).await?;
+    site_now(world, cluster, app).await
+}
+
+/// The same, as it is at this moment.
+///
+/// # Errors
+/// The cluster cannot be read.
+pub async fn site_now(world: &World, cluster: &str, app: &App) -> anyhow::Result<Site> {
     let client = world.cluster(cluster)?;
     let all = ListParams::default();
     let mine = |volume: &PersistentVolume| {
@@ -90,7 +100,7 @@ pub async fn site(world: &World, cluster: &str, app: &App) -> anyhow::Result<Sit
         Err(error) => return Err(error.into()),
     };
     Ok(Site {
-        vrg: group(&client, app).await?,
+        vrg: Api::namespaced(client.clone(), &app.namespace).get_opt(&app.name).await?,
         replications,
         claims: Api::namespaced(client.clone(), &app.namespace).list(&all).await?.items,
         volumes,
@@ -98,11 +108,11 @@ pub async fn site(world: &World, cluster: &str, app: &App) -> anyhow::Result<Sit
     })
 }
 
-/// How long a status follows what the hub was told, and the steps in which it is looked for.
-const STATUS_FOLLOWS: (usize, Duration) = (50, Duration::from_millis(100));
+/// How long a status may take to follow what the hub was told, and the steps in which it is looked for.
+const STATUS_FOLLOWS: (usize, Duration) = (70, Duration::from_millis(100));
 
-/// The group, once its status has followed what the hub was told of it.
-async fn group(client: &Client, app: &App) -> kube::Result<Option<VolumeReplicationGroup>> {
+/// Waits until the group's status has followed what the hub was told of it.
+async fn told(client: &Client, app: &App) -> kube::Result<()> {
     let groups: Api<VolumeReplicationGroup> = Api::namespaced(client.clone(), &app.namespace);
     let reports: Api<VolumeReplicationGroupReport> = Api::all(client.clone());
     let said = |group: &VolumeReplicationGroup| {
@@ -111,15 +121,15 @@ async fn group(client: &Client, app: &App) -> kube::Result<Option<VolumeReplicat
     };
     let (looks, pause) = STATUS_FOLLOWS;
     for _ in 0..looks {
-        let Some(group) = groups.get_opt(&app.name).await? else { return Ok(None) };
+        let Some(group) = groups.get_opt(&app.name).await? else { return Ok(()) };
         let report = reports.get_opt(&names::group_report(&app.namespace, &app.name)).await?;
         let told = report.and_then(|report| report::decode(&report.status?.report).ok());
         if told.is_none_or(|told| told.metadata.uid != group.metadata.uid || said(&told) == said(&group)) {
-            return Ok(Some(group));
+            return Ok(());
         }
         tokio::time::sleep(pause).await;
     }
-    groups.get_opt(&app.name).await
+    Ok(())
 }
 
 /// The placement decisions of an application: cluster and whether it is live or only retained, `dr2` or `dr1 (retained)`.

@@ -259,8 +259,8 @@ async fn rest(bed: &mut Bed) -> anyhow::Result<()> {
     for server in servers(bed) {
         for (key, count) in server.accounting().take() {
             let ours = key.user_agent.starts_with("kaedama-hub") || key.user_agent.starts_with("kaedama-spoke");
-            // The spokes tell when they synchronised last; the status of a group is the only thing that changes at rest.
-            let sync = key.resource.starts_with("volumereplicationgroups") && key.resource.ends_with("/status")
+            // The spokes tell when they synchronised last; a group's report and status are all that changes at rest.
+            let sync = key.resource.starts_with("volumereplicationgroup") && key.resource.ends_with("/status")
                 || key.resource.starts_with("drplacementcontrols") && key.resource.ends_with("/status")
                 || key.resource.starts_with("drclusterconfigs") && key.resource.ends_with("/status");
             // The spokes look now and then whether a kind that is not installed has come.

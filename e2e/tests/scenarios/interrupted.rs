@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kaedama_e2e::bytes::{audit, audit_at_home, last_syncs, records, volumes};
-use kaedama_e2e::objects::{decisions, message, site, stage};
+use kaedama_e2e::objects::{decisions, message, site, site_now, stage};
 use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, pass, regional};
 use kaedama_sandbox::storage::array::{Code, StorageError};
 use kaedama_sandbox::storage::fabric::{Fault, Operation};
@@ -84,7 +84,7 @@ pub async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> a
     let stops = |group: VolumeReplicationGroup| {
         group.spec.run_final_sync || group.spec.replication_state == ReplicationState::Secondary
     };
-    while !site(&world, "dr1", &app).await?.vrg.is_some_and(stops) {
+    while !site_now(&world, "dr1", &app).await?.vrg.is_some_and(stops) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     world.kill("dr1")?;
