@@ -14,7 +14,7 @@ use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Change;
 use kaedama_shared::harness::controller::{Controller, Next};
 use kaedama_shared::harness::events::{Note, Recorder};
-use kaedama_shared::harness::news::{GATHER, News};
+use kaedama_shared::harness::news::{GATHER, GATHER_UNDER_WAY, News};
 use kaedama_shared::names;
 use kaedama_shared::seen::Seen;
 use kube::{Client, Resource};
@@ -186,7 +186,11 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
     }
     let after = status(&snapshot, &plan);
     if Some(&after) != drpc.status.as_ref() {
-        let patience = if is_urgent(drpc.status.as_ref(), &after) { Duration::ZERO } else { GATHER };
+        let patience = match after.progression {
+            _ if is_urgent(drpc.status.as_ref(), &after) => Duration::ZERO,
+            Progression::Completed => GATHER,
+            _ => GATHER_UNDER_WAY,
+        };
         if let Some(wait) = context.news.hold(&key, patience) {
             return Ok(sooner(next(&plan), wait));
         }

@@ -11,7 +11,7 @@ use kaedama_shared::api::{
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::controller::Next;
 use kaedama_shared::harness::events::{Note, Recorder};
-use kaedama_shared::harness::news::{GATHER, News};
+use kaedama_shared::harness::news::{GATHER, GATHER_UNDER_WAY, News};
 use kaedama_shared::report;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource};
@@ -28,9 +28,6 @@ use super::told::{same, still_holds};
 /// How often a pass looks again before it leaves the rest to the next one. A plan gets further with each look; what
 /// it cannot finish in this many waits for something.
 const LOOKS: usize = 12;
-
-/// For how long the status of a group that is on its way follows what the hub is told, which is what the hub acts on.
-const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// Why a pass failed. Not-ready is not a failure; this is for what could not be read or written at all.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +168,8 @@ impl Groups {
         };
         object.status = Some(status);
         let mut wakes = Vec::new();
-        let patience = |urgent: bool| if urgent { Duration::ZERO } else { GATHER };
+        let gather = if is_settled(&written.status) { GATHER } else { GATHER_UNDER_WAY };
+        let patience = |urgent: bool| if urgent { Duration::ZERO } else { gather };
         let waits = |news: &News<ObjectKey>, patience: Duration, wakes: &mut Vec<Duration>| {
             let left = news.hold(key, patience);
             wakes.extend(left);
@@ -180,8 +178,7 @@ impl Groups {
         let due = match report {
             None => differs && !waits(&self.news, patience(is_urgent(&last, &written.status)), &mut wakes),
             Some(report) => {
-                let rests = if is_settled(&written.status) { GATHER } else { ON_ITS_WAY };
-                let due = differs && !waits(&self.rest, rests, &mut wakes);
+                let due = differs && !waits(&self.rest, gather, &mut wakes);
                 let told = self.observer.told.of(vrg, report);
                 let holds = told.as_ref().is_some_and(|told| still_holds(told, vrg, &written.status));
                 let before = told.as_ref().and_then(|told| told.status.as_ref());
@@ -327,11 +324,11 @@ fn is_settled(status: &VolumeReplicationGroupStatus) -> bool {
     }
 }
 
-/// Whether a status says of the generation that it observed that something awaited has come to be.
+/// Whether a status says of the generation that it observed that something awaited has come to be, or is lost again.
 fn is_urgent(last: &VolumeReplicationGroupStatus, new: &VolumeReplicationGroupStatus) -> bool {
     let (before, after) = (milestones(last), milestones(new));
     let observed = last.observed_generation == new.observed_generation;
-    before.iter().zip(&after).any(|(before, after)| *after && !(*before && observed))
+    before.iter().zip(&after).any(|(before, after)| if *after { !(*before && observed) } else { *before && observed })
 }
 
 fn log(snapshot: &Snapshot, plan: &Plan) {
