@@ -109,7 +109,7 @@ pub async fn site_now(world: &World, cluster: &str, app: &App) -> anyhow::Result
 }
 
 /// How long a status may take to follow what the hub was told, and the steps in which it is looked for.
-const STATUS_FOLLOWS: (usize, Duration) = (70, Duration::from_millis(100));
+const STATUS_FOLLOWS: (usize, Duration) = (120, Duration::from_millis(100));
 
 /// Waits until the group's status has followed what the hub was told of it.
 async fn told(client: &Client, app: &App) -> kube::Result<()> {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// For how long news that nobody acts on are gathered before they are written.
 pub const GATHER: Duration = Duration::from_secs(1);
 /// The same while something is under way, and more will come before it is done.
-pub const GATHER_UNDER_WAY: Duration = Duration::from_secs(3);
+pub const GATHER_UNDER_WAY: Duration = Duration::from_secs(5);
 
 /// The news that wait, by object.
 #[derive(Clone, Debug)]

@@ -29,6 +29,9 @@ use super::told::{same, still_holds};
 /// it cannot finish in this many waits for something.
 const LOOKS: usize = 12;
 
+/// For how long the status of a group that is under way follows what the hub is told, which is what the hub acts on.
+const FOLLOW: Duration = Duration::from_secs(10);
+
 /// Why a pass failed. Not-ready is not a failure; this is for what could not be read or written at all.
 #[derive(Debug, thiserror::Error)]
 pub enum PassFailed {
@@ -168,7 +171,10 @@ impl Groups {
         };
         object.status = Some(status);
         let mut wakes = Vec::new();
-        let gather = if is_settled(&written.status) { GATHER } else { GATHER_UNDER_WAY };
+        let (gather, follow) = match is_settled(&written.status) {
+            true => (GATHER, GATHER),
+            false => (GATHER_UNDER_WAY, FOLLOW),
+        };
         let patience = |urgent: bool| if urgent { Duration::ZERO } else { gather };
         let waits = |news: &News<ObjectKey>, patience: Duration, wakes: &mut Vec<Duration>| {
             let left = news.hold(key, patience);
@@ -178,7 +184,7 @@ impl Groups {
         let due = match report {
             None => differs && !waits(&self.news, patience(is_urgent(&last, &written.status)), &mut wakes),
             Some(report) => {
-                let due = differs && !waits(&self.rest, gather, &mut wakes);
+                let due = differs && !waits(&self.rest, follow, &mut wakes);
                 let told = self.observer.told.of(vrg, report);
                 let holds = told.as_ref().is_some_and(|told| still_holds(told, vrg, &written.status));
                 let before = told.as_ref().and_then(|told| told.status.as_ref());
