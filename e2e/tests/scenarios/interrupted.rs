@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kaedama_e2e::bytes::{audit, audit_at_home, last_syncs, records, volumes};
-use kaedama_e2e::objects::{decisions, message, site, site_now, stage};
+use kaedama_e2e::objects::{decisions, message, site_now, stage};
 use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, pass, regional};
 use kaedama_sandbox::storage::array::{Code, StorageError};
 use kaedama_sandbox::storage::fabric::{Fault, Operation};
