@@ -107,15 +107,15 @@ impl Given for RealGround {
     }
 
     fn keys(&self, cluster: &str) -> Vec<String> {
-        let Ok(access) = self.access(cluster) else { return Vec::new() };
+        let Ok(folder) = in_place(self.real.s3_folder(cluster)) else { return Vec::new() };
         let mut keys = Vec::new();
-        files(&access.folder, &mut Vec::new(), &mut keys);
+        files(&folder, &mut Vec::new(), &mut keys);
         keys.sort();
         keys
     }
 
     fn object(&self, cluster: &str, key: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.access(cluster).ok()?.folder.join(key)).ok()
+        std::fs::read(in_place(self.real.s3_folder(cluster)).ok()?.join(key)).ok()
     }
 
     fn start_operator(&self, cluster: &str) -> Result<(), WorldError> {

@@ -247,6 +247,8 @@ async fn told_there(file: &Path, args: RunArgs, stop: Stop) -> Done<u8> {
     if stop.token.is_cancelled() {
         return Ok(code(&stop));
     }
+    // The answer may have taken its time, and somebody may have begun to use the clusters.
+    let checked = if args.yes { checked } else { check::check(&description, &|_| {}).await? };
     let name = run::new_name();
     let logs = run::log_folder(args.logs.as_deref(), &name).map_err(|refusal| vec![refusal])?;
     log_to(&logs.join("accept.log"));

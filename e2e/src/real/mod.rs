@@ -9,6 +9,7 @@
 //! | [`identity`] | authorities, certificates, kubeconfigs |
 //! | [`cluster`], [`files`] | etcd, API server and controller manager of one cluster; what they read |
 //! | [`ocm`] | Open Cluster Management's agents and controller, their definitions and rights |
+//! | [`disk`] | a disk under one of them that can be full |
 //! | [`s3`] | the S3 servers |
 //! | [`operator`] | Kaedama's own operators as processes, with the rights of `deploy/` |
 //! | [`gate`] | the agents' way to the hub, which can be cut |
@@ -19,6 +20,7 @@
 
 pub mod build;
 mod cluster;
+mod disk;
 mod error;
 pub(crate) mod files;
 mod gate;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -159,6 +160,8 @@ pub struct Process {
     start: Start,
     keeper: PathBuf,
     hold: Mutex<Option<Hold>>,
+    /// It was started by another program, which became it.
+    behind: AtomicBool,
 }
 
 impl std::fmt::Debug for Process {
@@ -169,7 +172,7 @@ impl std::fmt::Debug for Process {
 
 impl Process {
     pub(crate) fn new(keeper: &Path, start: Start) -> Self {
-        Self { start, keeper: keeper.to_owned(), hold: Mutex::new(None) }
+        Self { start, keeper: keeper.to_owned(), hold: Mutex::new(None), behind: AtomicBool::new(false) }
     }
 
     /// What it is, such as `etcd of dr1`.
@@ -191,6 +194,11 @@ impl Process {
         if let Said::Started(id) = said { Some(id) } else { None }
     }
 
+    /// Whether it was started by another program, and may see other files than this process.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::SeqCst)
+    }
+
     /// Whether it runs (or stands still).
     pub async fn is_running(&self) -> bool {
         self.id().await.is_some()
@@ -201,13 +209,20 @@ impl Process {
     /// # Errors
     /// [`RealError::Keeper`] when it cannot be started at all.
     pub async fn start(&self) -> Result<(), RealError> {
+        self.start_behind(Vec::new()).await
+    }
+
+    /// Starts it by another program, which gets its command as last arguments, and becomes it.
+    pub(super) async fn start_behind(&self, mut command: Vec<OsString>) -> Result<(), RealError> {
         let mut hold = self.hold.lock().await;
         if hold.as_ref().is_some_and(|hold| hold.has_ended().is_none()) {
             return Ok(());
         }
         let failed =
             |why: String| RealError::Keeper { process: self.start.name.clone(), keeper: self.keeper.clone(), why };
-        let held = Held::Program { log: self.start.log.clone(), command: self.start.command.clone() };
+        self.behind.store(!command.is_empty(), Ordering::SeqCst);
+        command.extend(self.start.command.iter().cloned());
+        let held = Held::Program { log: self.start.log.clone(), command };
         let mut new = Hold::new(&self.keeper, &held, &self.start.environment).map_err(|e| failed(e.to_string()))?;
         new.started().await.map_err(failed)?;
         *hold = Some(new);

@@ -35,6 +35,7 @@ macro_rules! every {
             stores {
                 a_store_that_stands_still_in_a_capture_is_named_and_filled_up_later,
                 a_store_that_dies_in_a_capture_holds_nothing_that_is_half,
+                a_store_whose_disk_is_full_in_a_capture_holds_nothing_that_is_half,
                 a_store_that_dies_in_a_restore_holds_it_up_and_nothing_else,
             }
         }

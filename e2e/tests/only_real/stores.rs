@@ -74,6 +74,21 @@ pub async fn a_store_that_dies_in_a_capture_holds_nothing_that_is_half() -> anyh
     complete(&world, &app).await
 }
 
+pub async fn a_store_whose_disk_is_full_in_a_capture_holds_nothing_that_is_half() -> anyhow::Result<()> {
+    let (world, real) = (regional().await?, real()?);
+    // Room for a few of its objects: each takes a page of 4 KiB at least.
+    real.put_store_on_disk("dr2", 48 << 10).await?;
+    let app = storing(&world).await?;
+    named(&world, &app).await?;
+    // Each object is whole or not there, and the manifest does not promise more than there is.
+    for key in keys(&world, "dr2", &app) {
+        let object = stored(&world, "dr2", &app, &key)?;
+        assert_ne!(object["content"]["layoutComplete"], true, "{key} promises what did not fit: {object:#}");
+    }
+    real.enlarge_store_disk("dr2", 64 << 20).await?;
+    complete(&world, &app).await
+}
+
 pub async fn a_store_that_dies_in_a_restore_holds_it_up_and_nothing_else() -> anyhow::Result<()> {
     let (mut world, real) = (regional().await?, real()?);
     let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;

@@ -38,11 +38,10 @@ pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacemen
     let name = drpc.metadata.name.clone().unwrap_or_default();
     let mut clusters: Vec<String> = policy.present().map(|policy| policy.spec.dr_clusters.clone()).unwrap_or_default();
     // What was made for this DRPC stays in sight although its policy is gone.
+    let of_vrg = names::vrg_work(&name, &vrg_namespace);
     let delivered: BTreeSet<String> = caches
         .works
-        .filter(|work| {
-            work.metadata.name.as_deref() == Some(&names::vrg_work(&name, &vrg_namespace)) && belongs(work, drpc)
-        })
+        .filter(|work| work.metadata.name.as_deref() == Some(&of_vrg) && belongs(work, drpc))
         .iter()
         .filter_map(|work| work.metadata.namespace.clone())
         .collect();

@@ -187,7 +187,12 @@ impl Groups {
                 let due = differs && !waits(&self.rest, follow, &mut wakes);
                 let told = self.observer.told.of(vrg, report);
                 let holds = told.as_ref().is_some_and(|told| still_holds(told, vrg, &written.status));
-                let before = told.as_ref().and_then(|told| told.status.as_ref());
+                // Who orders the same anew waits for an answer that names the new order.
+                let answers = |told: &VolumeReplicationGroup| {
+                    told.metadata.generation != vrg.metadata.generation
+                        || told.metadata.annotations == vrg.metadata.annotations
+                };
+                let before = told.as_deref().filter(|told| answers(told)).and_then(|told| told.status.as_ref());
                 let urgent = due || before.is_none_or(|before| is_urgent(before, &written.status));
                 if !holds && !waits(&self.news, patience(urgent), &mut wakes) {
                     let sent = self.send(report, Some(report::encode(&object))).await;
