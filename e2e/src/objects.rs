@@ -8,10 +8,9 @@ use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::{World, WorldError};
 use kaedama_shared::api::csiaddons::VolumeReplication;
 use kaedama_shared::api::ocm::{ManagedClusterView, ManifestWork, Placement, PlacementDecision};
-use kaedama_shared::api::{
-    DRPlacementControl, VolumeReplicationGroup, VolumeReplicationGroupReport, VolumeReplicationGroupStatus, condition,
-};
+use kaedama_shared::api::{DRPlacementControl, VolumeReplicationGroup, VolumeReplicationGroupReport, condition};
 use kaedama_shared::{names, report};
+use kaedama_spoke::vrg::told::same;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
@@ -111,20 +110,27 @@ pub async fn site_now(world: &World, cluster: &str, app: &App) -> anyhow::Result
 /// How long a status may take to follow what the hub was told, and the steps in which it is looked for.
 const STATUS_FOLLOWS: (usize, Duration) = (120, Duration::from_millis(100));
 
+/// The group of an application as its cluster has reported it to the hub.
+///
+/// # Errors
+/// The cluster cannot be read.
+pub async fn reported(client: &Client, app: &App) -> kube::Result<Option<VolumeReplicationGroup>> {
+    let reports: Api<VolumeReplicationGroupReport> = Api::all(client.clone());
+    let report = reports.get_opt(&names::group_report(&app.namespace, &app.name)).await?;
+    Ok(report.and_then(|report| report::decode(&report.status?.report).ok()))
+}
+
 /// Waits until the group's status has followed what the hub was told of it.
 async fn told(client: &Client, app: &App) -> kube::Result<()> {
     let groups: Api<VolumeReplicationGroup> = Api::namespaced(client.clone(), &app.namespace);
-    let reports: Api<VolumeReplicationGroupReport> = Api::all(client.clone());
-    let said = |group: &VolumeReplicationGroup| {
-        let status = group.status.clone().unwrap_or_default();
-        VolumeReplicationGroupStatus { last_update_time: None, ..status }
-    };
     let (looks, pause) = STATUS_FOLLOWS;
     for _ in 0..looks {
         let Some(group) = groups.get_opt(&app.name).await? else { return Ok(()) };
-        let report = reports.get_opt(&names::group_report(&app.namespace, &app.name)).await?;
-        let told = report.and_then(|report| report::decode(&report.status?.report).ok());
-        if told.is_none_or(|told| told.metadata.uid != group.metadata.uid || said(&told) == said(&group)) {
+        let told = reported(client, app).await?;
+        if told.is_none_or(|told| {
+            told.metadata.uid != group.metadata.uid
+                || same(&told.status.unwrap_or_default(), &group.status.clone().unwrap_or_default())
+        }) {
             return Ok(());
         }
         tokio::time::sleep(pause).await;

@@ -148,18 +148,16 @@ fn report_on(vrg: &VolumeReplicationGroup) -> Value {
 
 fn report_feedback(vrg: &VolumeReplicationGroup) -> ManifestConfig {
     let namespace = vrg.metadata.namespace.as_deref().unwrap_or_default();
-    let path = JsonPath {
-        name: report::FEEDBACK_REPORT.to_owned(),
-        path: report::GROUP_REPORT_PATH.to_owned(),
-        ..Default::default()
-    };
+    let name = names::group_report(namespace, vrg.metadata.name.as_deref().unwrap_or_default());
+    let resource = VolumeReplicationGroupReport::plural(&()).into_owned();
+    reported(api::OWN_GROUP, resource, name, report::GROUP_REPORT_PATH)
+}
+
+/// Asks the agent to watch a cluster-scoped object that a spoke reports in, and to feed back the string at `path`.
+pub fn reported(group: &str, resource: String, name: String, path: &str) -> ManifestConfig {
+    let path = JsonPath { name: report::FEEDBACK_REPORT.to_owned(), path: path.to_owned(), ..Default::default() };
     ManifestConfig {
-        resource_identifier: ResourceIdentifier {
-            group: api::OWN_GROUP.to_owned(),
-            resource: VolumeReplicationGroupReport::plural(&()).into_owned(),
-            namespace: String::new(),
-            name: names::group_report(namespace, vrg.metadata.name.as_deref().unwrap_or_default()),
-        },
+        resource_identifier: ResourceIdentifier { group: group.to_owned(), resource, name, ..Default::default() },
         feedback_scrape_type: scrape::WATCH.to_owned(),
         feedback_rules: vec![FeedbackRule { type_: feedback::JSON_PATHS.to_owned(), json_paths: vec![path] }],
         ..Default::default()

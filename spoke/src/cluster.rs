@@ -10,7 +10,7 @@ use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttachment};
 use kaedama_shared::api::csiaddons::{VolumeReplication, VolumeReplicationClass};
 use kaedama_shared::api::{VolumeReplicationGroup, VolumeReplicationGroupReport};
 use kaedama_shared::harness::ObjectKey;
-use kaedama_shared::harness::cache::{Cache, Installations, Scope};
+use kaedama_shared::harness::cache::{Cache, Installations, Scope, is_gone};
 use kaedama_shared::harness::metrics::HarnessMetrics;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -115,8 +115,12 @@ where
         Self { cache, own: Arc::default() }
     }
 
-    /// The API server answered a write with this object.
+    /// The API server answered a write with this object, which may have gone with the write.
     pub fn wrote(&self, object: K) {
+        if is_gone(&object) {
+            let uid = object.meta().uid.clone().unwrap_or_default();
+            return self.gone(ObjectKey::of(&object), &uid);
+        }
         self.note(
             ObjectKey::of(&object),
             Own::Written { object: Arc::new(object), created: false, at: Instant::now() },

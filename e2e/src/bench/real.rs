@@ -16,7 +16,7 @@ use super::report::Size;
 use super::usage;
 use crate::ground::RealGround;
 use crate::real::programs::Program;
-use crate::real::{self, CONTROLLERS, Operators, Real};
+use crate::real::{self, Operators, Real};
 use crate::suite::{self, programs};
 
 /// What it takes to bring real clusters up.
@@ -61,17 +61,7 @@ pub(super) async fn measure(plan: Plan, setup: &Setup) -> anyhow::Result<Size> {
 
 async fn measured(plan: &Plan, setup: &Setup, logs: &Path) -> anyhow::Result<Size> {
     let began = Instant::now();
-    let controllers = CONTROLLERS.iter().filter(|name| setup.parts.binder || **name != suite::BINDER);
-    let options = real::Options {
-        operators: Some(setup.operators.clone()),
-        ocm: setup.parts.work_agents,
-        // The sandbox joins the clusters: their leases end with its links.
-        registration: false,
-        s3_tls: true,
-        controllers: controllers.map(|name| (*name).to_owned()).collect(),
-        logs: Some(logs.to_owned()),
-        ..real::Options::new(&setup.keeper)?
-    };
+    let options = suite::options(&setup.keeper, setup.parts, &setup.operators, logs)?;
     let real = Arc::new(Real::start(options).await?);
     let ground = Ground::Given(Arc::new(RealGround::new(real.clone(), setup.parts).await?));
     let world = World::start(Options { ground, ..embedded::options(plan) }).await?;

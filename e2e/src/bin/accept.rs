@@ -9,7 +9,6 @@ mod refusals;
 #[path = "../../tests/scenarios/mod.rs"]
 mod scenarios;
 
-use std::ffi::OsString;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,7 +19,7 @@ use kaedama_e2e::accept::file::{Description, EXAMPLE};
 use kaedama_e2e::accept::report::Verdict;
 use kaedama_e2e::accept::run::{self, Run};
 use kaedama_e2e::accept::{Refusal, told};
-use kaedama_e2e::real::keeper::{Held, keep};
+use kaedama_e2e::real::keeper::KeeperArgs;
 use kaedama_e2e::suite::Scenario;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -81,16 +80,6 @@ struct CleanArgs {
     yes: bool,
 }
 
-#[derive(Args)]
-struct KeeperArgs {
-    /// Where the program's output goes.
-    #[arg(long)]
-    log: PathBuf,
-    /// The program, and its arguments.
-    #[arg(last = true)]
-    command: Vec<OsString>,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     Text,
@@ -112,11 +101,8 @@ fn main() -> ExitCode {
             Ok(0)
         }
         Command::Keeper(args) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let held = Held::Program { log: args.log, command: args.command };
-            return runtime.map_or(ExitCode::FAILURE, |runtime| {
-                u8::try_from(runtime.block_on(keep(held))).map_or(ExitCode::FAILURE, ExitCode::from)
-            });
+            let code = args.hold().ok().and_then(|code| u8::try_from(code).ok());
+            return code.map_or(ExitCode::FAILURE, ExitCode::from);
         }
         Command::Check => at_work(async |_| checked(&read(&cli.file)?).await.map(|_| 0)),
         Command::Run(args) => at_work(async |stop| told_there(&cli.file, args, stop).await),

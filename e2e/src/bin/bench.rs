@@ -3,14 +3,12 @@
 //!
 //! It measures and judges, and never fails for a figure: `cargo run --release -p kaedama-e2e --bin bench`.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use kaedama_e2e::bench::{Args, Unfit, main as measure};
 use kaedama_e2e::real::RealError;
-use kaedama_e2e::real::keeper::{Held, keep};
+use kaedama_e2e::real::keeper::KeeperArgs;
 
 /// Objects come and go as JSON, in small pieces: see `docs/decisions/0009-allocator.md`.
 #[global_allocator]
@@ -21,12 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Keeper {
     /// Always `keeper`.
     _name: String,
-    #[arg(long, conflicts_with_all = ["log", "command"])]
-    folder: Option<PathBuf>,
-    #[arg(long)]
-    log: Option<PathBuf>,
-    #[arg(last = true)]
-    command: Vec<OsString>,
+    #[command(flatten)]
+    held: KeeperArgs,
 }
 
 /// What was asked for cannot be measured; nothing was started.
@@ -53,12 +47,5 @@ fn measured() -> anyhow::Result<ExitCode> {
 }
 
 fn held() -> anyhow::Result<ExitCode> {
-    let keeper = Keeper::parse();
-    let held = match (keeper.folder, keeper.log) {
-        (Some(folder), _) => Held::Folder(folder),
-        (None, Some(log)) => Held::Program { log, command: keeper.command },
-        (None, None) => anyhow::bail!("a keeper needs --folder, or --log and a program"),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(if runtime.block_on(keep(held)) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if Keeper::parse().held.hold()? == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

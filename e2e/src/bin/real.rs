@@ -1,12 +1,11 @@
 //! Builds, finds and brings up the real parts: Kubernetes, Open Cluster Management, S3, on loopback.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use kaedama_e2e::real::build::{BuildOptions, build};
-use kaedama_e2e::real::keeper::{Held, keep};
+use kaedama_e2e::real::keeper::KeeperArgs;
 use kaedama_e2e::real::programs::{MODULES, Programs};
 use kaedama_e2e::real::{HUB, Identity, Options, Real, RealError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -70,19 +69,6 @@ struct UpArgs {
     s3_tls: bool,
 }
 
-#[derive(Args)]
-struct KeeperArgs {
-    /// A folder to remove when standard input closes.
-    #[arg(long, conflicts_with_all = ["log", "command"])]
-    folder: Option<PathBuf>,
-    /// Where the program's output goes.
-    #[arg(long)]
-    log: Option<PathBuf>,
-    /// The program, and its arguments.
-    #[arg(last = true)]
-    command: Vec<OsString>,
-}
-
 fn main() {
     let code = match run(Cli::parse().command) {
         Ok(code) => code,
@@ -106,15 +92,7 @@ fn run(command: Command) -> anyhow::Result<i32> {
         Command::Up(args) => {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(up(args))
         }
-        Command::Keeper(args) => {
-            let held = match (args.folder, args.log) {
-                (Some(folder), _) => Held::Folder(folder),
-                (None, Some(log)) => Held::Program { log, command: args.command },
-                (None, None) => anyhow::bail!("a keeper needs --folder, or --log and a program"),
-            };
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            Ok(runtime.block_on(keep(held)))
-        }
+        Command::Keeper(args) => args.hold(),
     }
 }
 

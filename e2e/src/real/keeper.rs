@@ -66,6 +66,36 @@ pub enum Held {
     Folder(PathBuf),
 }
 
+/// What a program is started with to be a keeper: nobody else starts it so.
+#[derive(clap::Args)]
+pub struct KeeperArgs {
+    /// A folder to remove when standard input closes.
+    #[arg(long, conflicts_with_all = ["log", "command"])]
+    folder: Option<PathBuf>,
+    /// Where the program's output goes.
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// The program, and its arguments.
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+impl KeeperArgs {
+    /// Runs as keeper, on a runtime of its own, until what is held has ended; the exit code of the process.
+    ///
+    /// # Errors
+    /// Nothing is named that could be held.
+    pub fn hold(self) -> anyhow::Result<i32> {
+        let held = match (self.folder, self.log) {
+            (Some(folder), _) => Held::Folder(folder),
+            (None, Some(log)) => Held::Program { log, command: self.command },
+            (None, None) => anyhow::bail!("a keeper needs --folder, or --log and a program"),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(keep(held)))
+    }
+}
+
 /// Runs as keeper until what is held has ended; the exit code of the process. Call it in a runtime of one thread: the
 /// program is then killed by the system, too, should the keeper itself be.
 pub async fn keep(held: Held) -> i32 {

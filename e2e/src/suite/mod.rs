@@ -35,7 +35,7 @@ const LONGEST: Duration = Duration::from_secs(900);
 pub const STAND_INS: &str = "KAEDAMA_STAND_INS";
 
 /// The controller that the sandbox's binder stands in for.
-pub(crate) const BINDER: &str = "persistentvolume-binder-controller";
+const BINDER: &str = "persistentvolume-binder-controller";
 
 /// What is real, by [`STAND_INS`].
 pub(crate) fn parts() -> anyhow::Result<Parts> {
@@ -226,6 +226,21 @@ fn one(keeper: &str, scenario: &Scenario, operators: &Operators, logs: PathBuf) 
     Outcome { name: scenario.name, took: began.elapsed(), logs, used, passed }
 }
 
+/// Clusters with these parts, and with operators as processes; for a world of the sandbox to stand on.
+pub(crate) fn options(keeper: &Path, parts: Parts, operators: &Operators, logs: &Path) -> anyhow::Result<Options> {
+    let controllers = CONTROLLERS.iter().filter(|name| parts.binder || **name != BINDER);
+    Ok(Options {
+        operators: Some(operators.clone()),
+        ocm: parts.work_agents,
+        // The sandbox joins the clusters: their leases end with its links.
+        registration: false,
+        s3_tls: true,
+        controllers: controllers.map(|name| (*name).to_owned()).collect(),
+        logs: Some(logs.to_owned()),
+        ..Options::new(keeper)?
+    })
+}
+
 /// Tells a scenario. What bring-up took.
 async fn told(
     keeper: &str,
@@ -236,17 +251,7 @@ async fn told(
 ) -> anyhow::Result<Duration> {
     let _ = std::fs::remove_dir_all(logs);
     let parts = parts()?;
-    let controllers = CONTROLLERS.iter().filter(|name| parts.binder || **name != BINDER);
-    let options = Options {
-        operators: Some(operators.clone()),
-        ocm: parts.work_agents,
-        // The sandbox joins the clusters: their leases end with its links.
-        registration: false,
-        s3_tls: true,
-        controllers: controllers.map(|name| (*name).to_owned()).collect(),
-        logs: Some(logs.to_owned()),
-        ..Options::new(keeper)?
-    };
+    let options = options(Path::new(keeper), parts, operators, logs)?;
     let began = Instant::now();
     let real = Arc::new(Real::start(options).await?);
     let up = began.elapsed();

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use jiff::Timestamp;
+use kaedama_e2e::objects::reported;
 use kaedama_sandbox::storage::array::{Event, UnitId, What};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::{World, bucket};
 use kaedama_shared::api::ocm::PlacementDecision;
 use kaedama_shared::api::{
     DRAction, DRPlacementControl, Progression, ReplicationState, VRGState, VolumeReplicationGroup,
-    VolumeReplicationGroupReport,
 };
 use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, ActionRecord};
-use kaedama_shared::report;
 use kaedama_shared::s3::codec;
 use kube::Api;
 use kube::api::ListParams;
@@ -176,10 +175,7 @@ impl Watch {
             let what = format!("{} is placed on {cluster}, whose VRG is not primary", app.name);
             self.is_odd(what, !primary && !first, BLINK)?;
             if before.as_ref() != Some(cluster) && !first {
-                let report = Api::<VolumeReplicationGroupReport>::all(bed.world.cluster(cluster)?)
-                    .get_opt(&names::group_report(&app.namespace, &app.name))
-                    .await?;
-                let told = report.and_then(|report| report::decode(&report.status?.report).ok());
+                let told = reported(&bed.world.cluster(cluster)?, app).await?;
                 let state = told.and_then(|vrg| vrg.status).map(|status| status.state);
                 let what = format!("{} is newly placed on {cluster}, whose VRG is {state:?}", app.name);
                 self.is_odd(what, state != Some(VRGState::Primary), 0)?;

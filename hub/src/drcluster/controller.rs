@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::channel::mpsc::UnboundedReceiver;
 
-use kaedama_shared::api::ocm::work::{FeedbackRule, JsonPath, ManifestConfig, ResourceIdentifier, feedback, scrape};
 use kaedama_shared::api::ocm::{ManagedCluster, ManagedClusterAddOn, ManifestWork, cluster as cluster_types};
 use kaedama_shared::api::{self, DRCluster, condition};
 use kaedama_shared::clock::Clock;
@@ -23,6 +22,7 @@ use crate::caches::Caches;
 use crate::configuration::Configuration;
 use crate::drpc::act::FIELD_MANAGER;
 use crate::error::PassError;
+use crate::works;
 
 use super::decide::{Action, Plan, decide, undelivered};
 use super::manifests;
@@ -277,24 +277,8 @@ async fn write_work(
     work.status = None;
     work.spec.workload.manifests = manifests.to_vec();
     if with_feedback {
-        work.spec.manifest_configs = vec![ManifestConfig {
-            resource_identifier: ResourceIdentifier {
-                group: api::GROUP.to_owned(),
-                resource: "drclusterconfigs".to_owned(),
-                name: cluster,
-                ..Default::default()
-            },
-            feedback_scrape_type: scrape::WATCH.to_owned(),
-            feedback_rules: vec![FeedbackRule {
-                type_: feedback::JSON_PATHS.to_owned(),
-                json_paths: vec![JsonPath {
-                    name: FEEDBACK_REPORT.to_owned(),
-                    path: CLUSTER_REPORT_PATH.to_owned(),
-                    ..Default::default()
-                }],
-            }],
-            ..Default::default()
-        }];
+        let resource = "drclusterconfigs".to_owned();
+        work.spec.manifest_configs = vec![works::reported(api::GROUP, resource, cluster, CLUSTER_REPORT_PATH)];
     }
     let post = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
     match existing {

@@ -307,8 +307,6 @@ impl Observer {
         let what = format!("{verb} {} {}", K::kind(&()), id.key);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         match api.patch(&id.key.name, &params, &Patch::Merge(body)).await {
-            // It was kept by what this patch took away.
-            Ok(object) if is_going(&object) => kept.gone(id.key.clone(), &id.uid),
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 kept.gone(id.key.clone(), &id.uid);
                 return Err(Obstacle::Overtaken);
@@ -358,12 +356,6 @@ fn with(finalizers: &[String], ours: &str) -> Vec<String> {
     let mut all = without(finalizers, ours);
     all.push(ours.to_owned());
     all
-}
-
-/// Whether an object is being deleted, and nothing holds it.
-fn is_going<K: Resource>(object: &K) -> bool {
-    let metadata = object.meta();
-    metadata.deletion_timestamp.is_some() && metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
 }
 
 fn without(finalizers: &[String], ours: &str) -> Vec<String> {

@@ -163,13 +163,13 @@ impl Groups {
     ) -> Result<Option<Vec<Duration>>, PassFailed> {
         let last = vrg.status.clone().unwrap_or_default();
         let differs = !same(&last, &written.status);
-        let mut object = (**vrg).clone();
-        object.metadata.managed_fields = None;
-        let status = VolumeReplicationGroupStatus {
-            last_update_time: Some(self.observer.clock.time()),
-            ..written.status.clone()
+        let now = self.observer.clock.time();
+        let object = || {
+            let status = VolumeReplicationGroupStatus { last_update_time: Some(now.clone()), ..written.status.clone() };
+            let mut object = VolumeReplicationGroup { status: Some(status), ..(**vrg).clone() };
+            object.metadata.managed_fields = None;
+            object
         };
-        object.status = Some(status);
         let mut wakes = Vec::new();
         let (gather, follow) = match is_settled(&written.status) {
             true => (GATHER, GATHER),
@@ -195,17 +195,18 @@ impl Groups {
                 let before = told.as_deref().filter(|told| answers(told)).and_then(|told| told.status.as_ref());
                 let urgent = due || before.is_none_or(|before| is_urgent(before, &written.status));
                 if !holds && !waits(&self.news, patience(urgent), &mut wakes) {
+                    let object = object();
                     let sent = self.send(report, Some(report::encode(&object))).await;
                     if !sent.map_err(|source| PassFailed::Report { group: key.clone(), source })? {
                         return Ok(None);
                     }
-                    self.observer.told.set(object.clone());
+                    self.observer.told.set(object);
                 }
                 due
             }
         };
         if due {
-            if !self.write(key, &object).await? {
+            if !self.write(key, &object()).await? {
                 return Ok(None);
             }
             self.tell(seen, &last, written).await;

@@ -79,21 +79,17 @@ pub fn still_holds(
     stored: &VolumeReplicationGroup,
     status: &VolumeReplicationGroupStatus,
 ) -> bool {
-    let order = |group: &VolumeReplicationGroup| {
-        let metadata = &group.metadata;
-        (metadata.generation, metadata.annotations.clone(), metadata.deletion_timestamp.clone())
-    };
-    order(told) == order(stored) && told.status.as_ref().is_some_and(|told| same(told, status))
+    let (before, now) = (&told.metadata, &stored.metadata);
+    let same_order = before.generation == now.generation
+        && before.annotations == now.annotations
+        && before.deletion_timestamp == now.deletion_timestamp;
+    same_order && told.status.as_ref().is_some_and(|told| same(told, status))
 }
 
 /// Whether two statuses say the same, whenever they were written.
 #[must_use]
 pub fn same(a: &VolumeReplicationGroupStatus, b: &VolumeReplicationGroupStatus) -> bool {
-    let bare = |status: &VolumeReplicationGroupStatus| VolumeReplicationGroupStatus {
-        last_update_time: None,
-        ..status.clone()
-    };
-    bare(a) == bare(b)
+    a == &VolumeReplicationGroupStatus { last_update_time: a.last_update_time.clone(), ..b.clone() }
 }
 
 #[cfg(test)]

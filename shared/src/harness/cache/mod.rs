@@ -34,7 +34,7 @@ use super::metrics::HarnessMetrics;
 use crate::seen::Seen;
 pub use installed::Installations;
 use view::View;
-pub use view::{Change, Freshness};
+pub use view::{Change, Freshness, is_gone};
 
 /// The stream of a cache's changes. It loses none: what is not taken waits in memory.
 pub type Changes<K> = UnboundedReceiver<Change<K>>;

@@ -38,6 +38,13 @@ impl<K> Change<K> {
     }
 }
 
+/// Whether an object that a write returned is gone: its last finalizer went with the write, and it with that.
+#[must_use]
+pub fn is_gone<K: Resource>(written: &K) -> bool {
+    let meta = written.meta();
+    meta.deletion_timestamp.is_some() && meta.finalizers.as_ref().is_none_or(Vec::is_empty)
+}
+
 /// How current a view is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Freshness {
@@ -182,9 +189,7 @@ impl<K: Resource> View<K> {
     /// Takes in what a write of our own returned. See [`super::Cache::note_written`]. `narrowed`: a selector decides
     /// what belongs here, so only an object that is here can be said to.
     pub(super) fn note_written(&self, object: K, narrowed: bool) {
-        let meta = object.meta();
-        // Its last finalizer went with this write, and it with it.
-        let gone = meta.deletion_timestamp.is_some() && meta.finalizers.as_ref().is_none_or(Vec::is_empty);
+        let gone = is_gone(&object);
         let (key, order) = (ObjectKey::of(&object), order(&object));
         let mut state = self.write();
         let unknown_here = narrowed && !state.objects.contains_key(&key);
