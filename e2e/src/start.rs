@@ -1,8 +1,8 @@
 //! Worlds, and applications that are protected in them.
 //!
 //! A scenario asks here for its world, and does not know which one it gets: the sandbox's, in virtual time; where it
-//! runs inside of [`on_real_ground`], one of real parts, in real time; where it runs inside of [`on_a_visit`], one on
-//! clusters that belong to somebody else.
+//! runs inside of [`on_real_ground`], one of real parts, in real time; where it runs inside of [`on_a_visit`], one that
+//! it shares with other scenarios: of real parts, or on clusters that belong to somebody else.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,10 +31,11 @@ tokio::task_local! {
     static VISIT: Arc<Visit>;
 }
 
-/// A scenario's stay on clusters that belong to somebody else: its applications have namespaces of their own there.
+/// A scenario's stay on clusters that it shares with others before and after it: its applications have namespaces of
+/// their own there.
 pub struct Visit {
     /// The world, with everything installed.
-    pub world: Arc<World>,
+    pub world: World,
     /// Names of the managed clusters.
     pub clusters: [&'static str; 2],
     /// What its namespaces begin with.
@@ -46,7 +47,7 @@ pub struct Visit {
 impl Visit {
     /// A stay that has not begun.
     #[must_use]
-    pub fn new(world: Arc<World>, clusters: [&'static str; 2], prefix: String) -> Self {
+    pub fn new(world: World, clusters: [&'static str; 2], prefix: String) -> Self {
         Self { world, clusters, prefix, apps: Mutex::default() }
     }
 
@@ -57,14 +58,14 @@ impl Visit {
     }
 }
 
-/// Runs a scenario on clusters that belong to somebody else.
+/// Runs a scenario on clusters that it shares.
 pub async fn on_a_visit<T>(visit: Arc<Visit>, scenario: impl Future<Output = T>) -> T {
     VISIT.scope(visit, scenario).await
 }
 
 /// The world of a visit, if this is one.
 fn visited() -> Option<World> {
-    VISIT.try_with(|visit| visit.world.handle()).ok()
+    VISIT.try_with(|visit| visit.world.clone()).ok()
 }
 
 /// The first managed cluster.
@@ -94,7 +95,7 @@ pub fn app(name: &str, home: &str) -> App {
 
 /// That a scenario is not on a visit, where what it asks for is not to be had.
 fn at_home(what: &str) -> anyhow::Result<()> {
-    anyhow::ensure!(VISIT.try_with(|_| ()).is_err(), "these clusters belong to somebody else: there is no {what} here");
+    anyhow::ensure!(VISIT.try_with(|_| ()).is_err(), "these clusters are shared: there is no {what} here");
     Ok(())
 }
 

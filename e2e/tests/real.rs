@@ -14,6 +14,8 @@ mod end;
 mod ocm;
 #[path = "../../shared/tests/crds_peers/mod.rs"]
 mod peers;
+#[path = "real/refused.rs"]
+mod refused;
 #[path = "real/schemas.rs"]
 mod schemas;
 #[path = "real/stores.rs"]

@@ -38,6 +38,9 @@ struct Arguments {
     /// Name of the pod: identity in the election.
     #[arg(long, env = "POD_NAME", default_value = "kaedama-hub")]
     pod: String,
+    /// Its uid: with it a container that is started again goes on with its lease.
+    #[arg(long, env = "POD_UID")]
+    pod_uid: Option<String>,
     /// Where health is served, instead of where the configuration says; empty for nowhere.
     #[arg(long)]
     health_address: Option<String>,
@@ -89,7 +92,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let options = Options {
         clients,
-        identity: identity(&arguments.pod, &std::process::id().to_string()),
+        identity: identity(&arguments.pod, arguments.pod_uid.as_deref(), clock),
         namespace,
         clock,
         s3,

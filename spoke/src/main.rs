@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use kaedama_shared::clock::Clock;
-use kaedama_shared::harness::{client, logs, shutdown};
+use kaedama_shared::harness::{client, leader, logs, shutdown};
 use kaedama_shared::s3::{HttpConnector, ca_bundle_of_environment};
 use kaedama_spoke::operator::{self, Endpoints, SpokeOptions};
 
@@ -26,6 +26,9 @@ struct Arguments {
     /// Name of the pod, for events and for the lease.
     #[arg(long, env = "POD_NAME", value_name = "NAME", default_value = "kaedama-spoke")]
     pod: String,
+    /// Its uid: with it a container that is started again goes on with its lease.
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pod_uid: Option<String>,
     /// Kubeconfig; else that of KUBECONFIG, else the pod's service account.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -72,8 +75,8 @@ async fn main() -> anyhow::Result<()> {
         s3: HttpConnector::Network,
         s3_ca_bundle: ca_bundle_of_environment()?,
         namespace,
+        identity: leader::identity(&arguments.pod, arguments.pod_uid.as_deref(), clock),
         instance: arguments.pod,
-        unique: format!("{}-{}", std::process::id(), clock.now().as_nanosecond()),
         leader_election: true,
         endpoints: Some(Endpoints { health: arguments.health_address, metrics: arguments.metrics_address }),
     };

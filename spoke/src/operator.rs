@@ -56,8 +56,8 @@ pub struct SpokeOptions {
     pub namespace: String,
     /// Which process this is: the pod's name.
     pub instance: String,
-    /// Something that no other start of the process shares.
-    pub unique: String,
+    /// The candidate in the election: see [`leader::identity`].
+    pub identity: String,
     /// Whether only one of several processes works. The configuration can switch it off, not on.
     pub leader_election: bool,
     /// Where health and metrics are served; none for nowhere.
@@ -134,9 +134,8 @@ pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(
             return Ok(());
         }
         let name = Some(config.leader_election.resource_name.as_str()).filter(|name| !name.is_empty());
-        let identity = leader::identity(&options.instance, &options.unique);
-        let election =
-            Election::new(&options.namespace, name.unwrap_or(leader::SPOKE_LEASE), identity, Timings::default())?;
+        let name = name.unwrap_or(leader::SPOKE_LEASE);
+        let election = Election::new(&options.namespace, name, &options.identity, Timings::default())?;
         match leader::lead(election, clients.lease.clone(), options.clock, shutdown.clone(), work).await {
             Ok(()) | Err(LeadError::Stopped { .. }) => Ok(()),
             Err(lost) => Err(SpokeError::Lead(lost)),

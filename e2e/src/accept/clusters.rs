@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::file::{Access, Description};
 use super::{Refusal, brief};
+use crate::real::{Identity, Real};
 
 /// A cluster that answers.
 #[derive(Clone)]
@@ -54,6 +55,22 @@ impl Sites {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Site> {
         self.all.iter().find(|site| site.name == name)
+    }
+
+    /// Those of a world of real clusters, for one who may do everything there.
+    ///
+    /// # Errors
+    /// A cluster does not answer.
+    pub async fn of(real: &Real, administrator: &Identity) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("kaedama-clusters-").tempdir()?;
+        let mut all = Vec::new();
+        for name in real.names() {
+            let kubeconfig = folder.path().join(&name);
+            real.write_kubeconfig(&name, administrator, &kubeconfig)?;
+            let access = Access { kubeconfig, context: None };
+            all.push(reach(&name, &access.kubeconfig, &access).await?);
+        }
+        Ok(Self { all })
     }
 
     /// Reaches all clusters of a description. Whatever is wrong, of each cluster.

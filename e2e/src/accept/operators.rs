@@ -152,6 +152,7 @@ impl Operators {
             ("RAMEN_CONTROLLER_TYPE".into(), kind.into()),
             ("POD_NAMESPACE".into(), OPERATOR_NAMESPACE.into()),
             ("POD_NAME".into(), format!("kaedama-accept-{name}").into()),
+            ("POD_UID".into(), std::process::id().to_string().into()),
         ];
         let log = self.logs.join(format!("operator-{name}.log"));
         let start = Start { name: format!("operator of {name}"), command, environment, log };

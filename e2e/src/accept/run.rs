@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::ground::Ground;
 use kaedama_sandbox::world::{Options, Replication, World, array};
@@ -27,7 +25,7 @@ use super::report::{Outcome, Report, Told, Verdict};
 use super::sweep;
 use super::tidy;
 use crate::start::{SHIP_EVERY, Visit, on_a_visit};
-use crate::suite::Scenario;
+use crate::suite::{Scenario, to_its_end};
 
 /// The longest that a scenario may take.
 const LONGEST: Duration = Duration::from_secs(1800);
@@ -100,7 +98,6 @@ pub async fn run(run: Run<'_>) -> Report {
     };
     match world {
         Ok(Some(world)) => {
-            let world = Arc::new(world);
             say(&format!("installed what was missing, in {:.0} s", began.elapsed().as_secs_f64()));
             for (at, scenario) in scenarios.iter().enumerate() {
                 if stop.is_cancelled() {
@@ -168,7 +165,7 @@ async fn world(
     World::start(options).await.map_err(|error| error.to_string())
 }
 
-fn visit(world: &Arc<World>, run: &str, at: usize) -> Arc<Visit> {
+fn visit(world: &World, run: &str, at: usize) -> Arc<Visit> {
     // Scenarios call clusters by constants; there are two names for each run of this program.
     let name = |at: usize| -> &'static str { world.clusters()[at].clone().leak() };
     Arc::new(Visit::new(world.clone(), [name(0), name(1)], format!("{run}-{:02}", at + 1)))
@@ -187,21 +184,14 @@ fn not_begun(scenario: &Scenario) -> Told {
 
 async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken) -> Told {
     let began = Instant::now();
-    let body = on_a_visit(visit.clone(), tokio::time::timeout(LONGEST, (scenario.body)()));
     let ended = tokio::select! {
-        ended = AssertUnwindSafe(body).catch_unwind() => Some(ended),
+        ended = on_a_visit(visit.clone(), to_its_end(LONGEST, (scenario.body)())) => Some(ended),
         () = stop.cancelled() => None,
     };
     let (outcome, why) = match ended {
         None => (Outcome::Interrupted, None),
-        Some(Ok(Ok(Ok(())))) => (Outcome::Passed, None),
-        Some(Ok(Ok(Err(error)))) => (Outcome::Failed, Some(format!("{error:#}"))),
-        Some(Ok(Err(_))) => (Outcome::Failed, Some(format!("it was not done after {} s", LONGEST.as_secs()))),
-        Some(Err(panic)) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            (Outcome::Failed, Some(text.unwrap_or_else(|| "it panicked".to_owned())))
-        }
+        Some(Ok(())) => (Outcome::Passed, None),
+        Some(Err(why)) => (Outcome::Failed, Some(why)),
     };
     let kept = visit.apps().into_iter().filter(|app| has_volumes(&visit.world, app));
     let audits: Vec<_> = kept.filter_map(|app| visit.world.audit(&app)).collect();
@@ -236,8 +226,9 @@ fn line(told: &Told) -> String {
 
 /// Takes the scenario's applications away, and mends what the scenario did to the sandbox's storage.
 async fn depart(visit: &Visit, sites: &Sites, stores: &Stores) -> Result<(), Refusal> {
-    visit.world.fabric().clear_faults();
-    visit.world.set_replication_link(visit.clusters[0], visit.clusters[1], true);
+    if let Err(error) = visit.world.mend() {
+        return Err(Refusal::new(error.to_string(), "look at the logs of the run"));
+    }
     tidy::applications(sites, &visit.prefix).await;
     let traces = Traces::within(&visit.prefix);
     sweep::clusters(sites, &traces, sweep::AFTER_A_RUN).await?;

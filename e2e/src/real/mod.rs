@@ -347,6 +347,14 @@ impl Real {
         self.operator(cluster)?.start().await
     }
 
+    /// Kills the operator of a cluster, and starts it as another pod: one that has to wait for the lease of the dead one.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be started.
+    pub async fn replace_operator(&self, cluster: &str) -> Result<(), RealError> {
+        self.operator(cluster)?.replace().await
+    }
+
     /// Kills the operator of a cluster; it is not started again.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
@@ -19,6 +19,9 @@ use super::process::{Process, Start};
 
 /// How long a kubelet waits before it starts a container again for the first time; here the machine is small.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The variable with the uid of the operator's pod, which stays when a container is started again.
+const POD_UID: &str = "POD_UID";
 
 /// The programs, and what installs their rights.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub(super) struct Operator {
     wanted: Arc<AtomicBool>,
     /// What the kubelet would do.
     keeps: AbortOnDropHandle<()>,
+    /// How many pods there were before this one.
+    pods: AtomicUsize,
     _ports: [Port; 2],
 }
 
@@ -64,18 +69,27 @@ impl Operator {
             ("RAMEN_CONTROLLER_TYPE".into(), kind.into()),
             ("POD_NAMESPACE".into(), "ramen-system".into()),
             ("POD_NAME".into(), format!("kaedama-{}-0", cluster.name).into()),
+            (POD_UID.into(), "0".into()),
         ];
         let log = cluster.logs().join("operator.log");
         let start = Start { name: format!("operator of {}", cluster.name), command, environment, log };
         let process = Arc::new(Process::new(keeper, start));
         let wanted = Arc::new(AtomicBool::new(false));
         let keeps = AbortOnDropHandle::new(tokio::spawn(keep(process.clone(), wanted.clone())));
-        Ok(Self { process, wanted, keeps, _ports: ports })
+        Ok(Self { process, wanted, keeps, pods: AtomicUsize::new(0), _ports: ports })
     }
 
     pub(super) async fn start(&self) -> Result<(), RealError> {
         self.wanted.store(true, Ordering::SeqCst);
         self.process.start().await
+    }
+
+    /// Kills it, and starts it as another pod.
+    pub(super) async fn replace(&self) -> Result<(), RealError> {
+        self.kill().await;
+        let pods = self.pods.fetch_add(1, Ordering::SeqCst) + 1;
+        self.process.set_environment(POD_UID, &pods.to_string());
+        self.start().await
     }
 
     /// Kills it; it is not started again.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -159,6 +160,8 @@ pub(crate) struct Start {
 pub struct Process {
     start: Start,
     keeper: PathBuf,
+    /// What it is started with from now on.
+    environment: std::sync::Mutex<Vec<(OsString, OsString)>>,
     hold: Mutex<Option<Hold>>,
     /// It was started by another program, which became it.
     behind: AtomicBool,
@@ -172,7 +175,8 @@ impl std::fmt::Debug for Process {
 
 impl Process {
     pub(crate) fn new(keeper: &Path, start: Start) -> Self {
-        Self { start, keeper: keeper.to_owned(), hold: Mutex::new(None), behind: AtomicBool::new(false) }
+        let environment = std::sync::Mutex::new(start.environment.clone());
+        Self { start, keeper: keeper.to_owned(), environment, hold: Mutex::new(None), behind: AtomicBool::new(false) }
     }
 
     /// What it is, such as `etcd of dr1`.
@@ -223,10 +227,18 @@ impl Process {
         self.behind.store(!command.is_empty(), Ordering::SeqCst);
         command.extend(self.start.command.iter().cloned());
         let held = Held::Program { log: self.start.log.clone(), command };
-        let mut new = Hold::new(&self.keeper, &held, &self.start.environment).map_err(|e| failed(e.to_string()))?;
+        let environment = self.environment.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut new = Hold::new(&self.keeper, &held, &environment).map_err(|e| failed(e.to_string()))?;
         new.started().await.map_err(failed)?;
         *hold = Some(new);
         Ok(())
+    }
+
+    /// Changes a variable for its next start.
+    pub(super) fn set_environment(&self, name: &str, value: &str) {
+        let mut environment = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.into(), value.into()));
     }
 
     /// Asks it to end (`SIGTERM`), kills it when it does not within 15 s, and waits until it is gone.

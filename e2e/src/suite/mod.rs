@@ -1,11 +1,13 @@
-//! The scenarios on real clusters: a test program of its own, because clusters are brought up and ended one after the
-//! other, and because what was used of the operators' rights is known when all have run.
+//! The scenarios on real clusters: a test program of its own, because scenarios share clusters, and because what was used
+//! of the operators' rights is known when all have run.
 //!
 //! | module | what lives there |
 //! |---|---|
 //! | [`rights`] | rights used, denied, and never used |
 //! | [`programs`] | the operators' programs |
+//! | `bed` | clusters that scenarios are told on, one after the other |
 
+mod bed;
 pub mod programs;
 pub mod rights;
 
@@ -14,16 +16,16 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 
 use kaedama_sandbox::world::ground::Parts;
 
-use crate::real::{CONTROLLERS, Operators, Options, Real};
-use crate::start::on_real_ground;
+use crate::real::{CONTROLLERS, Operators, Options};
+use bed::Bed;
 use rights::Used;
 
 /// The longest that a scenario may take.
@@ -49,6 +51,20 @@ pub(crate) fn parts() -> anyhow::Result<Parts> {
         }
     }
     Ok(parts)
+}
+
+/// What the names begin with of scenarios that need clusters of their own: with another storage, with their own policies
+/// and configuration, or because of what they leave behind.
+const OWN: [&str; 5] = [
+    "scenarios::metro::",
+    "refusals::claims::a_claim_without_a_replication_class",
+    "refusals::policies::",
+    "refusals::stores::",
+    "only_real::stores::a_store_whose_disk_is_full",
+];
+
+fn needs_own(scenario: &Scenario) -> bool {
+    OWN.iter().any(|start| scenario.name.starts_with(start))
 }
 
 /// So many scenarios tell which rights nobody needs.
@@ -83,7 +99,7 @@ struct Wanted {
 impl Wanted {
     fn from(arguments: impl Iterator<Item = String>) -> Self {
         // They wait more than they work.
-        let mut wanted = Self { threads: 2, ..Self::default() };
+        let mut wanted = Self { threads: 3, ..Self::default() };
         let mut arguments = arguments.peekable();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -143,14 +159,28 @@ pub fn main(keeper: &str, scenarios: &[Scenario]) -> ExitCode {
     }
 }
 
-/// What came of a scenario, and how long it took.
+/// What came of a scenario.
 struct Outcome {
     name: &'static str,
     took: Duration,
-    logs: PathBuf,
-    used: Used,
-    /// What bring-up took; or why it failed.
-    passed: anyhow::Result<Duration>,
+    /// What else it took; or why it failed, and where the logs are.
+    passed: Result<Around, (String, PathBuf)>,
+}
+
+/// What a scenario took beside itself.
+#[derive(Debug, Default)]
+struct Around {
+    /// To bring clusters up for it; nothing where they were there.
+    up: Duration,
+    /// To remove what it left.
+    down: Duration,
+}
+
+/// What a worker tells.
+enum News {
+    Told(Outcome),
+    /// Clusters were ended: the rights that were used on them, and those that were missing.
+    Ended(anyhow::Result<(Used, Vec<String>)>),
 }
 
 /// Runs what is wanted; whether all of it passed.
@@ -158,43 +188,58 @@ fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<
     for (scenario, why) in scenarios.iter().filter_map(|scenario| Some((scenario, scenario.not_real?))) {
         println!("NOT ON REAL CLUSTERS: {}: {why}", scenario.name);
     }
-    let chosen: Vec<&Scenario> = scenarios.iter().filter(|s| s.not_real.is_none() && wanted.runs(s)).collect();
+    let mut chosen: Vec<&Scenario> = scenarios.iter().filter(|s| s.not_real.is_none() && wanted.runs(s)).collect();
     if chosen.is_empty() {
         return Ok(true);
     }
+    // Those that share clusters come first: a worker keeps its own as long as there are any.
+    chosen.sort_by_key(|scenario| needs_own(scenario));
     let operators = programs::operators()?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("real-scenarios");
+    let _ = std::fs::remove_dir_all(&folder);
     let began = Instant::now();
-    let (mut used, mut failed) = (Used::default(), Vec::new());
+    let (mut used, mut failed, mut told, mut brought_up) = (Used::default(), Vec::new(), 0, 0);
+    let place =
+        Place { keeper: Path::new(keeper), operators: &operators, folder: &folder, number: AtomicUsize::new(0) };
     let next = AtomicUsize::new(0);
-    let (done, outcomes) = std::sync::mpsc::channel();
+    let (tell, news) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..wanted.threads {
-            let (chosen, operators, folder, next, done) = (&chosen, &operators, &folder, &next, done.clone());
-            scope.spawn(move || {
-                while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let logs = folder.join(scenario.name.replace("::", "."));
-                    // Nobody hears it only when the receiving side has failed, and then all ends.
-                    let _ = done.send(one(keeper, scenario, operators, logs));
-                }
-            });
+        for _ in 0..wanted.threads.min(chosen.len()) {
+            let (chosen, place, next, tell) = (&chosen, &place, &next, tell.clone());
+            scope.spawn(move || work(chosen, next, place, &tell));
         }
-        drop(done);
-        for (at, outcome) in outcomes.into_iter().enumerate() {
-            let (of, seconds) = (chosen.len(), outcome.took.as_secs_f64());
-            print!("[{}/{of}] {} ... ", at + 1, outcome.name);
-            match outcome.passed {
-                Ok(up) => {
-                    println!("ok in {seconds:.1} s, bring-up {:.1} s of it", up.as_secs_f64());
-                    // Only those of failures are worth the room.
-                    let _ = std::fs::remove_dir_all(&outcome.logs);
+        drop(tell);
+        for news in news {
+            let outcome = match news {
+                News::Told(outcome) => outcome,
+                News::Ended(Ok((of_these, missing))) => {
+                    used.add(of_these);
+                    brought_up += 1;
+                    if !missing.is_empty() {
+                        println!("FAILED: rights are missing in deploy/: {missing:#?}");
+                        failed.push("rights");
+                    }
+                    continue;
                 }
-                Err(why) => {
-                    println!("FAILED after {seconds:.1} s: {why:#}\n    its logs: {}", outcome.logs.display());
+                News::Ended(Err(error)) => {
+                    println!("FAILED: what the operators used of their rights is not known: {error:#}");
+                    failed.push("rights");
+                    continue;
+                }
+            };
+            told += 1;
+            print!("[{told}/{}] {} ... ", chosen.len(), outcome.name);
+            let seconds = outcome.took.as_secs_f64();
+            match outcome.passed {
+                Ok(Around { up, down }) => {
+                    let (up, down) = (up.as_secs_f64(), down.as_secs_f64());
+                    println!("ok in {seconds:.1} s; {up:.1} s of it to bring clusters up, {down:.1} s to clean up");
+                }
+                Err((why, logs)) => {
+                    println!("FAILED after {seconds:.1} s: {why}\n    its logs: {}", logs.display());
                     failed.push(outcome.name);
                 }
             }
-            used.add(outcome.used);
         }
     });
     let unused = used.unused(&operators.deploy)?;
@@ -205,8 +250,9 @@ fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<
         }
     }
     println!(
-        "real clusters: {} passed, {} failed {failed:?}, in {:.0} s; rights granted and not used: {}",
-        chosen.len() - failed.len(),
+        "real clusters, brought up {brought_up} times: {} passed, {} failed {failed:?}, in {:.0} s; rights granted and \
+         not used: {}",
+        chosen.len() - failed.iter().filter(|name| **name != "rights").count(),
         failed.len(),
         began.elapsed().as_secs_f64(),
         unused.len()
@@ -214,16 +260,82 @@ fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<
     Ok(failed.is_empty())
 }
 
-/// One scenario on clusters, and on a runtime, of its own.
-fn one(keeper: &str, scenario: &Scenario, operators: &Operators, logs: PathBuf) -> Outcome {
-    let began = Instant::now();
-    let mut used = Used::default();
+/// Where clusters are brought up, and with what.
+struct Place<'a> {
+    keeper: &'a Path,
+    operators: &'a Operators,
+    folder: &'a Path,
+    /// How often it was done.
+    number: AtomicUsize,
+}
+
+/// Tells scenarios until there are none left, on a runtime of its own, and on the same clusters as long as they are fit.
+fn work(chosen: &[&Scenario], next: &AtomicUsize, place: &Place<'_>, tell: &Sender<News>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let passed = match runtime {
-        Ok(runtime) => runtime.block_on(told(keeper, scenario, operators, &logs, &mut used)),
-        Err(error) => Err(error.into()),
+    let mut bed: Option<Bed> = None;
+    while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
+        let began = Instant::now();
+        let passed = match &runtime {
+            Ok(runtime) => runtime.block_on(one(scenario, &mut bed, place, tell)),
+            Err(error) => Err((format!("there is no runtime: {error}"), place.folder.to_owned())),
+        };
+        // Nobody hears it only when the receiving side has failed, and then all ends.
+        let _ = tell.send(News::Told(Outcome { name: scenario.name, took: began.elapsed(), passed }));
+    }
+    if let (Ok(runtime), Some(bed)) = (&runtime, bed) {
+        runtime.block_on(async { bed.end(tell, false) });
+    }
+}
+
+async fn one(
+    scenario: &Scenario,
+    bed: &mut Option<Bed>,
+    place: &Place<'_>,
+    tell: &Sender<News>,
+) -> Result<Around, (String, PathBuf)> {
+    let own = needs_own(scenario);
+    if let Some(shared) = bed.take_if(|_| own) {
+        shared.end(tell, false);
+    }
+    let mut up = Duration::ZERO;
+    let told_on = match bed {
+        Some(bed) => bed,
+        None => {
+            let logs = place.folder.join(format!("clusters-{}", place.number.fetch_add(1, Ordering::SeqCst) + 1));
+            let began = Instant::now();
+            let new = Bed::start(place.keeper, place.operators, &logs, !own).await;
+            let new = new.map_err(|error| (format!("{error:#}"), logs))?;
+            up = began.elapsed();
+            bed.insert(new)
+        }
     };
-    Outcome { name: scenario.name, took: began.elapsed(), logs, used, passed }
+    let told = told_on.tell(scenario).await.map_err(|why| (why, told_on.logs().to_owned()));
+    // What a failure left behind is no ground for others.
+    if (own || told.is_err())
+        && let Some(bed) = bed.take()
+    {
+        bed.end(tell, told.is_err());
+    }
+    told.map(|down| Around { up, down })
+}
+
+/// Runs a scenario to its end; why it failed, where it did.
+///
+/// # Errors
+/// What it says, its panic, or that it took too long.
+pub(crate) async fn to_its_end(
+    longest: Duration,
+    scenario: impl Future<Output = anyhow::Result<()>>,
+) -> Result<(), String> {
+    match AssertUnwindSafe(tokio::time::timeout(longest, scenario)).catch_unwind().await {
+        Ok(Ok(done)) => done.map_err(|error| format!("{error:#}")),
+        Ok(Err(_)) => Err(format!("it was not done after {} s", longest.as_secs())),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err(text.unwrap_or_else(|| "it panicked".to_owned()))
+        }
+    }
 }
 
 /// Clusters with these parts, and with operators as processes; for a world of the sandbox to stand on.
@@ -239,34 +351,4 @@ pub(crate) fn options(keeper: &Path, parts: Parts, operators: &Operators, logs: 
         logs: Some(logs.to_owned()),
         ..Options::new(keeper)?
     })
-}
-
-/// Tells a scenario. What bring-up took.
-async fn told(
-    keeper: &str,
-    scenario: &Scenario,
-    operators: &Operators,
-    logs: &Path,
-    used: &mut Used,
-) -> anyhow::Result<Duration> {
-    let _ = std::fs::remove_dir_all(logs);
-    let parts = parts()?;
-    let options = options(Path::new(keeper), parts, operators, logs)?;
-    let began = Instant::now();
-    let real = Arc::new(Real::start(options).await?);
-    let up = began.elapsed();
-    let body = on_real_ground(real.clone(), parts, tokio::time::timeout(LONGEST, (scenario.body)()));
-    let outcome = AssertUnwindSafe(body).catch_unwind().await;
-    let denied = used.read(&real)?;
-    match outcome {
-        Ok(Ok(done)) => done?,
-        Ok(Err(_)) => anyhow::bail!("it was not done after {} s", LONGEST.as_secs()),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            anyhow::bail!("{}", text.unwrap_or_else(|| "it panicked".to_owned()));
-        }
-    }
-    anyhow::ensure!(denied.is_empty(), "rights are missing in deploy/: {denied:#?}");
-    Ok(up)
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use kaedama_e2e::objects::stage;
 use kaedama_e2e::real::{HUB, Part};
-use kaedama_e2e::start::{deployed, drpc, real, regional};
-use kaedama_sandbox::world::app::App;
+use kaedama_e2e::start::{app, deployed, dr1, drpc, real, regional};
 use kaedama_shared::api::DRAction;
 use tokio::time::sleep;
 
@@ -13,7 +12,7 @@ use super::moved;
 
 pub async fn an_api_server_that_dies_in_a_relocate_holds_it_up_and_nothing_else() -> anyhow::Result<()> {
     let (world, real) = (regional().await?, real()?);
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     for (cluster, to) in [("dr1", "dr2"), ("dr2", "dr1"), (HUB, "dr2")] {
         world.order(&app, DRAction::Relocate, to).await?;
         world.until_drpc(&app, "Relocating", |drpc| stage(drpc).starts_with("Relocating/")).await?;
@@ -29,7 +28,7 @@ pub async fn an_api_server_that_dies_in_a_relocate_holds_it_up_and_nothing_else(
 
 pub async fn every_etcd_is_killed_in_a_relocate_and_nothing_is_lost() -> anyhow::Result<()> {
     let (world, real) = (regional().await?, real()?);
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     world.order(&app, DRAction::Relocate, "dr2").await?;
     for cluster in ["dr1", "dr2", HUB] {
         let etcd = real.process(cluster, Part::Etcd)?;
@@ -45,7 +44,7 @@ pub async fn every_etcd_is_killed_in_a_relocate_and_nothing_is_lost() -> anyhow:
 
 pub async fn every_certificate_is_renewed_in_a_relocate_and_nothing_is_lost() -> anyhow::Result<()> {
     let (world, real) = (regional().await?, real()?);
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     world.order(&app, DRAction::Relocate, "dr2").await?;
     for cluster in ["dr2", HUB, "dr1"] {
         real.renew_certificate(cluster).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kaedama_e2e::bytes::{audit_at_home, keys, stored, volumes};
 use kaedama_e2e::objects::{site, until_site};
 use kaedama_e2e::real::{Part, Process, Real};
-use kaedama_e2e::start::{deployed, pass, real, regional, writes};
+use kaedama_e2e::start::{app, deployed, dr1, pass, real, regional, writes};
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRState};
@@ -15,7 +15,7 @@ const MANIFEST: &str = "kaedama/v1/manifest";
 
 /// Protects an application, and returns as soon as something of it is in the store of dr2.
 async fn storing(world: &World) -> anyhow::Result<App> {
-    let app = App::new("web", "dr1").claims(8);
+    let app = app("web", dr1()).claims(8);
     world.protect(&app).await?;
     for _ in 0..60_000 {
         if !keys(world, "dr2", &app).is_empty() {
@@ -90,8 +90,8 @@ pub async fn a_store_whose_disk_is_full_in_a_capture_holds_nothing_that_is_half(
 }
 
 pub async fn a_store_that_dies_in_a_restore_holds_it_up_and_nothing_else() -> anyhow::Result<()> {
-    let (mut world, real) = (regional().await?, real()?);
-    let app = deployed(&world, App::new("web", "dr1").claims(3)).await?;
+    let (world, real) = (regional().await?, real()?);
+    let app = deployed(&world, app("web", dr1()).claims(3)).await?;
     pass(100).await;
     world.kill("dr1")?;
     let replicas = volumes(&world, "dr2", &app)?;

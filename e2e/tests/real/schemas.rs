@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
+};
 use kaedama_e2e::real::{HUB, Options, Real};
 use kaedama_e2e::start::{deployed, regional};
 use kaedama_sandbox::world::World;
@@ -18,23 +20,42 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::api::admin;
-use crate::{ONE_WORLD, docs, options, peers, until};
+use crate::{ONE_WORLD, docs, options, peers, refused, until};
 
 /// Field managers of the operators.
 const OURS: [&str; 2] = [kaedama_hub::drpc::act::FIELD_MANAGER, kaedama_spoke::vrg::act::FIELD_MANAGER];
 
 /// A kind that is served.
-struct Kind {
+pub struct Kind {
     definition: CustomResourceDefinition,
 }
 
 impl Kind {
     /// Paths of its objects, in the version that is stored.
-    fn path(&self, namespace: Option<&str>) -> String {
-        let spec = &self.definition.spec;
-        let version = spec.versions.iter().find(|version| version.storage).unwrap();
+    pub fn path(&self, namespace: Option<&str>) -> String {
         let namespace = namespace.map(|name| format!("/namespaces/{name}")).unwrap_or_default();
-        format!("/apis/{}/{}{namespace}/{}", spec.group, version.name, spec.names.plural)
+        format!("/apis/{}{namespace}/{}", self.api_version(), self.definition.spec.names.plural)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.definition.spec.names.kind
+    }
+
+    pub fn is_namespaced(&self) -> bool {
+        self.definition.spec.scope == "Namespaced"
+    }
+
+    fn stored(&self) -> &CustomResourceDefinitionVersion {
+        self.definition.spec.versions.iter().find(|version| version.storage).unwrap()
+    }
+
+    pub fn api_version(&self) -> String {
+        format!("{}/{}", self.definition.spec.group, self.stored().name)
+    }
+
+    /// The schema of an object.
+    pub fn schema(&self) -> Value {
+        serde_json::to_value(&self.stored().schema.as_ref().unwrap().open_api_v3_schema).unwrap()
     }
 
     fn has(&self, object: &Value) -> bool {
@@ -58,7 +79,7 @@ fn files(folder: &Path) -> Vec<CustomResourceDefinition> {
 }
 
 /// Installs definitions, and waits until they are served.
-async fn install(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Vec<Kind> {
+pub async fn install(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Vec<Kind> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in &definitions {
         let name = definition.metadata.name.as_deref().unwrap_or_default();
@@ -76,9 +97,15 @@ async fn get(client: &Client, path: &str) -> Result<Value, kube::Error> {
     client.request(http::Request::get(path).body(Vec::new()).unwrap()).await
 }
 
-async fn post(client: &Client, path: &str, object: &Value) -> Result<Value, kube::Error> {
+pub async fn post(client: &Client, path: &str, object: &Value) -> Result<Value, kube::Error> {
     let request = http::Request::post(path).header("content-type", "application/json");
     client.request(request.body(object.to_string().into_bytes()).unwrap()).await
+}
+
+/// A JSON Patch.
+pub async fn patch(client: &Client, path: &str, change: &Value) -> Result<Value, kube::Error> {
+    let request = http::Request::patch(path).header("content-type", "application/json-patch+json");
+    client.request(request.body(change.to_string().into_bytes()).unwrap()).await
 }
 
 /// Has the server judge an object, and keep nothing.
@@ -177,6 +204,7 @@ async fn the_definitions_of_the_peers_and_ours_take_what_is_written() {
     }
 
     let mut kinds = install(&client, all_crds()).await;
+    refused::every_rule(&client).await;
     kinds.extend(theirs);
     let examples = docs::examples();
     assert!(examples.len() > 5, "{examples:?}");

@@ -127,7 +127,7 @@ pub async fn what_is_in_use_is_not_deleted_and_goes_when_its_last_user_has_gone(
 }
 
 pub async fn an_application_of_a_policy_on_its_way_out_can_still_fail_over() -> anyhow::Result<()> {
-    let mut world = regional().await?;
+    let world = regional().await?;
     let app = deployed(&world, App::new("web", "dr1")).await?;
     let name = world.options().policy.clone();
     let policies: Api<DRPolicy> = Api::all(world.hub());

@@ -1,7 +1,6 @@
 //! What may be wrong with the stores.
 
-use kaedama_e2e::start::{deployed, pass, regional, without_policy};
-use kaedama_sandbox::world::app::App;
+use kaedama_e2e::start::{app, deployed, dr1, pass, regional, without_policy};
 use kaedama_sandbox::world::{OPERATOR_NAMESPACE, bucket};
 use kaedama_shared::api::conditions::{drcluster, drpolicy};
 use kaedama_shared::api::{DRCluster, DRPolicy};
@@ -22,7 +21,7 @@ fn secret(keys: Value) -> Value {
 
 pub async fn a_store_that_cannot_be_used_is_named_and_tried_again_when_it_is_mended() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1")).await?;
+    let app = deployed(&world, app("web", dr1())).await?;
     let drclusters: Api<DRCluster> = Api::all(world.hub());
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(world.hub(), OPERATOR_NAMESPACE);
     let access = world.store_access("dr2")?;

@@ -13,8 +13,8 @@ use kaedama_shared::api::{DRAction, DRPlacementControl, DRState, ReplicationStat
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
 pub async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_loss() -> anyhow::Result<()> {
-    let mut world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     for (round, millis) in
         either(vec![0, 20, 100, 400, 1_000, 2_500, 5_000], vec![0, 400, 2_500]).into_iter().enumerate()
     {
@@ -41,8 +41,8 @@ pub async fn a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without
 pub async fn a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it() -> anyhow::Result<()> {
     // A world for each; real clusters are for one.
     for millis in either(vec![0, 50, 500, 2_000], vec![500]) {
-        let mut world = regional().await?;
-        let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+        let world = regional().await?;
+        let app = deployed(&world, app("web", dr1()).claims(2)).await?;
         pass(70).await;
         world.kill("dr1")?;
         let (written, syncs) = (records(&world, "dr1", &app)?, last_syncs(&world, &app)?);
@@ -77,8 +77,8 @@ async fn relocating(world: &World, app: &App, step: Step) -> anyhow::Result<()> 
 }
 
 pub async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> anyhow::Result<()> {
-    let mut world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(75).await;
     relocating(&world, &app, Step::Quiescing).await?;
     let stops = |group: VolumeReplicationGroup| {
@@ -112,8 +112,8 @@ pub async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> a
 }
 
 pub async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source() -> anyhow::Result<()> {
-    let mut world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(20).await;
     relocating(&world, &app, Step::Promoting).await?;
     world.kill("dr2")?;
@@ -137,8 +137,8 @@ pub async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_so
 }
 
 pub async fn a_target_that_dies_right_after_a_relocate_can_be_failed_over_from() -> anyhow::Result<()> {
-    let mut world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(20).await;
     world.order(&app, DRAction::Relocate, "dr2").await?;
     world.placed(&app, DRState::Relocated).await?;
@@ -156,8 +156,8 @@ pub async fn a_target_that_dies_right_after_a_relocate_can_be_failed_over_from()
 }
 
 pub async fn a_failover_whose_target_dies_is_turned_to_the_cluster_that_came_back() -> anyhow::Result<()> {
-    let mut world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(75).await;
     world.kill("dr1")?;
     refuse(&world, "dr2", Operation::Promote);
@@ -183,18 +183,27 @@ fn refuse(world: &World, cluster: &str, operation: Operation) {
     world.fabric().inject(Fault { array: Some(array(cluster)), operation, error, times: u32::MAX, after: false });
 }
 
+/// Waits until the admin reads what the storage said, and on which cluster.
+async fn told_in_its_words(world: &World, app: &App, cluster: &str) -> anyhow::Result<()> {
+    let said = |drpc: &DRPlacementControl| {
+        let said = message(drpc, "Available");
+        said.contains(cluster) && said.contains("cache battery")
+    };
+    world.until_drpc(app, "the storage's words", said).await?;
+    Ok(())
+}
+
 pub async fn a_promotion_that_the_storage_refuses_is_told_in_the_storages_words() -> anyhow::Result<()> {
-    let mut world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(70).await;
     world.kill("dr1")?;
     refuse(&world, "dr2", Operation::Promote);
     world.order(&app, DRAction::Failover, "dr2").await?;
+    told_in_its_words(&world, &app, "dr2").await?;
     pass(60).await;
     let waits = drpc(&world, &app).await?;
     assert_eq!(stage(&waits), "FailingOver/WaitForReadiness");
-    let said = message(&waits, "Available");
-    assert!(said.contains("dr2") && said.contains("cache battery"), "{said}");
     // No decision names a cluster whose volumes are not promoted.
     assert_eq!(decisions(&world, &app).await?, ["dr1 (retained)"]);
     world.fabric().clear_faults();
@@ -207,11 +216,10 @@ pub async fn a_demotion_that_the_storage_refuses_holds_the_relocate_up() -> anyh
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     refuse(&world, dr1(), Operation::Demote);
     world.order(&app, DRAction::Relocate, dr2()).await?;
+    told_in_its_words(&world, &app, dr1()).await?;
     pass(60).await;
     let waits = drpc(&world, &app).await?;
     assert!(stage(&waits).starts_with("Relocating/"), "{}", stage(&waits));
-    let said = message(&waits, "Available");
-    assert!(said.contains(dr1()) && said.contains("cache battery"), "{said}");
     world.fabric().clear_faults();
     world.completed(&app, DRState::Relocated).await?;
     pass(5).await;

@@ -27,7 +27,7 @@ async fn fence(world: &World, cluster: &str, how: &str) -> anyhow::Result<()> {
 }
 
 pub async fn a_failover_waits_for_the_fence_and_loses_nothing() -> anyhow::Result<()> {
-    let mut world = metro().await?;
+    let world = metro().await?;
     let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
     pass(20).await;
     world.kill("dr1")?;

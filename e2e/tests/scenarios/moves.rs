@@ -109,7 +109,7 @@ pub async fn the_time_of_the_last_sync_goes_on_with_the_storage() -> anyhow::Res
 }
 
 pub async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_back_clean() -> anyhow::Result<()> {
-    let mut world = regional().await?;
+    let world = regional().await?;
     let app = deployed(&world, app("web", dr1()).claims(3)).await?;
     pass(100).await;
 

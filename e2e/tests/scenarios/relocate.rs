@@ -161,7 +161,7 @@ pub async fn a_relocate_edited_back_while_it_comes_to_rest_leaves_the_applicatio
 }
 
 pub async fn a_relocate_asked_for_during_a_failovers_cleanup_is_noted_and_done_later() -> anyhow::Result<()> {
-    let mut world = regional().await?;
+    let world = regional().await?;
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(70).await;
     world.kill(dr1())?;

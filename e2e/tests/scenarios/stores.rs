@@ -2,15 +2,14 @@
 
 use kaedama_e2e::bytes::{audit_at_home, keys, stored};
 use kaedama_e2e::objects::{conditions, message, site, stage, until_site};
-use kaedama_e2e::start::{deployed, drpc, pass, regional};
-use kaedama_sandbox::world::app::App;
+use kaedama_e2e::start::{app, deployed, dr1, drpc, pass, regional};
 use kaedama_shared::api::{DRAction, DRState};
 
 const MANIFEST: &str = "kaedama/v1/manifest";
 
 pub async fn a_store_that_is_away_is_named_and_filled_up_when_it_returns() -> anyhow::Result<()> {
     let world = regional().await?;
-    let app = App::new("web", "dr1").claims(2);
+    let app = app("web", dr1()).claims(2);
     world.set_store_down("dr1", true);
     world.protect(&app).await?;
     world.completed(&app, DRState::Deployed).await?;
@@ -38,8 +37,8 @@ pub async fn a_store_that_is_away_is_named_and_filled_up_when_it_returns() -> an
 }
 
 pub async fn a_failover_restores_from_the_store_that_is_left_and_says_which_was_not_read() -> anyhow::Result<()> {
-    let mut world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(70).await;
     world.kill("dr1")?;
     world.order(&app, DRAction::Failover, "dr2").await?;
@@ -69,8 +68,8 @@ pub async fn a_failover_restores_from_the_store_that_is_left_and_says_which_was_
 }
 
 pub async fn a_failover_without_any_store_waits_and_promotes_nothing() -> anyhow::Result<()> {
-    let mut world = regional().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(70).await;
     world.kill("dr1")?;
     world.set_store_down("dr2", true);

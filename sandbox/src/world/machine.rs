@@ -161,7 +161,7 @@ impl Machine {
             s3_ca_bundle: Vec::new(),
             namespace: OPERATOR_NAMESPACE.to_owned(),
             instance: format!("kaedama-spoke-{name}"),
-            unique: "0".to_owned(),
+            identity: format!("kaedama-spoke-{name}"),
             leader_election: world.options.leader_election,
             endpoints: None,
         };

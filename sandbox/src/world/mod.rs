@@ -21,11 +21,13 @@ mod machine;
 pub mod options;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kaedama_apiserver::ApiServer;
 use kaedama_shared::clock::Clock;
 use kube::Client;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::network::{self, Link};
 use crate::s3::{S3Network, S3Server, S3ServerOptions};
@@ -82,6 +84,7 @@ pub enum WorldError {
 }
 
 /// One managed cluster.
+#[derive(Clone)]
 struct Site {
     /// Its API server; what is stored there survives a power cut.
     server: ApiServer,
@@ -91,22 +94,21 @@ struct Site {
     wan: Link,
     /// The cluster's way to the stores.
     s3: S3Network,
-    /// What runs there.
-    machine: Option<Machine>,
 }
 
-/// A world that runs. Everything in it ends when it is dropped.
+/// A world that runs. Clones are handles on the same; everything in it ends with the last of them.
+#[derive(Clone)]
 pub struct World {
     options: Options,
     hub: ApiServer,
     hub_s3: S3Network,
-    hub_machine: Option<Machine>,
     sites: BTreeMap<String, Site>,
+    /// What runs on each cluster that is switched on, the hub among them.
+    machines: Arc<Mutex<BTreeMap<String, Machine>>>,
     stores: BTreeMap<String, S3Server>,
     fabric: StorageFabric,
     ledger: Ledger,
-    /// None in a further handle.
-    _storage: Option<tokio_util::task::AbortOnDropHandle<()>>,
+    _storage: Arc<AbortOnDropHandle<()>>,
 }
 
 impl World {
@@ -117,7 +119,7 @@ impl World {
         fabric.set_latency(options.storage_latency);
         let storage = {
             let fabric = fabric.clone();
-            tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { fabric.run().await }))
+            Arc::new(AbortOnDropHandle::new(tokio::spawn(async move { fabric.run().await })))
         };
         let mut stores = BTreeMap::new();
         let embedded = matches!(options.ground, Ground::Embedded);
@@ -134,10 +136,10 @@ impl World {
             network
         };
         let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).build();
-        let mut world = World {
+        let world = World {
             hub: server("hub"),
             hub_s3: network(),
-            hub_machine: None,
+            machines: Arc::default(),
             sites: options
                 .clusters
                 .iter()
@@ -147,7 +149,6 @@ impl World {
                         power: Link::new(name),
                         wan: Link::new(&format!("the hub from {name}")),
                         s3: network(),
-                        machine: None,
                     };
                     (name.clone(), site)
                 })
@@ -156,7 +157,7 @@ impl World {
             ledger: Ledger::new(fabric.clone()),
             fabric,
             options,
-            _storage: Some(storage),
+            _storage: storage,
         };
         if let Some(given) = world.given() {
             for cluster in [HUB].into_iter().chain(world.options.clusters.iter().map(String::as_str)) {
@@ -169,7 +170,7 @@ impl World {
             install::cluster(&world, &name).await?;
             world.boot(&name);
         }
-        world.boot_hub();
+        world.boot(HUB);
         if let Some(given) = world.given() {
             for cluster in world.options.clusters.iter().map(String::as_str).chain([HUB]) {
                 given.start_operator(cluster)?;
@@ -177,28 +178,6 @@ impl World {
         }
         install::policy(&world).await?;
         Ok(world)
-    }
-
-    /// A further handle on a world on a given ground: the same clusters, storage and ledger. Everything in the world ends
-    /// with the first handle, and nothing with this one.
-    pub fn handle(&self) -> World {
-        let clock = self.options.clock;
-        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).build();
-        let site = |(name, site): (&String, &Site)| {
-            let (power, wan) = (site.power.clone(), site.wan.clone());
-            (name.clone(), Site { server: server(name), power, wan, s3: S3Network::new(), machine: None })
-        };
-        World {
-            hub: server("hub"),
-            hub_s3: S3Network::new(),
-            hub_machine: None,
-            sites: self.sites.iter().map(site).collect(),
-            stores: BTreeMap::new(),
-            fabric: self.fabric.clone(),
-            ledger: self.ledger.clone(),
-            options: self.options.clone(),
-            _storage: None,
-        }
     }
 
     fn may_break(&self, what: &str) -> Result<(), WorldError> {
@@ -361,28 +340,21 @@ impl World {
         self.sites.get(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))
     }
 
-    fn site_mut(&mut self, cluster: &str) -> Result<&mut Site, WorldError> {
-        self.sites.get_mut(cluster).ok_or_else(|| WorldError::NoCluster(cluster.to_owned()))
+    fn machines(&self) -> MutexGuard<'_, BTreeMap<String, Machine>> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn boot(&mut self, cluster: &str) {
-        let machine = Machine::cluster(self, cluster);
-        if let Ok(site) = self.site_mut(cluster) {
-            site.machine = Some(machine);
-        }
-    }
-
-    fn boot_hub(&mut self) {
-        self.hub_machine = Some(Machine::hub(self));
+    fn boot(&self, cluster: &str) {
+        let machine = if cluster == HUB { Machine::hub(self) } else { Machine::cluster(self, cluster) };
+        self.machines().insert(cluster.to_owned(), machine);
     }
 
     /// Destroys a cluster, at once: nothing on it runs or answers any more, its storage and its store are gone from
     /// the network. What its disks hold is kept, for [`World::revive`].
-    pub fn kill(&mut self, cluster: &str) -> Result<(), WorldError> {
+    pub fn kill(&self, cluster: &str) -> Result<(), WorldError> {
         self.may_break(cluster)?;
-        let site = self.site_mut(cluster)?;
-        site.power.set_up(false);
-        site.machine = None;
+        self.site(cluster)?.power.set_up(false);
+        self.machines().remove(cluster);
         if matches!(self.options.replication, Replication::Regional { .. }) {
             self.fabric.set_alive(&array(cluster), false);
         }
@@ -394,8 +366,8 @@ impl World {
     }
 
     /// Brings a killed cluster back as it was when it died, with everything on it starting again.
-    pub fn revive(&mut self, cluster: &str) -> Result<(), WorldError> {
-        self.site(cluster)?;
+    pub fn revive(&self, cluster: &str) -> Result<(), WorldError> {
+        let site = self.site(cluster)?;
         if matches!(self.options.replication, Replication::Regional { .. }) {
             self.fabric.set_alive(&array(cluster), true);
         }
@@ -403,7 +375,7 @@ impl World {
             Some(given) => given.set_power(cluster, true)?,
             None => self.set_store_down(cluster, false),
         }
-        self.site_mut(cluster)?.power.set_up(true);
+        site.power.set_up(true);
         self.boot(cluster);
         Ok(())
     }
@@ -413,6 +385,29 @@ impl World {
         self.may_break(&format!("the link of {cluster}"))?;
         self.site(cluster)?.wan.set_up(up);
         self.given().map_or(Ok(()), |given| given.set_link(cluster, up))
+    }
+
+    /// Brings everything back that was broken here: clusters, links, stores, the storage.
+    pub fn mend(&self) -> Result<(), WorldError> {
+        self.fabric.clear_faults();
+        for (at, one) in self.clusters().iter().enumerate() {
+            for other in self.clusters().iter().skip(at + 1) {
+                self.set_replication_link(one, other, true);
+            }
+        }
+        // What belongs to somebody else was not broken.
+        if self.may_break("clusters").is_err() {
+            return Ok(());
+        }
+        for cluster in self.clusters() {
+            let site = self.site(cluster)?;
+            if !site.power.is_up() {
+                self.revive(cluster)?;
+            }
+            self.set_link(cluster, true)?;
+            self.set_store_down(cluster, false);
+        }
+        Ok(())
     }
 
     /// Cuts or mends the replication link between two clusters' storage.
@@ -437,13 +432,13 @@ impl World {
     }
 
     /// Stops the hub operator and starts it again: what it knew is gone.
-    pub fn restart_hub(&mut self) {
+    pub fn restart_hub(&self) {
         if let Err(error) = self.may_break("the hub operator") {
             tracing::error!(%error, "the hub operator is not restarted");
             return;
         }
-        self.hub_machine = None;
-        self.boot_hub();
+        self.machines().remove(HUB);
+        self.boot(HUB);
         if let Some(given) = self.given()
             && let Err(error) = given.kill_operator(HUB).and_then(|()| given.start_operator(HUB))
         {

@@ -27,7 +27,7 @@
 //! let stop = shutdown::on_signals()?;
 //! let config = client::config(None, None).await?;
 //! let clients = client::Clients::from_config(config, &client::user_agent("kaedama-hub"))?;
-//! let identity = leader::identity("hub-0", "5f1c");
+//! let identity = leader::identity("hub-0", Some("5f1c"), Clock::system());
 //! let election = leader::Election::new("ramen-system", leader::HUB_LEASE, identity, leader::Timings::default())?;
 //! leader::lead(election, clients.lease.clone(), Clock::system(), stop.clone(), |leadership| async move {
 //!     let clients = clients.gated(&leadership);

@@ -134,7 +134,7 @@ impl Cluster {
             s3_ca_bundle: Vec::new(),
             namespace: OPERATOR.into(),
             instance: name.into(),
-            unique: "1".into(),
+            identity: name.into(),
             leader_election: false,
             endpoints: None,
         };

@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::clock::Clock;
+
 pub use run::{LeadError, lead};
 pub use step::{Election, InvalidTimings, Timings};
 
@@ -27,11 +29,18 @@ pub const HUB_LEASE: &str = "hub.ramendr.openshift.io";
 /// Name of the spoke operator's lease, unless the configuration names another.
 pub const SPOKE_LEASE: &str = "dr-cluster.ramendr.openshift.io";
 
-/// The identity of one candidate: the pod (or host) and something that no other start of the process shares, such as
-/// the pod's uid. Two processes with the same identity would both take the lease for theirs.
+/// The identity of one candidate. Two processes that live at the same time must not share it: both would take the lease
+/// for theirs.
+///
+/// With the uid of the pod, a container that is started again is the candidate that it was before: a kubelet starts it
+/// only when the one before it is dead, so it goes on with the lease of that one, after [`Timings::retry`]. Without it
+/// every start of the process is a candidate of its own, and waits until the lease of the one before it has run out.
 #[must_use]
-pub fn identity(pod: &str, unique: &str) -> String {
-    format!("{pod}_{unique}")
+pub fn identity(pod: &str, uid: Option<&str>, clock: Clock) -> String {
+    match uid.filter(|uid| !uid.is_empty()) {
+        Some(uid) => format!("{pod}_{uid}"),
+        None => format!("{pod}_{}-{}", std::process::id(), clock.now().as_nanosecond()),
+    }
 }
 
 /// Whether this process leads. Cheap to clone; asked at every write (see [`super::client::Clients::gated`]).

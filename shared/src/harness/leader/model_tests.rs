@@ -26,8 +26,8 @@ enum Move {
     Straggle,
     /// The leader ends its work and hands the lease back.
     Release(usize),
-    /// The process is killed and started anew under a new identity.
-    Restart(usize),
+    /// The process is killed and started anew, under its identity or a new one.
+    Restart { candidate: usize, renamed: bool },
     /// Somebody edits a label of the lease.
     Touch,
     /// The process stands still (suspended, starved), or goes on.
@@ -46,7 +46,7 @@ fn moves(candidates: usize) -> impl Strategy<Value = Move> {
         4 => (who.clone(), any::<bool>()).prop_map(|(candidate, still)| Move::Stall(candidate, still)),
         1 => Just(Move::Straggle),
         1 => who.clone().prop_map(Move::Release),
-        1 => who.prop_map(Move::Restart),
+        1 => (who, any::<bool>()).prop_map(|(candidate, renamed)| Move::Restart { candidate, renamed }),
         1 => Just(Move::Touch),
         4 => (1_u64..3000).prop_map(Move::Pass),
         2 => (3000_u64..9000).prop_map(Move::Pass),
@@ -143,12 +143,16 @@ impl World {
                     self.candidates[i].pending = Pending::Nothing;
                 }
             }
-            Move::Restart(i) => {
+            Move::Restart { candidate: i, renamed } => {
                 if let Pending::Request { action, .. } = &self.candidates[i].pending {
                     self.stragglers.push(action.clone());
                 }
                 self.restarts += 1;
-                self.candidates[i] = fresh(&format!("c{i}-{}", self.restarts), self.now);
+                let identity = match renamed {
+                    true => format!("c{i}-{}", self.restarts),
+                    false => self.candidates[i].election.identity().to_owned(),
+                };
+                self.candidates[i] = fresh(&identity, self.now);
             }
         }
     }
@@ -214,7 +218,7 @@ impl World {
         for _ in 0..time.as_secs() {
             for i in 0..self.candidates.len() {
                 if matches!(self.candidates[i].pending, Pending::Nothing) {
-                    self.apply(Move::Restart(i));
+                    self.apply(Move::Restart { candidate: i, renamed: false });
                 }
             }
             self.pass(S);

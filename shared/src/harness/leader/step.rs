@@ -236,8 +236,13 @@ impl Election {
             },
             Observation::Read(Some(stored)) => {
                 let since = self.see(stored.clone(), now);
-                // Our own identity in it: an earlier write got through and its answer did not.
-                if stored.record.holder != self.identity && is_held(&stored, since, now) {
+                let ours = stored.record.holder == self.identity;
+                if !ours && is_held(&stored, since, now) {
+                    return self.wait(now);
+                }
+                // Ours, and we have written nothing: a process of this pod that is dead held it, and what it sent last
+                // may still be on its way. Otherwise a write of our own got through and its answer did not.
+                if ours && self.attempts == 0 {
                     return self.wait(now);
                 }
                 Action::Update(Stored { record: self.record(Some(&stored.record), wall), version: stored.version })

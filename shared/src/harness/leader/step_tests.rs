@@ -77,6 +77,32 @@ fn a_released_lease_is_taken_at_once() {
 }
 
 #[test]
+fn a_process_that_was_started_again_goes_on_with_its_lease_when_what_it_sent_before_has_arrived() {
+    let (mut election, now) = (candidate("me"), Instant::now());
+    let left = stored("me", "7", 0);
+    let Action::Wait(until) = election.step(Observation::Read(Some(left.clone())), now, wall()) else {
+        panic!("no wait")
+    };
+    assert!(until >= now + 2 * S && until <= now + Duration::from_millis(2400));
+    let action = election.step(Observation::Read(Some(left)), until, wall());
+    let Action::Update(Stored { record, .. }) = action else { panic!("{action:?}") };
+    assert_eq!(record.transitions, 3, "the lease does not change hands");
+    // Nobody else may do so.
+    let mut other = candidate("other");
+    other.step(Observation::Read(Some(stored("me", "7", 0))), now, wall());
+    assert!(matches!(other.step(Observation::Read(Some(stored("me", "7", 0))), until, wall()), Action::Wait(_)));
+}
+
+#[test]
+fn only_a_pods_uid_makes_a_candidate_that_outlives_its_process() {
+    let clock = crate::clock::Clock::system();
+    assert_eq!(super::identity("hub-0", Some("5f1c"), clock), "hub-0_5f1c");
+    for none in [None, Some("")] {
+        assert_ne!(super::identity("hub-0", none, clock), super::identity("hub-0", none, clock));
+    }
+}
+
+#[test]
 fn a_deleted_lease_is_not_recreated_while_its_holder_may_still_lead() {
     let (mut election, start) = (candidate("me"), Instant::now());
     election.step(Observation::Read(Some(stored("other", "7", 0))), start, wall());
