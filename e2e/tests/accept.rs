@@ -39,13 +39,14 @@ async fn clusters_of_somebody_else_are_accepted_and_left_as_they_were() {
     refusals::all(&stranger).await;
     let before = stranger.inventory().await;
 
-    let run = stranger.accept(&["run", RELOCATE, FAILOVER, "--yes", "--output", "json"]).await;
+    let run = stranger.accept(&["run", "--yes", "--output", "json"]).await;
     assert_eq!(run.code, 0, "{run}");
     let report = run.report();
     assert_eq!((&report["verdict"], &report["leftBehind"]), (&"accepted".into(), &serde_json::json!([])), "{run}");
     let told = report["scenarios"].as_array().unwrap();
-    assert_eq!(told.len(), 2, "{run}");
+    assert!(told.len() > 20, "{run}");
     assert!(told.iter().all(|told| told["outcome"] == "passed" && told["seconds"].as_f64() > Some(1.0)), "{run}");
+    eprintln!("{} scenarios in {} s", told.len(), report["seconds"]);
     let relocate = told.iter().find(|told| told["name"].as_str().unwrap().contains(RELOCATE)).unwrap();
     assert_eq!(relocate["recordsLost"], 0, "{run}");
     assert!(relocate["recordsWritten"].as_u64() > Some(200), "{run}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kaedama_shared::api::DRCluster;
@@ -275,13 +276,16 @@ pub async fn left(sites: &Sites, traces: &Traces) -> Result<Vec<String>, Refusal
     for work in works(sites.hub(), traces).await? {
         all.push(format!("hub: ManifestWork {}/{}", work.namespace().unwrap_or_default(), work.name_any()));
     }
-    for site in &sites.all {
+    let of_site = async |site: &Site| {
         let kinds = kinds(site).await?;
         let (mut found, unknown) = marked(site, &kinds, traces).await;
-        all.extend(unknown.into_iter().map(|refusal| format!("not known: {refusal}")));
         found.extend(namespaces(site, &kinds, traces).await?);
         found.extend(volumes(site, &kinds, traces).await?);
-        all.extend(found.iter().map(|found| format!("{}: {}", site.name, found.text())));
+        let unknown = unknown.into_iter().map(|refusal| format!("not known: {refusal}"));
+        Ok(found.iter().map(|found| format!("{}: {}", site.name, found.text())).chain(unknown).collect::<Vec<_>>())
+    };
+    for found in try_join_all(sites.all.iter().map(of_site)).await? {
+        all.extend(found);
     }
     all.sort();
     all.dedup();

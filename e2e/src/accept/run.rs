@@ -1,11 +1,13 @@
 //! The run: install what is missing, tell the scenarios, remove what was made, whatever happened.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt as _, stream};
 use kaedama_sandbox::world::app::App;
 use kaedama_sandbox::world::ground::Ground;
 use kaedama_sandbox::world::{Options, Replication, World, array};
@@ -24,6 +26,7 @@ use super::operators::Operators;
 use super::report::{Outcome, Report, Told, Verdict};
 use super::sweep;
 use super::tidy;
+use super::told;
 use crate::start::{SHIP_EVERY, Visit, on_a_visit};
 use crate::suite::{Scenario, to_its_end};
 
@@ -49,6 +52,8 @@ pub struct Run<'a> {
     pub policy: Option<String>,
     /// What is told, in this order.
     pub scenarios: Vec<&'a Scenario>,
+    /// How many of them at a time.
+    pub at_once: usize,
     /// This program, which also holds others: see [`crate::real::keeper`].
     pub keeper: PathBuf,
     /// A folder for logs, which is there.
@@ -64,7 +69,7 @@ type Stores = BTreeMap<String, (OpenStore, S3Store)>;
 /// Tells the scenarios, and leaves the clusters as they were.
 pub async fn run(run: Run<'_>) -> Report {
     let (began, at) = (Instant::now(), Clock::system().now());
-    let Run { name, checked, policy, scenarios, keeper, logs, stop, say } = run;
+    let Run { name, checked, policy, scenarios, at_once, keeper, logs, stop, say } = run;
     let (sites, stores) = (checked.sites.clone(), checked.stores.clone());
     let mut report = Report {
         run: name.clone(),
@@ -99,19 +104,36 @@ pub async fn run(run: Run<'_>) -> Report {
     match world {
         Ok(Some(world)) => {
             say(&format!("installed what was missing, in {:.0} s", began.elapsed().as_secs_f64()));
-            for (at, scenario) in scenarios.iter().enumerate() {
-                if stop.is_cancelled() {
-                    break;
+            let held_up = Cell::new(false);
+            let one = async |at: usize| {
+                let scenario = scenarios[at];
+                if stop.is_cancelled() || held_up.get() {
+                    return (at, not_begun(scenario), Ok(()));
                 }
                 say(&format!("[{}/{}] {} ...", at + 1, scenarios.len(), scenario.name));
                 let visit = visit(&world, &name, at);
-                report.scenarios[at] = tell(scenario, &visit, &stop).await;
-                say(&line(&report.scenarios[at]));
-                if let Err(refusal) = depart(&visit, &sites, &stores).await {
-                    say(&format!("    cleaning up: {refusal}"));
-                    report.why = Some(refusal.to_string());
-                    break;
+                let told = tell(scenario, &visit, &stop).await;
+                say(&line(at, &told));
+                let departed = depart(&visit, &sites, &stores).await;
+                if let Err(refusal) = &departed {
+                    held_up.set(true);
+                    say(&format!("[{}] cleaning up: {refusal}", at + 1));
                 }
+                (at, told, departed)
+            };
+            let (alone, together): (Vec<_>, Vec<_>) =
+                (0..scenarios.len()).partition(|at| told::breaks_storage(scenarios[*at].name));
+            let mut ended = Vec::new();
+            for at in alone {
+                ended.push(one(at).await);
+                if let Err(error) = world.mend() {
+                    report.why = Some(error.to_string());
+                }
+            }
+            ended.extend(stream::iter(together).map(&one).buffer_unordered(at_once.max(1)).collect::<Vec<_>>().await);
+            for (at, told, departed) in ended {
+                report.scenarios[at] = told;
+                report.why = report.why.or(departed.err().map(|refusal| refusal.to_string()));
             }
             say("removing what was made");
             if operators.is_some() {
@@ -215,20 +237,18 @@ fn has_volumes(world: &World, app: &App) -> bool {
     location.volumes.values().all(|handle| world.clusters().iter().any(|cluster| there(cluster, handle)))
 }
 
-fn line(told: &Told) -> String {
+fn line(at: usize, told: &Told) -> String {
+    let number = at + 1;
     let lost = told.records_lost.map_or(String::new(), |lost| format!(", {lost} records lost"));
     match (told.outcome, &told.why) {
-        (Outcome::Passed, _) => format!("    passed in {:.1} s{lost}", told.seconds),
-        (_, Some(why)) => format!("    FAILED after {:.1} s{lost}: {why}", told.seconds),
-        (_, None) => format!("    interrupted after {:.1} s", told.seconds),
+        (Outcome::Passed, _) => format!("[{number}] passed in {:.1} s{lost}", told.seconds),
+        (_, Some(why)) => format!("[{number}] FAILED after {:.1} s{lost}: {why}", told.seconds),
+        (_, None) => format!("[{number}] interrupted after {:.1} s", told.seconds),
     }
 }
 
-/// Takes the scenario's applications away, and mends what the scenario did to the sandbox's storage.
+/// Takes the scenario's applications away.
 async fn depart(visit: &Visit, sites: &Sites, stores: &Stores) -> Result<(), Refusal> {
-    if let Err(error) = visit.world.mend() {
-        return Err(Refusal::new(error.to_string(), "look at the logs of the run"));
-    }
     tidy::applications(sites, &visit.prefix).await;
     let traces = Traces::within(&visit.prefix);
     sweep::clusters(sites, &traces, sweep::AFTER_A_RUN).await?;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use kaedama_shared::api::ocm::ManifestWork;
 use kaedama_shared::api::{DRCluster, DRClusterConfig};
 use kaedama_shared::names;
@@ -165,10 +166,9 @@ async fn there(site: &Site, kinds: &[Kind], manifest: &Value) -> Result<Option<F
 /// Something cannot be removed; of the rest as much as can be is.
 pub async fn clusters(sites: &Sites, traces: &Traces, orderly: Duration) -> Result<(), Refusal> {
     let works = remove_works(sites, traces, orderly).await;
-    let mut all = Ok(());
-    for site in &sites.all {
-        all = all.and(cluster(site, traces, works.is_ok(), orderly).await);
-    }
+    // A namespace takes seconds to go, and one cluster does not wait for another.
+    let each = sites.all.iter().map(|site| cluster(site, traces, works.is_ok(), orderly));
+    let all = join_all(each).await.into_iter().fold(Ok(()), Result::and);
     works.and(all)
 }
 

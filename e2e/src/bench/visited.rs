@@ -78,6 +78,7 @@ pub(super) async fn measure(plan: Plan, setup: &Setup) -> anyhow::Result<Size> {
         name,
         checked,
         policy: setup.description.policy.clone(),
+        at_once: 1,
         scenarios: vec![&SCENARIO],
         keeper: setup.keeper.clone(),
         logs: logs.clone(),

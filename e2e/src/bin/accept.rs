@@ -65,6 +65,9 @@ struct RunArgs {
     /// Do not ask before something is made on the clusters.
     #[arg(short, long)]
     yes: bool,
+    /// How many scenarios are told at a time. Those that break the sandbox's storage are told alone.
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
+    at_once: u8,
     /// How the report is written, to standard output.
     #[arg(short, long, default_value = "text")]
     output: Output,
@@ -244,7 +247,8 @@ async fn told_there(file: &Path, args: RunArgs, stop: Stop) -> Done<u8> {
     eprintln!("run {name}; logs: {}", logs.display());
     let say = |text: &str| eprintln!("{text}");
     let policy = description.policy.clone();
-    let run = Run { name, checked, policy, scenarios, keeper, logs, stop: stop.token.clone(), say: &say };
+    let at_once = args.at_once.into();
+    let run = Run { name, checked, policy, scenarios, at_once, keeper, logs, stop: stop.token.clone(), say: &say };
     let report = run::run(run).await;
     match args.output {
         Output::Text => print!("{}", report.text()),

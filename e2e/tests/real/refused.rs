@@ -57,10 +57,21 @@ impl Place {
     }
 }
 
-/// The rules in CEL: what they demand, and what they say.
-fn rules(schema: &Value) -> impl Iterator<Item = (&str, &str)> {
+/// The rules in CEL.
+fn rules(schema: &Value) -> impl Iterator<Item = Rule<'_>> {
     let all = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
-    all.map(|rule| (rule["rule"].as_str().unwrap(), rule["message"].as_str().unwrap_or_default()))
+    all.map(|rule| Rule {
+        demand: rule["rule"].as_str().unwrap(),
+        message: rule["message"].as_str().unwrap_or_default(),
+        field: rule["fieldPath"].as_str().unwrap_or_default().trim_start_matches('.'),
+    })
+}
+
+/// What a rule demands, what it says, and of which field below its own.
+struct Rule<'a> {
+    demand: &'a str,
+    message: &'a str,
+    field: &'a str,
 }
 
 /// Fields of our own: what every object has is the server's to judge.
@@ -72,6 +83,11 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 fn text(schema: &Value, but: Option<&str>) -> String {
+    match schema["format"].as_str() {
+        Some("date-time") => return "2026-03-01T03:00:00Z".to_owned(),
+        Some("duration") => return "1m0s".to_owned(),
+        _ => {}
+    }
     let pattern = schema["pattern"].as_str().map(|pattern| Regex::new(pattern).unwrap());
     let fits = |text: &&str| Some(*text) != but && pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
     let more = ["y", "2m", "2"];
@@ -87,12 +103,11 @@ fn fitting(schema: &Value) -> Value {
         return list[0].clone();
     }
     match schema["type"].as_str().unwrap_or_default() {
-        "string" if schema["format"] == "date-time" => json!("2026-03-01T03:00:00Z"),
         "string" => json!(text(schema, None)),
         "integer" | "number" => json!(schema["minimum"].as_i64().unwrap_or(1)),
         "boolean" => json!(true),
         "array" => {
-            let items = if rules(schema).any(|(rule, _)| rule == "size(self) == 2") { 2 } else { 1 };
+            let items = if rules(schema).any(|rule| rule.demand == "size(self) == 2") { 2 } else { 1 };
             json!(vec![fitting(&schema["items"]); items])
         }
         _ => {
@@ -140,8 +155,12 @@ fn break_all(schema: &Value, value: &Value, at: &Place, cases: &mut Vec<Case>) {
         let place = at.field(name.as_str().unwrap());
         case(&place, place.remove(), "", false);
     }
-    if schema["enum"].is_array() || schema["pattern"].is_string() {
+    let format = schema["format"].as_str().unwrap_or_default();
+    if schema["enum"].is_array() || schema["pattern"].is_string() || ["date-time", "duration"].contains(&format) {
         case(at, at.set(&json!(NO_TEXT)), "", false);
+    }
+    if format == "int32" {
+        case(at, at.set(&json!(1_u64 << 31)), "", false);
     }
     if schema["minLength"].as_u64() > Some(0) {
         case(at, at.set(&json!("")), "", false);
@@ -152,13 +171,18 @@ fn break_all(schema: &Value, value: &Value, at: &Place, cases: &mut Vec<Case>) {
     if let Some(least) = schema["minimum"].as_i64() {
         case(at, at.set(&json!(least - 1)), "", false);
     }
-    for (rule, message) in rules(schema) {
-        let gone = rule.strip_prefix("has(oldSelf.").and_then(|rest| rest.split_once(')')).map(|(name, _)| name);
-        match (rule, gone) {
-            ("self == oldSelf", _) => case(at, at.set(&changed(schema, value)), message, true),
-            ("size(self) == 2", _) => case(at, at.set(&json!([value[0]])), message, false),
-            (_, Some(name)) => case(at, at.field(name).remove(), message, true),
-            _ => panic!("{}: nobody knows how to break {rule}", at.field),
+    for Rule { demand, message, field } in rules(schema) {
+        let named = if field.is_empty() { at.clone() } else { at.field(field) };
+        let kept = demand.strip_prefix("has(oldSelf.").and_then(|rest| rest.split_once(')')).map(|(name, _)| name);
+        match (demand, kept) {
+            ("self == oldSelf", _) => case(&named, at.set(&changed(schema, value)), message, true),
+            ("size(self) == 2", _) => case(&named, at.set(&json!([value[0]])), message, false),
+            // It comes back as its default, which is a change too.
+            (_, Some(name)) if schema["properties"][name].get("default").is_some() => {
+                case(&at.field(name), at.field(name).remove(), message, true);
+            }
+            (_, Some(name)) => case(&named, at.field(name).remove(), message, true),
+            _ => panic!("{}: nobody knows how to break {demand}", at.field),
         }
     }
     for (name, schema) in properties(schema) {
@@ -199,7 +223,7 @@ async fn answer(client: &Client, kind: &Kind, object: &Value, case: &Case) -> An
 pub async fn every_rule(real: &Client) {
     let embedded = ApiServer::builder("refused").build().client("refused");
     let kinds = install(&embedded, all_crds()).await;
-    let mut broken = 0;
+    let (mut broken, mut wrong) = (0, Vec::new());
     for kind in &kinds {
         let schema = kind.schema();
         let mut object = fitting(&schema);
@@ -216,12 +240,17 @@ pub async fn every_rule(real: &Client) {
         for case in &cases {
             let (code, causes) = answer(real, kind, &object, case).await;
             let named = causes.iter().any(|(field, said)| *field == case.field && said.contains(&case.message));
-            assert!(code == 422 && named, "{}: {case:?} is refused with {code} {causes:#?}", kind.name());
+            if code != 422 || !named {
+                wrong.push(format!("{}: {case:?} is refused with {code} {causes:#?}", kind.name()));
+            }
             let ours = answer(&embedded, kind, &object, case).await;
-            assert_eq!(ours, (code, causes), "{}: {case:?}: the embedded server says something else", kind.name());
+            if ours != (code, causes.clone()) {
+                wrong.push(format!("{}: {case:?}\n    real: {code} {causes:?}\n    embedded: {ours:?}", kind.name()));
+            }
         }
         broken += cases.len();
-        eprintln!("{}: {} rules are kept", kind.name(), cases.len());
+        eprintln!("{}: {} rules are broken", kind.name(), cases.len());
     }
+    assert!(wrong.is_empty(), "{} of {broken}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(broken > 300, "only {broken} rules");
 }

@@ -139,7 +139,14 @@ pub async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_ba
     for (claim, all) in &written {
         let late = all.iter().filter(|record| record.at > snapshots[claim].at).count() as u64;
         assert!(late > 0, "nothing was at stake on {claim}");
-        assert_eq!(after.volumes[claim].lost, late, "{claim}: snapshot of {}", snapshots[claim].at);
+        // In real time a record may have been on its way while the snapshot was taken.
+        let fits = late..=late + either(0, 1);
+        let lost = after.volumes[claim].lost;
+        assert!(
+            fits.contains(&lost),
+            "{claim}: {lost} records lost, {late} after the snapshot of {}",
+            snapshots[claim].at
+        );
         assert!(volumes(&world, dr2(), &app)?[claim].starts_with(&replicas[claim]), "{claim} lost more than that");
     }
     assert_eq!((after.damaged, after.out_of_order, after.concurrent_seconds), (0, 0, 0.0));

@@ -3,7 +3,7 @@
 use kaedama_e2e::bytes::{audit_at_home, keys, stored};
 use kaedama_e2e::objects::{conditions, message, site, stage, until_site};
 use kaedama_e2e::start::{app, deployed, dr1, drpc, pass, regional};
-use kaedama_shared::api::{DRAction, DRState};
+use kaedama_shared::api::{DRAction, DRPlacementControl, DRState};
 
 const MANIFEST: &str = "kaedama/v1/manifest";
 
@@ -74,11 +74,13 @@ pub async fn a_failover_without_any_store_waits_and_promotes_nothing() -> anyhow
     world.kill("dr1")?;
     world.set_store_down("dr2", true);
     world.order(&app, DRAction::Failover, "dr2").await?;
+    let named = |drpc: &DRPlacementControl| {
+        let said = message(drpc, "Available");
+        said.contains("s3-dr1") && said.contains("s3-dr2")
+    };
+    world.until_drpc(&app, "both stores named", named).await?;
     pass(60).await;
-    let seen = drpc(&world, &app).await?;
-    assert_eq!(stage(&seen), "FailingOver/WaitingForResourceRestore");
-    let said = message(&seen, "Available");
-    assert!(said.contains("s3-dr1") && said.contains("s3-dr2"), "{said}");
+    assert_eq!(stage(&drpc(&world, &app).await?), "FailingOver/WaitingForResourceRestore");
     let there = site(&world, "dr2", &app).await?;
     assert!(there.claims.is_empty() && there.replications.is_empty(), "{there:#?}");
 

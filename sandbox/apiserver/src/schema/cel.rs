@@ -82,8 +82,15 @@ impl Rule {
         FieldError::invalid_unshown(path, detail)
     }
 
-    /// Evaluates the rule. `old` is the correlated old value; `kind` names the type in the error.
-    pub(crate) fn evaluate(&self, path: &str, kind: &str, new: &Cel, old: Option<&Cel>) -> Option<FieldError> {
+    /// Evaluates the rule. `old` is the correlated old value; In the error `kind` names the
+    /// type, and `shown` is what is shown of the value.
+    pub(crate) fn evaluate(
+        &self,
+        path: &str,
+        (kind, shown): (&str, Option<&Value>),
+        new: &Cel,
+        old: Option<&Cel>,
+    ) -> Option<FieldError> {
         if self.transition && old.is_none() && !self.optional_old_self {
             return None;
         }
@@ -120,12 +127,14 @@ impl Rule {
             }
             field.push_str(segment);
         }
-        let shown = json!(kind);
         Some(match self.reason.as_deref() {
             Some("FieldValueForbidden") => FieldError::forbidden(field, detail),
             Some("FieldValueRequired") => FieldError::required(field, detail),
-            Some("FieldValueDuplicate") => FieldError::duplicate(field, &shown),
-            _ => FieldError::invalid_unshown(field, detail),
+            Some("FieldValueDuplicate") => FieldError::duplicate(field, shown.unwrap_or(&json!(kind))),
+            _ => match shown {
+                Some(value) => FieldError::invalid(field, value, detail),
+                None => FieldError::invalid_unshown(field, detail),
+            },
         })
     }
 }

@@ -25,6 +25,11 @@ impl Arena {
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id]
     }
+
+    /// Whether there is any rule in CEL.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.nodes.iter().any(|node| !node.rules.is_empty())
+    }
 }
 
 /// JSON types of a schema.

@@ -48,7 +48,9 @@ pub(super) fn validate(arena: &Arena, new: &Value, old: Option<&Value>) -> Vec<F
         )
     });
     if blocking {
-        errors.push(FieldError::invalid("<nil>", &Value::Null, SKIPPED));
+        if arena.has_rules() {
+            errors.push(FieldError::invalid("<nil>", &Value::Null, SKIPPED));
+        }
     } else {
         rules(arena, arena.root, new, old, "", &mut errors);
     }
@@ -103,7 +105,10 @@ fn unique(arena: &Arena, id: NodeId, value: &Value, path: &str, errors: &mut Vec
             };
             let mut seen: Vec<Value> = Vec::new();
             for (i, element) in items.iter().enumerate() {
-                if let Some(identity) = identity(element) {
+                if matches!(node.topology, Topology::Map(_)) && !element.is_object() {
+                    let detail = "must be an object for an array of list-type map";
+                    errors.push(FieldError::invalid(format!("{path}[{i}]"), element, detail));
+                } else if let Some(identity) = identity(element) {
                     if seen.contains(&identity) {
                         errors.push(FieldError::duplicate(format!("{path}[{i}]"), &identity));
                     } else {
@@ -134,8 +139,10 @@ fn rules(arena: &Arena, id: NodeId, new: &Value, old: Option<&Value>, path: &str
                 errors.push(rule.too_costly(path));
                 return;
             }
+            // What an error shows of the value: all of a scalar, of others nothing.
+            let shown = (!new.is_object() && !new.is_array()).then_some(new);
             let (new, old) = values.get_or_insert_with(|| (to_cel(arena, id, new), old.map(|o| to_cel(arena, id, o))));
-            if let Some(error) = rule.evaluate(path, kind, new, old.as_ref()) {
+            if let Some(error) = rule.evaluate(path, (kind, shown), new, old.as_ref()) {
                 errors.push(error);
             }
         }

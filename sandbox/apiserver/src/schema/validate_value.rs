@@ -22,9 +22,13 @@ pub(super) fn check_value(
     if new.is_null() && node.nullable {
         return;
     }
-    if !type_fits(node, new) {
+    let fits = type_fits(node, new);
+    if !fits {
         let wanted = if node.int_or_string { "integer,string" } else { node.kind.map_or("", Kind::name) };
         let got = type_name(new);
+        // The format is what a value is judged by that is neither a text nor a list.
+        let judged = node.checks.format.filter(|_| !new.is_string() && !new.is_array()).map(Format::name);
+        let (wanted, got) = judged.map_or((wanted, got), |format| (format, format_name(new)));
         errors.push(FieldError::type_invalid(
             path,
             &json!(got),
@@ -34,7 +38,6 @@ pub(super) fn check_value(
             let detail = format!("Checked value must be of type integer (default format) in {path}");
             errors.push(FieldError::invalid("<nil>", &json!(""), detail));
         }
-        return;
     }
     let checks = &node.checks;
     if !checks.allowed.is_empty() && !checks.allowed.contains(new) {
@@ -42,6 +45,10 @@ pub(super) fn check_value(
             checks.allowed.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
         let supported: Vec<&str> = supported.iter().map(String::as_str).collect();
         errors.push(FieldError::not_supported(path, new, &supported));
+    }
+    if !fits {
+        check_junctors(arena, node, new, path, errors);
+        return;
     }
     match new {
         Value::String(text) => check_string(node, text, path, errors),
@@ -84,22 +91,26 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// The format that a value has by itself.
+fn format_name(value: &Value) -> &'static str {
+    match value {
+        Value::Number(n) if n.is_i64() || n.is_u64() => "int64",
+        Value::Number(_) => "double",
+        _ => "",
+    }
+}
+
 fn check_string(node: &Node, text: &str, path: &str, errors: &mut Vec<FieldError>) {
     let checks = &node.checks;
     let shown = json!(text);
     let length = text.chars().count() as u64;
-    if let Some(max) = checks.max_length
-        && length > max
-    {
+    // Of these only the first is told.
+    if let Some(max) = checks.max_length.filter(|max| length > *max) {
         errors.push(FieldError::too_long(path, max));
-    }
-    if let Some(min) = checks.min_length
-        && length < min
-    {
+    } else if let Some(min) = checks.min_length.filter(|min| length < *min) {
         let detail = format!("{path} in body should be at least {min} chars long");
         errors.push(FieldError::invalid(path, &shown, detail));
-    }
-    if let Some((pattern, regex)) = &checks.pattern
+    } else if let Some((pattern, regex)) = &checks.pattern
         && !regex.is_match(text)
     {
         let detail = format!("{path} in body should match '{pattern}'");
@@ -224,14 +235,23 @@ fn check_junctors(arena: &Arena, node: &Node, value: &Value, path: &str, errors:
         check_value(arena, id, value, None, path, &mut found);
         found
     };
-    for id in &checks.all_of {
-        errors.extend(passes(*id));
+    // They name the value in their words, not as their field.
+    let fail = |errors: &mut Vec<FieldError>, what: String| {
+        errors.push(FieldError::invalid("<nil>", &json!(""), format!("\"{path}\" must {what}")));
+    };
+    if !checks.all_of.is_empty() {
+        let tries: Vec<_> = checks.all_of.iter().map(|id| passes(*id)).collect();
+        let valid = tries.iter().filter(|found| found.is_empty()).count();
+        if valid < tries.len() {
+            let none = if valid == 0 { ". None validated" } else { "" };
+            errors.extend(tries.into_iter().flatten());
+            fail(errors, format!("validate all the schemas (allOf){none}"));
+        }
     }
     if !checks.any_of.is_empty() {
         let tries: Vec<_> = checks.any_of.iter().map(|id| passes(*id)).collect();
         if tries.iter().all(|t| !t.is_empty()) {
-            let detail = format!("{path} in body must validate at least one schema (anyOf)");
-            errors.push(FieldError::invalid(path, &json!(""), detail));
+            fail(errors, "validate at least one schema (anyOf)".to_owned());
             // The nearest miss says what to mend.
             if let Some(best) = tries.into_iter().min_by_key(Vec::len) {
                 errors.extend(best);
@@ -244,8 +264,7 @@ fn check_junctors(arena: &Arena, node: &Node, value: &Value, path: &str, errors:
         if valid != 1 {
             let found =
                 if valid == 0 { "Found none valid".to_owned() } else { format!("Found {valid} valid alternatives") };
-            let detail = format!("{path} in body must validate one and only one schema (oneOf). {found}");
-            errors.push(FieldError::invalid(path, &json!(""), detail));
+            fail(errors, format!("validate one and only one schema (oneOf). {found}"));
             if valid == 0
                 && let Some(best) = tries.into_iter().min_by_key(Vec::len)
             {
@@ -256,7 +275,6 @@ fn check_junctors(arena: &Arena, node: &Node, value: &Value, path: &str, errors:
     if let Some(id) = checks.not
         && passes(id).is_empty()
     {
-        let detail = format!("{path} in body must not validate the schema (not)");
-        errors.push(FieldError::invalid(path, &json!(""), detail));
+        fail(errors, "not validate the schema (not)".to_owned());
     }
 }

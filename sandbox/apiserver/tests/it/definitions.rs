@@ -164,7 +164,7 @@ async fn rules_and_selectable_fields_work() {
     let refused = status(api.patch("a", &PatchParams::default(), &Patch::Merge(json!({"spec": {"fixed": "y"}}))).await);
     assert_eq!(
         (refused.code, refused.details.unwrap().causes[0].message.as_str()),
-        (422, "Invalid value: fixed is immutable")
+        (422, "Invalid value: \"y\": fixed is immutable")
     );
     let mut b = widget("b", 1);
     b.data["spec"]["color"] = json!("blue");

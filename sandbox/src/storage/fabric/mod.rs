@@ -125,9 +125,10 @@ impl StorageFabric {
     }
 
     fn with_state<R>(&self, f: impl FnOnce(&mut State, Timestamp) -> R) -> R {
-        let now = self.inner.clock.now();
         let (result, events) = {
             let mut state = self.lock();
+            // Not before: whoever comes later has a later time.
+            let now = self.inner.clock.now();
             state.arrays.advance(now);
             let before = state.arrays.next_due().map(|(at, _)| at);
             let result = f(&mut state, now);
