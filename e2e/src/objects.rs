@@ -172,7 +172,7 @@ pub async fn works(world: &World, cluster: &str, app: &App) -> anyhow::Result<Ve
     let works = Api::<ManifestWork>::namespaced(world.hub(), cluster).list(&all).await?.items;
     let views = Api::<ManagedClusterView>::namespaced(world.hub(), cluster).list(&all).await?.items;
     let names = works.iter().map(ResourceExt::name_any).chain(views.iter().map(ResourceExt::name_any));
-    let start = format!("{}-", app.name);
+    let start = format!("{}-{}-", app.name, app.namespace);
     let ours = |name: &String| name.starts_with(&start) && (name.ends_with("-mw") || name.ends_with("-mcv"));
     let mut names: Vec<String> = names.filter(ours).collect();
     names.sort();

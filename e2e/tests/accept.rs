@@ -23,9 +23,6 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 use stranger::{Ended, Stranger, create};
 
-/// Three clusters take 1.5 GiB: one world at a time.
-static ONE_WORLD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 const RELOCATE: &str = "relocate::a_relocate_while_writing";
 const FAILOVER: &str = "moves::a_failover_from_a_cluster_that_lives";
 const TEN: &str = "relocate::ten_relocates";
@@ -33,13 +30,12 @@ const TEN: &str = "relocate::ten_relocates";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clusters_of_somebody_else_are_accepted_and_left_as_they_were() {
     let Some(options) = stranger::options() else { return };
-    let _one = ONE_WORLD.lock().await;
     let stranger = Stranger::start(options, "installed").await;
     stranger.move_in().await;
     refusals::all(&stranger).await;
     let before = stranger.inventory().await;
 
-    let run = stranger.accept(&["run", "--yes", "--output", "json"]).await;
+    let run = stranger.accept(&["run", "--yes", "--at-once", "8", "--output", "json"]).await;
     assert_eq!(run.code, 0, "{run}");
     let report = run.report();
     assert_eq!((&report["verdict"], &report["leftBehind"]), (&"accepted".into(), &serde_json::json!([])), "{run}");
@@ -63,7 +59,7 @@ async fn clusters_of_somebody_else_are_accepted_and_left_as_they_were() {
 
 /// Ended by Ctrl-C in the middle of a relocate.
 async fn interrupted(stranger: &Stranger) {
-    let running = stranger.begin(&["run", TEN, "--yes", "--output", "json"]).await;
+    let running = stranger.begin(&["run", TEN, "--yes", "--output", "json"]);
     stranger.until_it_moves().await;
     running.signal(rustix::process::Signal::INT);
     let run = running.end().await;
@@ -76,7 +72,7 @@ async fn interrupted(stranger: &Stranger) {
 
 /// Killed, without a chance to clean up; the next run is refused until that is done.
 async fn killed(stranger: &Stranger) {
-    let running = stranger.begin(&["run", TEN, "--yes"]).await;
+    let running = stranger.begin(&["run", TEN, "--yes"]);
     stranger.until_it_moves().await;
     running.signal(rustix::process::Signal::KILL);
     running.end().await;
@@ -123,11 +119,24 @@ async fn somebody_installs_there(stranger: &Stranger) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bare_clusters_are_accepted_with_the_sandboxs_cluster_management() {
     let Some(options) = stranger::options() else { return };
-    let _one = ONE_WORLD.lock().await;
     let stranger = Stranger::start(Options { ocm: false, registration: false, ..options }, "sandbox").await;
     let before = stranger.inventory().await;
     let run = stranger.accept(&["run", FAILOVER, "--yes", "--output", "json"]).await;
     assert_eq!(run.code, 0, "{run}");
     assert_eq!(run.report()["verdict"], "accepted", "{run}");
     stranger.assert_as(&before, &run).await;
+
+    // The benchmark takes the same file, and leaves as little.
+    let file = stranger.path("accept.yaml");
+    let file = file.to_str().unwrap();
+    let unasked = stranger.program(env!("CARGO_BIN_EXE_bench"), &["--world", file, "--apps", "1"]).end().await;
+    assert!(unasked.code == 2 && unasked.stderr.contains("--yes"), "{unasked}");
+    let few = ["--world", file, "--yes", "--apps", "1", "--claims", "1", "--rest", "0", "--output", "json"];
+    let bench = stranger.program(env!("CARGO_BIN_EXE_bench"), &few).end().await;
+    assert_eq!(bench.code, 0, "{bench}");
+    let report = bench.report();
+    let phases = report["worlds"][1]["sizes"][0]["phases"].as_array().unwrap();
+    let failover = phases.iter().find(|phase| phase["name"] == "failover, source alive");
+    assert!(failover.is_some() && report["ratios"]["steps"].as_array().is_some_and(|steps| steps.len() > 3), "{bench}");
+    stranger.assert_as(&before, &bench).await;
 }

@@ -14,6 +14,7 @@ use kaedama_sandbox::world::{Options, Replication, World, array};
 use kaedama_shared::clock::Clock;
 use kaedama_shared::s3::S3Store;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Refusal;
 use super::check::Checked;
@@ -206,8 +207,11 @@ fn not_begun(scenario: &Scenario) -> Told {
 
 async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken) -> Told {
     let began = Instant::now();
+    // A task of its own: what looks at a store blocks where it is, and must hold up nobody else.
+    let body = on_a_visit(visit.clone(), to_its_end(LONGEST, (scenario.body)()));
+    let body = AbortOnDropHandle::new(tokio::spawn(body));
     let ended = tokio::select! {
-        ended = on_a_visit(visit.clone(), to_its_end(LONGEST, (scenario.body)())) => Some(ended),
+        ended = body => Some(ended.unwrap_or_else(|error| Err(error.to_string()))),
         () = stop.cancelled() => None,
     };
     let (outcome, why) = match ended {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim};
 use kaedama_sandbox::ocm::gitops::{APPLICATION_LABEL, WORK_NAMESPACE_LABEL};
 use kaedama_shared::api::ocm::ManifestWork;
@@ -14,7 +15,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::brief;
-use super::clusters::Sites;
+use super::clusters::{Site, Sites};
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -80,24 +81,27 @@ pub async fn applications(sites: &Sites, prefix: &str) {
         })
         .await;
     }
-    for site in sites.managed() {
-        for namespace in namespaces(&site.client, &prefix).await {
-            let claims = Api::<PersistentVolumeClaim>::namespaced(site.client.clone(), &namespace);
-            end(claims, "", &format!("the claims in {namespace} on {}", site.name)).await;
-        }
-        until(&format!("the volumes on {}", site.name), async || {
-            let all = Api::<PersistentVolume>::all(site.client.clone()).list(&ListParams::default()).await?;
-            let ours = |volume: &PersistentVolume| {
-                let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-                let deleted = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
-                // One that is retained is nobody's to delete but ours, later.
-                deleted == Some("Delete")
-                    && claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|name| name.starts_with(&prefix))
-            };
-            Ok(!all.items.iter().any(ours))
-        })
-        .await;
+    join_all(sites.managed().iter().map(|site| storage(site, &prefix))).await;
+}
+
+/// Deletes the claims that are left in namespaces that begin so, and waits for their volumes.
+async fn storage(site: &Site, prefix: &str) {
+    for namespace in namespaces(&site.client, prefix).await {
+        let claims = Api::<PersistentVolumeClaim>::namespaced(site.client.clone(), &namespace);
+        end(claims, "", &format!("the claims in {namespace} on {}", site.name)).await;
     }
+    until(&format!("the volumes on {}", site.name), async || {
+        let all = Api::<PersistentVolume>::all(site.client.clone()).list(&ListParams::default()).await?;
+        let ours = |volume: &PersistentVolume| {
+            let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+            let deleted = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+            // One that is retained is nobody's to delete but ours, later.
+            deleted == Some("Delete")
+                && claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|name| name.starts_with(prefix))
+        };
+        Ok(!all.items.iter().any(ours))
+    })
+    .await;
 }
 
 /// Deletes policy and DRClusters of a run, while its hub operator still runs and takes back what it sent.

@@ -35,9 +35,8 @@ struct Order {
     answer: Mutex<Option<Size>>,
 }
 
-tokio::task_local! {
-    static ORDER: Arc<Order>;
-}
+/// What is measured now: one world at a time.
+static ORDER: Mutex<Option<Arc<Order>>> = Mutex::new(None);
 
 /// The file of `accept`, and the program that holds others.
 #[derive(Clone)]
@@ -85,7 +84,8 @@ pub(super) async fn measure(plan: Plan, setup: &Setup) -> anyhow::Result<Size> {
         stop,
         say: &|text| eprintln!("{text}"),
     };
-    let report = ORDER.scope(order.clone(), run::run(run)).await;
+    *ORDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(order.clone());
+    let report = run::run(run).await;
     drop(ends);
     let why = report.scenarios.iter().find_map(|told| told.why.clone()).or(report.why);
     let left = match report.left_behind.as_slice() {
@@ -125,7 +125,8 @@ fn ends(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
 
 /// What the scenario does.
 async fn told() -> anyhow::Result<()> {
-    let order = ORDER.try_with(Arc::clone).context("this scenario is told by the benchmark only")?;
+    let order = ORDER.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let order = order.context("this scenario is told by the benchmark only")?;
     let world = start::regional().await?;
     let stage = Stage { name: "given", world, meter: Meter::Uncounted, up: order.began.elapsed() };
     let size = phases::run(&order.plan, stage).await?;

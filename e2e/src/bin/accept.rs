@@ -361,6 +361,18 @@ mod tests {
         assert_eq!(told::stale(&all()), Vec::<&str>::new());
     }
 
+    /// A line of the page about the embedded API server, whose figures are written by what counted them.
+    fn line_of_the_servers_page(end: &str) -> String {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/embedded-api-server.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        let is_figure = |line: &&str| line.ends_with(end) && line.starts_with(|first: char| first.is_ascii_digit());
+        text.lines()
+            .find(is_figure)
+            .unwrap_or_else(|| panic!("no line ends with {end}"))
+            .trim_end_matches('.')
+            .to_owned()
+    }
+
     /// Which scenarios are told where, as the documentation has it.
     fn counts() -> String {
         let all = real();
@@ -376,7 +388,15 @@ mod tests {
                 of_folder().filter(|scenario| scenario.not_real.or(told::not_told(scenario.name)).is_none()).count();
             table += &format!("| `e2e/tests/{folder}` | {sandbox} | {real} | {accepted} |\n");
         }
+        let suite = line_of_the_servers_page(" steps.");
+        let kubernetes = line_of_the_servers_page(" pass.");
         table
+            + &format!(
+                "\n| [Conformance](embedded-api-server.md) | On the embedded API server | On kube-apiserver |\n\
+                 |---|---|---|\n\
+                 | Our suite | {suite} | the same: it wrote the answers |\n\
+                 | Kubernetes' own `sig-api-machinery` tests | {kubernetes} | see there, with the reason for each that does not |\n"
+            )
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn needs_own(scenario: &Scenario) -> bool {
 const MANY: usize = 12;
 
 /// What a scenario does.
-pub type Body = fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
+pub type Body = fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 /// A scenario, and whether it can be told on real clusters.
 pub struct Scenario {

@@ -12,8 +12,8 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
+use super::RELOCATE;
 use super::stranger::{Stranger, options};
-use super::{ONE_WORLD, RELOCATE};
 
 const NAMESPACE: &str = "ramen-system";
 const POLICY: &str = "gold";
@@ -21,7 +21,6 @@ const POLICY: &str = "gold";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn installed_operators_are_accepted_as_they_are() {
     let Some(mut options) = options() else { return };
-    let _one = ONE_WORLD.lock().await;
     // Without a kubelet a Deployment's pods would never be available; here its operator is a process.
     options.controllers.retain(|name| name != "deployment-controller");
     let options = Options { operators: Some(programs::operators().unwrap()), ..options };

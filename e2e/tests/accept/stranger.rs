@@ -105,16 +105,24 @@ impl Stranger {
 
     /// The same with another file.
     pub async fn accept_file(&self, file: &str, arguments: &[&str]) -> Ended {
-        self.begin_file(file, arguments).await.end().await
+        self.begin_file(file, arguments).end().await
     }
 
-    pub async fn begin(&self, arguments: &[&str]) -> Running {
-        self.begin_file("accept.yaml", arguments).await
+    pub fn begin(&self, arguments: &[&str]) -> Running {
+        self.begin_file("accept.yaml", arguments)
     }
 
-    async fn begin_file(&self, file: &str, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_accept"));
-        command.arg("--file").arg(self.path(file)).args(arguments).current_dir(self.folder.path());
+    fn begin_file(&self, file: &str, arguments: &[&str]) -> Running {
+        let file = self.path(file);
+        let mut all = vec!["--file", file.to_str().unwrap()];
+        all.extend(arguments);
+        self.program(env!("CARGO_BIN_EXE_accept"), &all)
+    }
+
+    /// A program of ours, in the folder of the file.
+    pub fn program(&self, program: &str, arguments: &[&str]) -> Running {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         Running { child: command.spawn().unwrap() }
     }
