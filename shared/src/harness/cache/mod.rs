@@ -5,6 +5,7 @@
 //! | [`Cache`] | the handle: reading, changes, freshness |
 //! | `view` | the copy itself, and what a change of it looks like |
 //! | `watch` | the list-and-watch loop that keeps it |
+//! | `events` | the lines of a watch, decoded |
 //! | [`Installations`] | when a kind that is not installed may have been |
 //!
 //! Three things set it apart from kube's reflector. It knows when it last heard from the API server (lists, events,
@@ -13,6 +14,7 @@
 //! stalls the watch nor looks absent. And a change carries the object before and after, so that a controller can
 //! say which changes concern it without keeping copies of its own.
 
+mod events;
 mod installed;
 mod view;
 mod watch;
@@ -32,6 +34,7 @@ use super::ObjectKey;
 use super::backoff::Backoff;
 use super::metrics::HarnessMetrics;
 use crate::seen::Seen;
+pub use events::decode;
 pub use installed::Installations;
 use view::View;
 pub use view::{Change, Freshness, is_gone};
