@@ -10,12 +10,12 @@ use kaedama_shared::api::{DRCluster, DRPlacementControl, DRPolicy};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::{Cache, Installations, Scope};
 use kaedama_shared::names;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 
 /// All caches of the operator.
 #[derive(Clone)]
 pub struct Caches {
-    /// DRPlacementControls of every namespace.
+    /// DRPlacementControls of every namespace, grouped by name.
     pub drpcs: Cache<DRPlacementControl>,
     /// DRPolicies.
     pub policies: Cache<DRPolicy>,
@@ -23,7 +23,7 @@ pub struct Caches {
     pub drclusters: Cache<DRCluster>,
     /// ManagedClusters.
     pub managed_clusters: Cache<ManagedCluster>,
-    /// ManifestWorks that we created, of every cluster.
+    /// ManifestWorks that we created, of every cluster, grouped by name.
     pub works: Cache<ManifestWork>,
     /// ManagedClusterViews that we created; the kind need not be installed.
     pub views: Cache<ManagedClusterView>,
@@ -45,11 +45,11 @@ impl Caches {
         let installations = Installations::start(client.clone());
         let ours = || scope.clone().labels(format!("{}=true", names::CREATED_BY));
         Caches {
-            drpcs: Cache::start("drpcs", Api::all(client.clone()), scope.clone()),
+            drpcs: Cache::start_grouped("drpcs", Api::all(client.clone()), scope.clone(), name_of),
             policies: Cache::start("drpolicies", Api::all(client.clone()), scope.clone()),
             drclusters: Cache::start("drclusters", Api::all(client.clone()), scope.clone()),
             managed_clusters: Cache::start("managedclusters", Api::all(client.clone()), scope.clone()),
-            works: Cache::start("manifestworks", Api::all(client.clone()), ours()),
+            works: Cache::start_grouped("manifestworks", Api::all(client.clone()), ours(), name_of),
             views: Cache::start("managedclusterviews", Api::all(client.clone()), ours().optional_by(&installations)),
             placements: Cache::start("placements", Api::all(client.clone()), scope.clone()),
             decisions: Cache::start("placementdecisions", Api::all(client.clone()), scope.clone()),
@@ -81,19 +81,19 @@ impl Caches {
 
     /// The DRPCs that use a Placement.
     pub fn drpcs_of_placement(&self, namespace: &str, placement: &str) -> Vec<ObjectKey> {
-        keys(self.drpcs.filter(|drpc| {
-            drpc.metadata.namespace.as_deref() == Some(namespace)
-                && drpc.spec.placement_ref.name.as_deref() == Some(placement)
-        }))
+        keys(self.drpcs.within(namespace, |drpc| drpc.spec.placement_ref.name.as_deref() == Some(placement)))
     }
 
     /// The PlacementDecisions of a Placement.
     pub fn decisions_of(&self, namespace: &str, placement: &str) -> Vec<Arc<PlacementDecision>> {
-        self.decisions.filter(|decision| {
-            decision.metadata.namespace.as_deref() == Some(namespace)
-                && decision.metadata.labels.iter().flatten().any(|(k, v)| k == names::PLACEMENT && v == placement)
+        self.decisions.within(namespace, |decision| {
+            decision.metadata.labels.iter().flatten().any(|(k, v)| k == names::PLACEMENT && v == placement)
         })
     }
+}
+
+fn name_of<K: Resource>(object: &K) -> Vec<String> {
+    object.meta().name.iter().cloned().collect()
 }
 
 fn keys(drpcs: Vec<Arc<DRPlacementControl>>) -> Vec<ObjectKey> {

@@ -1,6 +1,6 @@
 //! The watched copies of everything that the operator looks at, and what it wrote itself a moment ago.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,17 +16,19 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::vrg::owner;
+
 /// How long an object of our own making is believed in although the watch has not shown it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Watched copies of the kinds of one cluster.
 #[derive(Clone)]
 pub struct Caches {
-    /// The groups.
+    /// The groups, by [`namespaces_of`] them.
     pub groups: Kept<VolumeReplicationGroup>,
     /// Where the hub wants reports on them; the kind may be missing.
     pub reports: Kept<VolumeReplicationGroupReport>,
-    /// Claims.
+    /// Claims, grouped by [`owner::label`].
     pub claims: Kept<PersistentVolumeClaim>,
     /// Volumes.
     pub volumes: Kept<PersistentVolume>,
@@ -38,7 +40,7 @@ pub struct Caches {
     pub storage_classes: Cache<StorageClass>,
     /// Pods, to see early who uses a claim.
     pub pods: Cache<Pod>,
-    /// Attachments; the kind may be missing.
+    /// Attachments, grouped by their volume; the kind may be missing.
     pub attachments: Cache<VolumeAttachment>,
     /// ConfigMaps of the operator's namespace.
     pub config_maps: Cache<ConfigMap>,
@@ -56,15 +58,30 @@ impl Caches {
         let installations = Installations::start(client.clone());
         let optional = || scope().optional_by(&installations);
         Self {
-            groups: Kept::new(Cache::start("volumereplicationgroups", Api::all(client.clone()), scope())),
+            groups: Kept::new(Cache::start_grouped(
+                "volumereplicationgroups",
+                Api::all(client.clone()),
+                scope(),
+                namespaces_of,
+            )),
             reports: Kept::new(Cache::start("volumereplicationgroupreports", Api::all(client.clone()), optional())),
-            claims: Kept::new(Cache::start("persistentvolumeclaims", Api::all(client.clone()), scope())),
+            claims: Kept::new(Cache::start_grouped(
+                "persistentvolumeclaims",
+                Api::all(client.clone()),
+                scope(),
+                |claim: &PersistentVolumeClaim| owner::label(&claim.metadata).into_iter().collect(),
+            )),
             volumes: Kept::new(Cache::start("persistentvolumes", Api::all(client.clone()), scope())),
             replications: Kept::new(Cache::start("volumereplications", Api::all(client.clone()), optional())),
             replication_classes: Cache::start("volumereplicationclasses", Api::all(client.clone()), optional()),
             storage_classes: Cache::start("storageclasses", Api::all(client.clone()), scope()),
             pods: Cache::start("pods", Api::all(client.clone()), scope()),
-            attachments: Cache::start("volumeattachments", Api::all(client.clone()), optional()),
+            attachments: Cache::start_grouped(
+                "volumeattachments",
+                Api::all(client.clone()),
+                optional(),
+                |attachment: &VolumeAttachment| attachment.spec.source.persistent_volume_name.iter().cloned().collect(),
+            ),
             config_maps: Cache::start("configmaps", Api::namespaced(client.clone(), namespace), scope()),
             secrets: Cache::start("secrets", Api::namespaced(client.clone(), namespace), scope()),
             installations: installations.clone(),
@@ -84,6 +101,14 @@ impl Caches {
         ];
         doubts.into_iter().flatten().next()
     }
+}
+
+/// The namespaces whose claims a group may protect: the groups of the copy of groups.
+#[must_use]
+pub fn namespaces_of(group: &VolumeReplicationGroup) -> Vec<String> {
+    let mut namespaces = group.spec.protected_namespaces.clone();
+    namespaces.extend(group.metadata.namespace.clone());
+    namespaces
 }
 
 /// A watched copy, and on top of it what this process wrote and the watch has not shown yet.
@@ -153,19 +178,26 @@ where
         }
     }
 
-    /// All objects that `wanted` accepts, by key.
+    /// The objects in these namespaces, and those of this group of the copy, that `wanted` accepts, by key. Of objects that
+    /// are neither `wanted` must not accept any: they are not looked at.
     #[must_use]
-    pub fn filter(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let mut found: Vec<Arc<K>> = Vec::new();
-        let own: Vec<ObjectKey> = self.lock().keys().cloned().collect();
-        for object in self.cache.filter(&wanted) {
-            if !own.contains(&ObjectKey::of(&*object)) {
-                found.push(object);
-            }
-        }
-        found.extend(own.iter().filter_map(|key| self.get(key)).filter(|object| wanted(object)));
-        found.sort_by_key(|object| ObjectKey::of(&**object));
-        found
+    pub fn among(&self, namespaces: &[String], group: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        // Read before the copy, and each again after it: what the watch shows meanwhile is not missed.
+        let own = self.pending();
+        let in_namespaces = namespaces.iter().flat_map(|namespace| self.cache.within(namespace, &wanted));
+        let of_group = self.cache.grouped(group).into_iter().filter(|object| wanted(object));
+        let seen = in_namespaces.chain(of_group).map(|object| (ObjectKey::of(&*object), object));
+        let mut found: BTreeMap<ObjectKey, Arc<K>> = seen.filter(|(key, _)| !own.contains(key)).collect();
+        let written = own.into_iter().filter_map(|key| Some((self.get(&key)?, key)));
+        found.extend(written.filter(|(object, _)| wanted(object)).map(|(object, key)| (key, object)));
+        found.into_values().collect()
+    }
+
+    /// What was written here and the watch has not shown yet.
+    fn pending(&self) -> BTreeSet<ObjectKey> {
+        let mut own = self.lock();
+        own.retain(|key, noted| merge(noted, self.cache.get(key).as_ref()).is_some());
+        own.keys().cloned().collect()
     }
 
     fn note(&self, key: ObjectKey, own: Own<K>) {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kaedama_shared::api::VolumeReplicationGroup;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::config_map::at_start;
 use kaedama_shared::config::{ConfigError, LastRead, RamenConfig, Role};
@@ -262,11 +261,7 @@ fn triggers(caches: &Caches) -> Controller<ObjectKey> {
     let near = {
         let groups = caches.groups.clone();
         move |namespace: &str| -> Vec<ObjectKey> {
-            let found = groups.cache.filter(|group: &VolumeReplicationGroup| {
-                group.metadata.namespace.as_deref() == Some(namespace)
-                    || group.spec.protected_namespaces.iter().any(|protected| protected == namespace)
-            });
-            found.iter().map(|group| ObjectKey::of(&**group)).collect()
+            groups.cache.grouped(namespace).iter().map(|group| ObjectKey::of(&**group)).collect()
         }
     };
     let mut controller = Controller::new("volumereplicationgroup").primary(&caches.groups.cache);

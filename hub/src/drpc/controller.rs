@@ -69,8 +69,7 @@ pub fn controller(caches: &Caches) -> Controller<ObjectKey> {
         // Who was refused for an older DRPC of the same name is looked at again when that one has gone.
         .watches(&caches.drpcs, move |change: &Change<DRPlacementControl>| {
             let name = change.is_deletion().then(|| change.key.name.clone());
-            let namesakes =
-                name.map(|name| namesakes.drpcs.filter(|drpc| drpc.metadata.name.as_deref() == Some(&name)));
+            let namesakes = name.map(|name| namesakes.drpcs.grouped(&name));
             namesakes.into_iter().flatten().map(|drpc| ObjectKey::of(drpc.as_ref())).collect::<Vec<_>>()
         })
         .watches(&caches.works, |change: &Change<ManifestWork>| owner(change))
@@ -240,15 +239,14 @@ fn conflict(caches: &Caches, s: &Snapshot) -> Option<String> {
     let mine = ObjectKey::of(&s.drpc);
     let name = s.drpc.metadata.name.as_deref().unwrap_or_default();
     let clusters: BTreeSet<&str> = s.sites.iter().map(|site| site.cluster.as_str()).collect();
-    let rivals: Vec<Arc<DRPlacementControl>> = caches.drpcs.filter(|other| {
+    let namesakes = caches.drpcs.grouped(name).into_iter();
+    let mut rivals = namesakes.filter(|other| {
+        let other = other.as_ref();
         let namespace = other.metadata.annotations.iter().flatten().find(|(key, _)| *key == names::APP_NAMESPACE);
         let namespace = namespace.map(|(_, value)| value).or(other.metadata.namespace.as_ref());
-        other.metadata.name.as_deref() == Some(name)
-            && namespace == Some(&s.vrg_namespace)
-            && ObjectKey::of(other) != mine
-            && is_older(other, &s.drpc)
+        namespace == Some(&s.vrg_namespace) && ObjectKey::of(other) != mine && is_older(other, &s.drpc)
     });
-    rivals.into_iter().find_map(|other| {
+    rivals.find_map(|other| {
         let policy = caches.policies.get(&ObjectKey::cluster(other.spec.dr_policy_ref.name.clone()?))?;
         policy.spec.dr_clusters.iter().find(|cluster| clusters.contains(cluster.as_str())).map(|cluster| {
             format!(

@@ -41,8 +41,9 @@ pub fn observe(caches: &Caches, configuration: &Configuration, drpc: &DRPlacemen
     let of_vrg = names::vrg_work(&name, &vrg_namespace);
     let delivered: BTreeSet<String> = caches
         .works
-        .filter(|work| work.metadata.name.as_deref() == Some(&of_vrg) && belongs(work, drpc))
+        .grouped(&of_vrg)
         .iter()
+        .filter(|work| belongs(work, drpc))
         .filter_map(|work| work.metadata.namespace.clone())
         .collect();
     clusters.extend(delivered.into_iter().filter(|cluster| !clusters.contains(cluster)).collect::<Vec<_>>());

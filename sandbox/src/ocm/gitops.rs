@@ -26,6 +26,7 @@
 //! (the binder into a claim, for one) is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -190,6 +191,8 @@ pub async fn run(hub: Client, options: Options) {
         decisions: Store::new(),
         works: Store::new(),
         queue: Queue::new(),
+        read: Mutex::default(),
+        carried: Mutex::default(),
         options,
         hub: hub.clone(),
     };
@@ -207,7 +210,9 @@ pub async fn run(hub: Client, options: Options) {
             controller.decision_changed(change.object());
         }),
         follow(works, carried, &controller.works, |change: Change<'_, ManifestWork>| {
-            queue.extend_from(application_of(change.object()));
+            if controller.is_new(&change) {
+                queue.extend_from(application_of(change.object()));
+            }
         }),
         async {
             controller.applications.ready().await;
@@ -231,6 +236,11 @@ fn application_of(work: &ManifestWork) -> Option<ObjectKey> {
     Some(ObjectKey::new(labels.get(WORK_NAMESPACE_LABEL)?, labels.get(WORK_NAME_LABEL)?))
 }
 
+fn is_of(work: &ManifestWork, application: &ObjectKey) -> bool {
+    let label = |key| work.metadata.labels.as_ref().and_then(|labels| labels.get(key));
+    label(WORK_NAMESPACE_LABEL) == Some(&application.namespace) && label(WORK_NAME_LABEL) == Some(&application.name)
+}
+
 struct Controller {
     hub: Client,
     options: Options,
@@ -238,9 +248,61 @@ struct Controller {
     decisions: Store<PlacementDecision>,
     works: Store<ManifestWork>,
     queue: Queue<ObjectKey>,
+    /// The applications as they were read last, with the version of their ConfigMap.
+    read: Mutex<BTreeMap<ObjectKey, Read>>,
+    /// The works as they were seen last.
+    carried: Mutex<BTreeMap<ObjectKey, Carried>>,
+}
+
+/// An application as it was read, and the version of what it was read from.
+type Read = (Option<String>, Arc<Application>);
+
+/// What of a work concerns its application: all but its status.
+#[derive(PartialEq, Eq)]
+struct Carried {
+    uid: Option<String>,
+    generation: Option<i64>,
+    labels: Option<BTreeMap<String, String>>,
+    deleted: bool,
 }
 
 impl Controller {
+    /// Whether more of a work has changed than its status.
+    fn is_new(&self, change: &Change<'_, ManifestWork>) -> bool {
+        let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Applied(work) => {
+                let meta = &work.metadata;
+                let now = Carried {
+                    uid: meta.uid.clone(),
+                    generation: meta.generation,
+                    labels: meta.labels.clone(),
+                    deleted: meta.deletion_timestamp.is_some(),
+                };
+                let key = ObjectKey::of(*work);
+                let same = carried.get(&key) == Some(&now);
+                carried.insert(key, now);
+                !same
+            }
+            Change::Gone(work) => {
+                carried.remove(&ObjectKey::of(*work));
+                true
+            }
+        }
+    }
+
+    /// An application from its ConfigMap.
+    fn application(&self, key: &ObjectKey, map: &ConfigMap) -> Result<Arc<Application>, String> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = map.metadata.resource_version.clone();
+        if let Some((_, known)) = read.get(key).filter(|(of, _)| of.is_some() && *of == version) {
+            return Ok(known.clone());
+        }
+        let application = Arc::new(Application::read(map)?);
+        read.insert(key.clone(), (version, application.clone()));
+        Ok(application)
+    }
+
     fn decision_changed(&self, decision: &PlacementDecision) {
         let Some(placement) = decision.labels().get(PLACEMENT_LABEL) else { return };
         let namespace = decision.metadata.namespace.as_ref();
@@ -254,7 +316,7 @@ impl Controller {
 
     /// The clusters that the decisions of a Placement name, retained ones included.
     fn clusters(&self, namespace: &str, placement: &str) -> BTreeSet<String> {
-        let of_placement = |decision: &&std::sync::Arc<PlacementDecision>| {
+        let of_placement = |decision: &&Arc<PlacementDecision>| {
             decision.metadata.namespace.as_deref() == Some(namespace)
                 && decision.labels().get(PLACEMENT_LABEL).is_some_and(|label| label == placement)
         };
@@ -265,7 +327,7 @@ impl Controller {
 
     async fn pass(&self, key: ObjectKey) -> Result<Pass, Error> {
         let map = self.applications.get(&key).filter(|map| map.metadata.deletion_timestamp.is_none());
-        let application = match map.as_deref().map(Application::read).transpose() {
+        let application = match map.as_deref().map(|map| self.application(&key, map)).transpose() {
             Ok(application) => application,
             Err(why) => {
                 // Nothing is taken away because of a mistake in the description.
@@ -281,7 +343,7 @@ impl Controller {
         }
         let mut waiting = false;
         for work in self.works.all() {
-            if application_of(&work).as_ref() != Some(&key) {
+            if !is_of(&work, &key) {
                 continue;
             }
             let cluster = work.metadata.namespace.clone().unwrap_or_default();

@@ -66,6 +66,14 @@ impl Cluster {
         Cache::start(&format!("{} {name}", self.name), Api::all(self.client.clone()), scope())
     }
 
+    /// As [`Cluster::cache`], with an index.
+    pub(crate) fn grouped_cache<K>(&self, name: &str, groups: fn(&K) -> Vec<String>) -> Cache<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        Cache::start_grouped(&format!("{} {name}", self.name), Api::all(self.client.clone()), scope(), groups)
+    }
+
     /// As [`Cluster::cache`], of a kind that need not be installed.
     pub(crate) fn optional_cache<K>(&self, name: &str) -> Cache<K>
     where

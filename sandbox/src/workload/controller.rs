@@ -1,6 +1,10 @@
 //! One pass of a Deployment: whether it is an application, what it needs to run, and what its status says.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{
@@ -22,7 +26,7 @@ use super::{
 };
 use crate::storage::{
     Cluster, Driver, VolumeHandle,
-    array::What,
+    array::{Event, What},
     kit::{Doing, News, PassError, annotation, fetch, is_deleting, news, settings, unless_gone},
 };
 
@@ -46,6 +50,27 @@ struct Context {
     driver: Driver,
     settings: Settings,
     writers: Writers,
+    /// Which volumes an application was found to have.
+    volumes: Mutex<BTreeMap<ObjectKey, BTreeSet<VolumeHandle>>>,
+}
+
+impl Context {
+    fn remember(&self, key: &ObjectKey, found: &Found) {
+        let handles = found.values().map(|(_, handle)| handle.clone()).collect();
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), handles);
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Whether an event of one volume is none of an application's business: it was found to have others. One whose
+    /// volumes are not known yet is looked at for any.
+    fn is_of_others(&self, key: &ObjectKey, volume: Option<&VolumeHandle>) -> bool {
+        let volumes = self.volumes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = volumes.get(key).zip(volume);
+        known.is_some_and(|(known, volume)| !known.contains(volume))
+    }
 }
 
 /// Runs the applications of one cluster until `stop` is cancelled or the future is dropped: then they stop at once.
@@ -57,29 +82,37 @@ pub async fn run(cluster: Cluster, driver: Driver, ledger: Ledger, workload: Set
     let (changed, mut changes) = unbounded_channel();
     let writers = Writers::new(cluster.clone(), driver.clone(), ledger, changed);
     let name = format!("application {}", cluster.name);
-    let context = Arc::new(Context { cluster, driver, settings: workload, writers });
+    let context = Arc::new(Context { cluster, driver, settings: workload, writers, volumes: Mutex::default() });
 
     let told = {
-        let deployments = deployments.clone();
-        news(events).filter(|news| std::future::ready(matters(news))).flat_map(move |_| {
-            let apps = deployments.filter(is_app);
+        let (deployments, context) = (deployments.clone(), context.clone());
+        news(events).filter(|news| std::future::ready(matters(news))).flat_map(move |news| {
+            let volume = match &news {
+                // It is gone, and was a volume.
+                News::Event(Event { unit, what: What::Deleted { .. }, .. }) => Some(unit.as_str().into()),
+                News::Event(event) => context.driver.volume(&event.unit),
+                News::Everything => None,
+            };
+            let apps =
+                deployments.filter(|app| is_app(app) && !context.is_of_others(&ObjectKey::of(app), volume.as_ref()));
             stream::iter(apps.iter().map(|app| ObjectKey::of(&**app)).collect::<Vec<_>>())
         })
     };
     let of_claim = {
         let deployments = deployments.clone();
         move |change: &Change<PersistentVolumeClaim>| {
-            let using = deployments.filter(|app| {
-                app.metadata.namespace == change.key.namespace && claims_of(app).contains(&change.key.name)
-            });
+            let using = deployments.within(change.key.namespace(), |app| claims_of(app).contains(&change.key.name));
             using.iter().map(|app| ObjectKey::of(&**app)).collect::<Vec<_>>()
         }
     };
     let controller = Controller::new(name)
         .settings(settings())
-        .primary(&deployments)
-        .watches(&claims, of_claim)
+        .watches(&deployments, |change| is_new(change, deployment_facts).then(|| change.key.clone()))
+        .watches(&claims, move |change| if is_new(change, claim_facts) { of_claim(change) } else { Vec::new() })
         .watches(&app_pods, |change| {
+            if !is_new(change, pod_facts) {
+                return None;
+            }
             let pod = change.latest()?;
             let app = pod.metadata.labels.as_ref()?.get(APP_LABEL)?;
             Some(ObjectKey::namespaced(change.key.namespace(), app.clone()))
@@ -94,6 +127,29 @@ pub async fn run(cluster: Cluster, driver: Driver, ledger: Ledger, workload: Set
         () = passes => {}
         () = context.writers.run() => {}
     }
+}
+
+/// Whether what a pass goes by is another than before. Most changes are the passes' own statuses, and marks on claims.
+fn is_new<K, F: PartialEq>(change: &Change<K>, facts: impl Fn(&K) -> F) -> bool {
+    let (Some(before), Some(after)) = (&change.before, change.after.present()) else { return true };
+    facts(before) != facts(after)
+}
+
+fn deployment_facts(deployment: &Deployment) -> impl PartialEq + use<> {
+    let meta = &deployment.metadata;
+    let status = deployment.status.clone().map(|status| (status.observed_generation, status.ready_replicas));
+    (meta.uid.clone(), meta.generation, meta.labels.clone(), meta.annotations.clone(), is_deleting(deployment), status)
+}
+
+fn claim_facts(claim: &PersistentVolumeClaim) -> impl PartialEq + use<> {
+    let phase = claim.status.as_ref().and_then(|status| status.phase.clone());
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+    (claim.metadata.uid.clone(), phase, volume, is_deleting(claim))
+}
+
+fn pod_facts(pod: &Pod) -> impl PartialEq + use<> {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.clone());
+    (pod.metadata.uid.clone(), pod.metadata.labels.clone(), phase, is_deleting(pod))
 }
 
 /// Whether a storage event may let an application start, or end what kept it from writing.
@@ -123,6 +179,7 @@ fn claims_of(deployment: &Deployment) -> Vec<String> {
 async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, PassError> {
     let deployment = fetch(&context.cluster.within::<Deployment>(key.namespace()), &key.name).await?;
     let Some(deployment) = deployment.filter(|deployment| is_app(deployment) && !is_deleting(deployment)) else {
+        context.forget(&key);
         context.writers.stop(&key);
         pods::remove(&context.cluster, &key).await?;
         return Ok(Next::Await);
@@ -140,8 +197,12 @@ async fn pass(context: Arc<Context>, key: ObjectKey) -> Result<Next, PassError> 
         pods::keep(&context.cluster, &deployment, count, false).await?;
     }
     let outcome = match volumes(&context, &deployment).await? {
-        Ok(found) => start(&context, &deployment, found).await?,
+        Ok(found) => {
+            context.remember(&key, &found);
+            start(&context, &deployment, found).await?
+        }
         Err(why) => {
+            context.forget(&key);
             context.writers.stop(&key);
             Err(why)
         }

@@ -14,7 +14,7 @@ use kaedama_shared::harness::ObjectKey;
 use kube::api::{DeleteParams, ListParams, PostParams};
 
 use super::APP_LABEL;
-use crate::storage::kit::{Cluster, Doing, PassError, fetch, is_deleting, unless_gone};
+use crate::storage::kit::{Cluster, Doing, PassError, is_deleting, unless_gone};
 
 /// Name of the node on which everything runs.
 const NODE: &str = "sandbox-node";
@@ -58,7 +58,7 @@ pub(super) async fn remove(cluster: &Cluster, key: &ObjectKey) -> Result<(), Pas
     for pod in list(cluster, key).await? {
         end(cluster, key, &pod.metadata.name.unwrap_or_default()).await?;
     }
-    detach(cluster, key, &[]).await
+    detach(cluster, attached(cluster, key).await?, &[]).await
 }
 
 async fn list(cluster: &Cluster, key: &ObjectKey) -> Result<Vec<Pod>, PassError> {
@@ -135,9 +135,10 @@ pub(super) async fn attach(
     volumes: &[String],
 ) -> Result<(), PassError> {
     let api = cluster.all::<VolumeAttachment>();
+    let present = attached(cluster, key).await?;
     for volume in volumes {
         let name = format!("csi-{volume}");
-        if fetch(&api, &name).await?.is_some() {
+        if present.iter().any(|attachment| attachment.metadata.name.as_ref() == Some(&name)) {
             continue;
         }
         let labels = BTreeMap::from([
@@ -156,20 +157,29 @@ pub(super) async fn attach(
             },
             status: None,
         };
-        let created = api.create(&PostParams::default(), &attachment).await;
+        let created = match api.create(&PostParams::default(), &attachment).await {
+            // Another application's.
+            Err(kube::Error::Api(status)) if status.code == 409 => continue,
+            created => created,
+        };
         let mut attachment = created.doing(|| format!("creating VolumeAttachment {name}"))?;
         attachment.status = Some(VolumeAttachmentStatus { attached: true, ..VolumeAttachmentStatus::default() });
         let written = api.replace_status(&name, &PostParams::default(), &attachment).await;
         unless_gone(written).doing(|| format!("writing the status of VolumeAttachment {name}"))?;
     }
-    detach(cluster, key, volumes).await
+    detach(cluster, present, volumes).await
 }
 
-async fn detach(cluster: &Cluster, key: &ObjectKey, keep: &[String]) -> Result<(), PassError> {
-    let api = cluster.all::<VolumeAttachment>();
+/// The attachments of an application.
+async fn attached(cluster: &Cluster, key: &ObjectKey) -> Result<Vec<VolumeAttachment>, PassError> {
     let selector = format!("{APP_LABEL}={},{NAMESPACE_LABEL}={}", key.name, key.namespace());
-    let attached = api.list(&ListParams::default().labels(&selector)).await;
-    for attachment in attached.doing(|| format!("listing the attachments of {key}"))? {
+    let attached = cluster.all::<VolumeAttachment>().list(&ListParams::default().labels(&selector)).await;
+    attached.map(|attached| attached.items).doing(|| format!("listing the attachments of {key}"))
+}
+
+async fn detach(cluster: &Cluster, present: Vec<VolumeAttachment>, keep: &[String]) -> Result<(), PassError> {
+    let api = cluster.all::<VolumeAttachment>();
+    for attachment in present {
         let volume = attachment.spec.source.persistent_volume_name.unwrap_or_default();
         if !keep.contains(&volume) {
             let name = attachment.metadata.name.unwrap_or_default();

@@ -149,12 +149,17 @@ impl Observer {
         };
         let concerned =
             |claim: &PersistentVolumeClaim| selected(claim) || owner::of(&group, &claim.metadata) == Owner::Us;
-        let claims = self.caches.claims.filter(concerned);
+        let namespaces = order.map(|order| order.namespaces.as_slice()).unwrap_or_default();
+        let claims = self.caches.claims.among(namespaces, &owner::label_of(&group), concerned);
         // Who uses a claim matters only where it may be demoted.
         let demotes = order.is_none_or(|order| order.role == Role::Secondary);
-        let (pods, attachments) = match demotes && !claims.is_empty() {
-            true => (self.caches.pods.filter(mounts_claims), self.caches.attachments.list()),
-            false => (Vec::new(), Vec::new()),
+        let users = |key: &ObjectKey, claim: &PersistentVolumeClaim, volume: Option<&str>| {
+            if !demotes {
+                return Vec::new();
+            }
+            let pods = self.caches.pods.within(key.namespace(), mounts_claims);
+            let attachments = volume.map(|volume| self.caches.attachments.grouped(volume)).unwrap_or_default();
+            evidence::users(claim, pods.iter().map(|pod| &**pod), attachments.iter().map(|found| &**found))
         };
         claims
             .into_iter()
@@ -162,15 +167,11 @@ impl Observer {
                 let key = ObjectKey::of(&*claim);
                 let pv = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).filter(|name| !name.is_empty());
                 Volume {
+                    users: users(&key, &claim, pv.as_deref()),
                     pv: pv.and_then(|name| self.caches.volumes.get(&ObjectKey::cluster(name))),
                     replication: self.caches.replications.get(&key).map(|found| replication(&group, &found)),
                     selected: selected(&claim),
                     owner: owner::of(&group, &claim.metadata),
-                    users: evidence::users(
-                        &claim,
-                        pods.iter().map(|pod| &**pod),
-                        attachments.iter().map(|found| &**found),
-                    ),
                     unused: asked.unused.get(&key).cloned().unwrap_or_default(),
                     let_go: asked.let_go.get(&key).cloned().unwrap_or_default(),
                     claim,

@@ -47,16 +47,27 @@ pub fn annotations(group: &ObjectKey) -> BTreeMap<String, String> {
 /// Whose object this is, seen from `group`.
 #[must_use]
 pub fn of(group: &ObjectKey, meta: &kube::core::ObjectMeta) -> Owner {
-    let label = |key| meta.labels.as_ref().and_then(|all: &BTreeMap<String, String>| all.get(key));
-    let (namespace, name) = match (label(names::OWNER_NAMESPACE), label(names::OWNER_NAME)) {
-        (None, None) => return Owner::Nobody,
-        (namespace, name) => (namespace.cloned().unwrap_or_default(), name.cloned().unwrap_or_default()),
-    };
-    if namespace == value(group.namespace()) && name == value(&group.name) {
-        Owner::Us
-    } else {
-        Owner::Other(format!("{namespace}/{name}"))
+    match label(meta) {
+        None => Owner::Nobody,
+        Some(label) if label == label_of(group) => Owner::Us,
+        Some(label) => Owner::Other(label),
     }
+}
+
+/// Both labels of an owner as one text; none where nobody is named. No value of a label has a slash.
+#[must_use]
+pub fn label(meta: &kube::core::ObjectMeta) -> Option<String> {
+    let label = |key| meta.labels.as_ref().and_then(|all: &BTreeMap<String, String>| all.get(key)).map(String::as_str);
+    match (label(names::OWNER_NAMESPACE), label(names::OWNER_NAME)) {
+        (None, None) => None,
+        (namespace, name) => Some(format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())),
+    }
+}
+
+/// The [`label`] of what `group` owns.
+#[must_use]
+pub fn label_of(group: &ObjectKey) -> String {
+    format!("{}/{}", value(group.namespace()), value(&group.name))
 }
 
 /// The group that owns an object, when its labels or annotations name one in full.

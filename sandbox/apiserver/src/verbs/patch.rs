@@ -59,8 +59,8 @@ pub(crate) fn patch(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, A
             (Kind::Apply, _) => applied(op, &write, live, &document, &mut notes)?,
             (_, None) => return Err(ApiError::not_found(&op.group_resource(), &op.name)),
             (_, Some(live)) => {
-                let patched = patched(op, kind, live, &document.value)?;
-                decoded(op, &write, kind, patched, &document, &mut notes)?
+                let object = patched(op, kind, live, &document.value)?;
+                decoded(op, &write, kind, live, object, &document, &mut notes)?
             }
         };
         body::dedup_owners(&mut object, &mut notes);
@@ -78,14 +78,19 @@ fn decoded(
     op: &Op<'_>,
     write: &Write<'_>,
     kind: Kind,
-    patched: Value,
+    live: &Value,
+    object: Value,
     document: &Parsed,
     warnings: &mut Vec<String>,
 ) -> Result<Value, ApiError> {
-    let text = if kind == Kind::Strategic { in_go(&document.value) } else { patched.to_string() };
+    // Patched once more where it is refused, instead of kept where it is not.
+    let text = || match kind {
+        Kind::Strategic => in_go(&document.value),
+        _ => patched(op, kind, live, &document.value).map(|object| object.to_string()).unwrap_or_default(),
+    };
     let refused =
-        |why: String| ApiError::invalid("", "", "", &[FieldError::invalid("patch", &Value::from(text.clone()), why)]);
-    let (object, unknown) = body::decode(&op.resource, patched).map_err(|e| {
+        |why: String| ApiError::invalid("", "", "", &[FieldError::invalid("patch", &Value::from(text()), why)]);
+    let (object, unknown) = body::decode(&op.resource, object).map_err(|e| {
         let resource = &op.resource;
         let (kind, version) = (&resource.kind, &resource.version);
         let place = format!("{kind} in version \"{version}\" cannot be handled as a {kind}: ");

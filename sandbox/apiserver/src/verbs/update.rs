@@ -21,7 +21,10 @@ pub(crate) fn update(op: &Op<'_>, warnings: &mut Vec<String>) -> Result<Answer, 
     check_name(op, &object)?;
     let write = Write { server: op.server, resource: &op.resource, subresource: &op.subresource, options };
     let upsert = op.resource.create_on_update && op.subresource.is_empty();
-    let (stored, created) = modify(&write, &op.key(), upsert, false, |_| Ok(object.clone()))?;
+    // With a resourceVersion there is one attempt.
+    let once = meta::text(&object, "resourceVersion").is_some_and(|rv| rv != "0");
+    let make = |_: Option<&Value>| Ok(if once { object.take() } else { object.clone() });
+    let (stored, created) = modify(&write, &op.key(), upsert, false, make)?;
     Ok(Answer::Object(if created { 201 } else { 200 }, stored))
 }
 

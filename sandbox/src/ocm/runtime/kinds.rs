@@ -1,11 +1,13 @@
 //! Which resource a kind is on an API server.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::{Api, Client};
+use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, GroupVersionKind, ObjectMeta};
+use kube::{Api, Client, Resource};
+use serde::Deserialize;
 
 use super::{Attempt, Error, is_not_found};
 
@@ -21,11 +23,79 @@ pub(in crate::ocm) struct Served {
 impl Served {
     /// The API of the kind: in the namespace where it has any, else of the whole cluster.
     pub(in crate::ocm) fn api(&self, client: &Client, namespace: &str) -> Api<DynamicObject> {
+        self.api_of(client, namespace)
+    }
+
+    /// The same, where only versions are of interest.
+    pub(in crate::ocm) fn versions(&self, client: &Client, namespace: &str) -> Api<Versioned> {
+        self.api_of(client, namespace)
+    }
+
+    fn api_of<K>(&self, client: &Client, namespace: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
         if self.namespaced && !namespace.is_empty() {
             Api::namespaced_with(client.clone(), namespace, &self.resource)
         } else {
             Api::all_with(client.clone(), &self.resource)
         }
+    }
+}
+
+/// An object of any kind of which only the version is of interest: nothing else of it is read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Head")]
+pub(in crate::ocm) struct Versioned {
+    /// Name, namespace and version.
+    pub(in crate::ocm) metadata: ObjectMeta,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    metadata: Version,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    name: Option<String>,
+    namespace: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl From<Head> for Versioned {
+    fn from(Head { metadata: Version { name, namespace, resource_version } }: Head) -> Self {
+        Self { metadata: ObjectMeta { name, namespace, resource_version, ..ObjectMeta::default() } }
+    }
+}
+
+impl Resource for Versioned {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::kind(resource)
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::group(resource)
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::version(resource)
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        DynamicObject::plural(resource)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
     }
 }
 

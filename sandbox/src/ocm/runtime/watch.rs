@@ -1,21 +1,63 @@
 //! A watch that never gives up, with the objects it has seen.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::StreamExt;
-use kube::core::DeserializeGuard;
+use kaedama_shared::harness::cache;
+use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Resource};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::{ObjectKey, backoff};
 
-/// An object of a kind that others write: one that cannot be read does not hide the rest.
-pub(in crate::ocm) type Guarded<K> = DeserializeGuard<K>;
+/// An object of a kind that others write: one that cannot be read does not hide the rest. Read once, from its text, and
+/// without its managed fields.
+#[derive(Clone, Debug)]
+pub(in crate::ocm) struct Guarded<K>(DeserializeGuard<K>);
+
+impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Guarded<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        cache::decode(text.get(), false).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<K: Resource> Resource for Guarded<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dt: &K::DynamicType) -> Cow<'_, str> {
+        K::kind(dt)
+    }
+
+    fn group(dt: &K::DynamicType) -> Cow<'_, str> {
+        K::group(dt)
+    }
+
+    fn version(dt: &K::DynamicType) -> Cow<'_, str> {
+        K::version(dt)
+    }
+
+    fn plural(dt: &K::DynamicType) -> Cow<'_, str> {
+        K::plural(dt)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.meta()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.meta_mut()
+    }
+}
 
 /// The objects that a watch has seen. Cheap to clone.
 pub(in crate::ocm) struct Store<K> {
@@ -156,7 +198,7 @@ fn relisted<K: Resource>(store: &Store<K>, listed: BTreeMap<ObjectKey, Arc<K>>, 
 /// The object, or the key of one that cannot be read.
 fn readable<K: Resource<DynamicType = ()>>(guarded: Guarded<K>) -> Result<Arc<K>, ObjectKey> {
     let key = ObjectKey::of(&guarded);
-    guarded.0.map(Arc::new).map_err(|error| {
+    guarded.0.0.map(Arc::new).map_err(|error| {
         tracing::warn!(kind = %K::kind(&()), %key, error = %error.error, "object cannot be read");
         key
     })

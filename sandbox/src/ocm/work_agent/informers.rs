@@ -11,13 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use kaedama_shared::api::ocm::work::ResourceMeta;
-use kube::core::DynamicObject;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::runtime::kinds::Served;
+use super::super::runtime::kinds::{Served, Versioned};
 use super::super::runtime::{ObjectKey, backoff};
 
 /// What is watched by one informer.
@@ -57,6 +56,8 @@ struct State {
     works: BTreeMap<Target, BTreeMap<String, bool>>,
     /// What OCM's agent would watch.
     scraped: BTreeSet<Scope>,
+    /// The objects of each work, where all that should be are watched as OCM's agent would.
+    complete: BTreeMap<String, Vec<(Target, bool)>>,
 }
 
 /// The watches of one agent.
@@ -81,19 +82,26 @@ impl Informers {
     /// watches are live; while one is not, the objects have to be polled.
     pub(super) fn set(&self, work: &str, objects: &[(&ResourceMeta, &Served, bool)]) -> bool {
         let mut state = lock(&self.state);
+        let targets: Vec<(Target, bool)> =
+            objects.iter().map(|(meta, served, watched)| (target(meta, served), *watched)).collect();
+        if state.complete.get(work) == Some(&targets) {
+            let live =
+                |scope| state.informers.get(scope).is_some_and(|known: &Informer| known.live.load(Ordering::Relaxed));
+            return targets.iter().all(|(target, _)| live(&target.scope));
+        }
         for works in state.works.values_mut() {
             works.remove(work);
         }
-        let mut all_live = true;
-        for (meta, served, watched) in objects {
-            let namespace = if served.namespaced { meta.namespace.clone() } else { String::new() };
-            let scope = Scope { group: meta.group.clone(), resource: meta.resource.clone(), namespace };
-            let target = Target { scope: scope.clone(), key: ObjectKey::new(&scope.namespace, &meta.name) };
+        let (mut all_live, mut complete) = (true, true);
+        for ((target, watched), (_, served, _)) in targets.iter().cloned().zip(objects) {
+            let scope = target.scope.clone();
+            let watched = &watched;
             let at_once = *watched && (state.scraped.contains(&scope) || state.scraped.len() < self.limit);
             if at_once {
                 state.scraped.insert(scope.clone());
             } else if *watched {
                 tracing::debug!(resource = %scope.resource, namespace = %scope.namespace, "no watch left, polling");
+                complete = false;
             }
             state.works.entry(target).or_default().insert(work.to_owned(), at_once);
             all_live &= self.watch(&mut state, scope, served);
@@ -103,6 +111,10 @@ impl Informers {
         state.scraped = at_once.map(|(target, _)| target.scope.clone()).collect();
         let wanted: BTreeSet<Scope> = state.works.keys().map(|target| target.scope.clone()).collect();
         state.informers.retain(|scope, _| wanted.contains(scope));
+        match complete && !targets.is_empty() {
+            true => state.complete.insert(work.to_owned(), targets),
+            false => state.complete.remove(work),
+        };
         all_live
     }
 
@@ -111,7 +123,7 @@ impl Informers {
         if let Some(informer) = state.informers.get(&scope) {
             return informer.live.load(Ordering::Relaxed);
         }
-        let api = served.api(&self.client, &scope.namespace);
+        let api = served.versions(&self.client, &scope.namespace);
         // A watch counts as live until it fails: its first list tells of everything that it might have missed.
         let live = Arc::new(AtomicBool::new(true));
         let task = follow(api, scope.clone(), self.state.clone(), live.clone(), self.notices.clone());
@@ -121,8 +133,14 @@ impl Informers {
     }
 }
 
+fn target(meta: &ResourceMeta, served: &Served) -> Target {
+    let namespace = if served.namespaced { meta.namespace.clone() } else { String::new() };
+    let key = ObjectKey::new(&namespace, &meta.name);
+    Target { scope: Scope { group: meta.group.clone(), resource: meta.resource.clone(), namespace }, key }
+}
+
 async fn follow(
-    api: Api<DynamicObject>,
+    api: Api<Versioned>,
     scope: Scope,
     state: Arc<Mutex<State>>,
     live: Arc<AtomicBool>,

@@ -28,7 +28,7 @@ mod removal;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kaedama_shared::api::ocm::work::{AppliedManifestWork, ManifestWork, ManifestWorkStatus, WORK_FINALIZER};
@@ -158,7 +158,7 @@ struct Progress {
     apply_at: Instant,
     /// Tries in a row that left something to do.
     failures: u32,
-    outcomes: Vec<(Manifest, Outcome)>,
+    outcomes: Arc<Vec<(Manifest, Outcome)>>,
     /// The status as it was reported last.
     reported: ManifestWorkStatus,
     refreshed_at: Instant,
@@ -303,7 +303,7 @@ impl Agent {
             of: version,
             apply_at: Instant::now() + pause,
             failures: if unfinished { failures.saturating_add(1) } else { 0 },
-            outcomes,
+            outcomes: Arc::new(outcomes),
             reported: reported.or_else(|| work.status.clone()).unwrap_or_default(),
             refreshed_at: Instant::now(),
         })
@@ -337,7 +337,7 @@ impl Agent {
             .collect();
         let all_watched = self.informers.set(name, &watched);
         let mut seen = Vec::new();
-        for (manifest, outcome) in &progress.outcomes {
+        for (manifest, outcome) in progress.outcomes.iter() {
             let look: Look = apply::look(&self.spoke, manifest).await?;
             seen.push(status::Seen { manifest, outcome, look });
         }

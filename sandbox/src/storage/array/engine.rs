@@ -22,11 +22,9 @@ impl Arrays {
     /// When something happens next by itself, and to which unit.
     #[must_use]
     pub fn next_due(&self) -> Option<(Timestamp, UnitId)> {
-        self.relations
-            .iter()
-            .filter_map(|(unit, relation)| due(relation).map(|at| (at, unit)))
-            .min()
-            .map(|(at, unit)| (at, unit.clone()))
+        // Of those that are due at the same time the first: units are in order, and need not be compared.
+        let due = self.relations.iter().filter_map(|(unit, relation)| due(relation).map(|at| (at, unit)));
+        due.min_by_key(|(at, _)| *at).map(|(at, unit)| (at, unit.clone()))
     }
 
     fn step(&mut self, unit: &UnitId, at: Timestamp) {

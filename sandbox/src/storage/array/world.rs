@@ -106,6 +106,12 @@ impl Arrays {
         self.arrays.get(array).and_then(|a| a.images.get(handle)).map_or(0, |image| image.log.len())
     }
 
+    /// Whether `array` has a volume of this handle, whether the array is alive or not.
+    #[must_use]
+    pub fn has_volume(&self, array: &ArrayId, handle: &VolumeHandle) -> bool {
+        self.arrays.get(array).is_some_and(|a| a.images.contains_key(handle))
+    }
+
     /// Whether both arrays are alive and the link between them is up.
     #[must_use]
     pub fn connected(&self, one: &ArrayId, other: &ArrayId) -> bool {

@@ -79,6 +79,7 @@ struct Context {
     driver: Driver,
     settings: Settings,
     claims: Cache<PersistentVolumeClaim>,
+    /// Grouped by claim.
     volumes: Cache<PersistentVolume>,
     pods: Cache<Pod>,
     classes: Cache<StorageClass>,
@@ -89,7 +90,9 @@ pub async fn run(cluster: Cluster, driver: Driver, binder: Settings, stop: Cance
     let events = driver.fabric().subscribe();
     let context = Arc::new(Context {
         claims: cluster.cache("persistentvolumeclaims"),
-        volumes: cluster.cache("persistentvolumes"),
+        volumes: cluster.grouped_cache("persistentvolumes", |volume: &PersistentVolume| {
+            claim_of(volume).iter().map(ObjectKey::to_string).collect()
+        }),
         pods: cluster.cache("pods"),
         classes: cluster.cache("storageclasses"),
         settings: binder,
@@ -192,7 +195,7 @@ fn pending(context: &Context) -> Vec<ObjectKey> {
 /// The volumes that a claim's change may concern: the one that it names, and those that name it.
 fn volumes_of(context: &Context, change: &Change<PersistentVolumeClaim>) -> Vec<ObjectKey> {
     let named = change.latest().and_then(|claim| claim.spec.as_ref()?.volume_name.clone());
-    let naming = context.volumes.filter(|volume| claim_of(volume).as_ref() == Some(&change.key));
+    let naming = context.volumes.grouped(&change.key.to_string());
     let mut keys: Vec<ObjectKey> = naming.iter().map(|volume| ObjectKey::of(&**volume)).collect();
     if let Some(named) = named.map(ObjectKey::cluster).filter(|key| !keys.contains(key)) {
         keys.push(named);

@@ -36,7 +36,7 @@ async fn in_use(context: &Context, claim: &ObjectKey) -> Result<bool, PassError>
         let placed = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref().is_some_and(|n| !n.is_empty()));
         placed && !matches!(phase, Some("Succeeded" | "Failed")) && used_by(Some(pod)).contains(claim)
     };
-    if !context.pods.filter(|pod| holds(pod)).is_empty() {
+    if !context.pods.within(claim.namespace(), |pod| holds(pod)).is_empty() {
         return Ok(true);
     }
     let pods = context.cluster.within::<Pod>(claim.namespace()).list(&ListParams::default()).await;

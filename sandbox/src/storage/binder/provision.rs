@@ -81,7 +81,7 @@ async fn with_class(
 
 fn is_consumed(context: &Context, claim: &PersistentVolumeClaim) -> bool {
     let key = ObjectKey::of(claim);
-    !context.pods.filter(|pod| used_by(Some(pod)).contains(&key)).is_empty()
+    !context.pods.within(key.namespace(), |pod| used_by(Some(pod)).contains(&key)).is_empty()
 }
 
 /// The claim with the annotation that names its provisioner.

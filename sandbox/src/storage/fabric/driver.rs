@@ -55,6 +55,14 @@ impl Driver {
         })
     }
 
+    /// The volume that a unit is; none where it is something else, such as a group of them.
+    #[must_use]
+    pub fn volume(&self, unit: &UnitId) -> Option<VolumeHandle> {
+        let array = self.array().ok()?;
+        let handle = VolumeHandle::from(unit.as_str());
+        self.fabric.lock().arrays.has_volume(&array, &handle).then_some(handle)
+    }
+
     async fn call<T>(
         &self,
         operation: Operation,

@@ -136,10 +136,10 @@ async fn volumes(cluster: Cluster, driver: Driver, timing: Timing, stop: Cancell
         .watches(&vrs, |change| concerns_us(change).then(|| change.key.clone()))
         .watches(&classes, using(&vrs, |vr, class| vr.spec.volume_replication_class == class.name))
         .watches(&claims, {
-            let of_claim = using(&vrs, |vr, claim| names(vr, claim, "PersistentVolumeClaim"));
+            let of_claim = using_near(&vrs, |vr, claim| names(vr, claim, "PersistentVolumeClaim"));
             move |change| if binding_changed(change) { of_claim(change) } else { Vec::new() }
         })
-        .watches(&groups, using(&vrs, |vr, group| names(vr, group, VolumeGroupReplication::KIND)))
+        .watches(&groups, using_near(&vrs, |vr, group| names(vr, group, VolumeGroupReplication::KIND)))
         .watches(&contents, of_content(&vrs))
         .keys(told)
         .run(stop, move |key| reconcile::pass(context.clone(), key))
@@ -175,6 +175,18 @@ fn using<O: Resource>(
 ) -> impl Fn(&Change<O>) -> Vec<ObjectKey> + Send + 'static {
     let vrs = vrs.clone();
     move |change| vrs.filter(|vr| uses(vr, &change.key)).iter().map(|vr| ObjectKey::of(&**vr)).collect()
+}
+
+/// The same, where both are in one namespace.
+fn using_near<O: Resource>(
+    vrs: &Cache<VolumeReplication>,
+    uses: impl Fn(&VolumeReplication, &ObjectKey) -> bool + Send + 'static,
+) -> impl Fn(&Change<O>) -> Vec<ObjectKey> + Send + 'static {
+    let vrs = vrs.clone();
+    move |change| {
+        let using = vrs.within(change.key.namespace(), |vr| uses(vr, &change.key));
+        using.iter().map(|vr| ObjectKey::of(&**vr)).collect()
+    }
 }
 
 /// Maps a change of a group's content to the VolumeReplications of that group.

@@ -5,6 +5,7 @@
 //! | [`Cache`] | the handle: reading, changes, freshness |
 //! | `view` | the copy itself, and what a change of it looks like |
 //! | `watch` | the list-and-watch loop that keeps it |
+//! | `events` | the lines of a watch, decoded |
 //! | [`Installations`] | when a kind that is not installed may have been |
 //!
 //! Three things set it apart from kube's reflector. It knows when it last heard from the API server (lists, events,
@@ -13,6 +14,7 @@
 //! stalls the watch nor looks absent. And a change carries the object before and after, so that a controller can
 //! say which changes concern it without keeping copies of its own.
 
+mod events;
 mod installed;
 mod view;
 mod watch;
@@ -32,6 +34,7 @@ use super::ObjectKey;
 use super::backoff::Backoff;
 use super::metrics::HarnessMetrics;
 use crate::seen::Seen;
+pub use events::decode;
 pub use installed::Installations;
 use view::View;
 pub use view::{Change, Freshness, is_gone};
@@ -171,10 +174,26 @@ where
     /// ```
     #[must_use]
     pub fn start(name: &str, api: Api<DeserializeGuard<K>>, scope: Scope) -> Self {
-        let view = Arc::new(View::new(name));
+        Self::begin(View::new(name, None), api, scope)
+    }
+
+    /// As [`Cache::start`], with an index: `groups` names the groups that an object belongs to, and
+    /// [`Cache::grouped`] finds the objects of a group without looking at the others. It must depend on the object alone.
+    #[must_use]
+    pub fn start_grouped(
+        name: &str,
+        api: Api<DeserializeGuard<K>>,
+        scope: Scope,
+        groups: fn(&K) -> Vec<String>,
+    ) -> Self {
+        Self::begin(View::new(name, Some(groups)), api, scope)
+    }
+
+    fn begin(view: View<K>, api: Api<DeserializeGuard<K>>, scope: Scope) -> Self {
+        let view = Arc::new(view);
         if let Some(MetricsHandle(metrics)) = &scope.metrics {
             let seen = Arc::downgrade(&view);
-            metrics.view(name, move || seen.upgrade().and_then(|view| view.freshness().last_contact));
+            metrics.view(view.name(), move || seen.upgrade().and_then(|view| view.freshness().last_contact));
         }
         let (stale_after, keep_managed_fields) = (scope.stale_after, scope.keep_managed_fields);
         let narrowed = scope.labels.is_some() || scope.fields.is_some();
@@ -209,6 +228,18 @@ where
     #[must_use]
     pub fn filter(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         self.view.filter(wanted)
+    }
+
+    /// The objects of a namespace that `wanted` accepts, in order of their keys; others are not looked at.
+    #[must_use]
+    pub fn within(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        self.view.within(namespace, wanted)
+    }
+
+    /// The objects that belong to a group, in order of their keys: none where the cache was started without groups.
+    #[must_use]
+    pub fn grouped(&self, group: &str) -> Vec<Arc<K>> {
+        self.view.grouped(group)
     }
 
     /// The object of this name, if the view can be believed: unknown when nothing was listed yet, when the view is

@@ -407,3 +407,53 @@ async fn an_api_server_restored_from_a_backup_is_listed_anew() {
     sleep(10 * S).await;
     assert_eq!(all_told(&mut changes), ["a: none -> late", "a: late -> early", "a: early -> again"]);
 }
+
+/// The groups of a ConfigMap: the words of its value.
+fn words(map: &ConfigMap) -> Vec<String> {
+    let value = map.data.iter().flatten().find(|(key, _)| *key == "v").map(|(_, value)| value.clone());
+    value.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_has_the_objects_that_belong_to_it_now() {
+    let mut elsewhere = map("a", 7, "red");
+    elsewhere["metadata"]["namespace"] = json!("other");
+    let script = Script::new([
+        list(10, vec![map("a", 5, "red blue"), map("b", 6, "red"), elsewhere.clone()]),
+        Answer::Events(
+            vec![
+                event("MODIFIED", map("a", 11, "blue")),
+                event("ADDED", map("c", 12, "red")),
+                event("MODIFIED", broken("c", 13)),
+                event("DELETED", map("b", 14, "red")),
+                event("ERROR", status(410, "Expired")),
+            ],
+            false,
+        ),
+        list(20, vec![map("d", 16, "blue"), elsewhere]),
+    ]);
+    let cache: Cache<ConfigMap> = Cache::start_grouped("maps", script.api(), Scope::default(), words);
+    cache.ready().await;
+    let names = |maps: Vec<Arc<ConfigMap>>| -> Vec<String> {
+        maps.iter().map(|map| ObjectKey::of(&**map).to_string()).collect()
+    };
+    let group = |group: &str| names(cache.grouped(group));
+    assert_eq!(group("red"), ["ns/a", "ns/b", "other/a"]);
+    assert_eq!((group("blue"), group("green")), (vec!["ns/a".to_owned()], vec![]));
+    assert_eq!(names(cache.within("ns", |_| true)), ["ns/a", "ns/b"]);
+    assert_eq!(names(cache.within("other", |_| true)), ["other/a"]);
+    assert_eq!(names(cache.within("n", |_| true)), Vec::<String>::new());
+    sleep(S + S / 2).await;
+    assert_eq!(group("red"), ["ns/b", "other/a"], "a has left");
+    sleep(S).await;
+    assert_eq!(group("red"), ["ns/b", "ns/c", "other/a"], "c has come");
+    sleep(S).await;
+    assert_eq!(group("red"), ["ns/b", "other/a"], "nobody knows what c belongs to now");
+    assert_eq!(names(cache.within("ns", |_| true)), ["ns/a", "ns/b"]);
+    sleep(S).await;
+    assert_eq!(group("red"), ["other/a"], "b has gone");
+    cache.note_written(serde_json::from_value(map("a", 15, "red")).unwrap());
+    assert_eq!(group("red"), ["ns/a", "other/a"], "what was written here counts at once");
+    sleep(10 * S).await;
+    assert_eq!((group("red"), group("blue")), (vec!["other/a".to_owned()], vec!["ns/d".to_owned()]), "listed anew");
+}

@@ -1,7 +1,8 @@
 //! The copy of the objects, and what a change of it looks like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -60,6 +61,9 @@ pub struct Freshness {
 /// One object as the API server sent it.
 pub(super) type Raw<K> = DeserializeGuard<K>;
 
+/// The groups that an object belongs to; see [`super::Cache::grouped`].
+pub(super) type Grouping<K> = fn(&K) -> Vec<String>;
+
 pub(super) struct View<K> {
     name: String,
     state: RwLock<State<K>>,
@@ -68,6 +72,8 @@ pub(super) struct View<K> {
 
 struct State<K> {
     objects: BTreeMap<ObjectKey, Seen<Arc<K>>>,
+    grouping: Option<Grouping<K>>,
+    groups: BTreeMap<String, BTreeSet<ObjectKey>>,
     /// How far lists and watch have come, as a number. What a write of our own returned is newer or known already.
     reached: u64,
     freshness: Freshness,
@@ -75,11 +81,12 @@ struct State<K> {
 }
 
 impl<K: Resource> View<K> {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str, grouping: Option<Grouping<K>>) -> Self {
         let freshness = Freshness { synced: false, last_contact: None, served: true };
+        let (objects, groups) = (BTreeMap::new(), BTreeMap::new());
         Self {
             name: name.to_owned(),
-            state: RwLock::new(State { objects: BTreeMap::new(), reached: 0, freshness, subscribers: Vec::new() }),
+            state: RwLock::new(State { objects, grouping, groups, reached: 0, freshness, subscribers: Vec::new() }),
             ready: watch::Sender::new(false),
         }
     }
@@ -103,6 +110,21 @@ impl<K: Resource> View<K> {
 
     pub(super) fn filter(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         self.read().objects.values().filter_map(Seen::present).filter(|object| wanted(object)).cloned().collect()
+    }
+
+    pub(super) fn within(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let state = self.read();
+        // No name is empty, so this comes before all of the namespace.
+        let first = ObjectKey::namespaced(namespace, "");
+        let from_first = state.objects.range((Bound::Included(&first), Bound::Unbounded));
+        let of_namespace = from_first.take_while(|(key, _)| key.namespace == first.namespace);
+        of_namespace.filter_map(|(_, object)| object.present()).filter(|object| wanted(object)).cloned().collect()
+    }
+
+    pub(super) fn grouped(&self, group: &str) -> Vec<Arc<K>> {
+        let state = self.read();
+        let keys = state.groups.get(group).into_iter().flatten();
+        keys.filter_map(|key| state.objects.get(key)?.present()).cloned().collect()
     }
 
     pub(super) fn undecodable(&self) -> Vec<(ObjectKey, String)> {
@@ -152,6 +174,7 @@ impl<K: Resource> View<K> {
         // Not the greater of both: an API server that was restored from a backup counts from an earlier version.
         state.reached = version.parse().unwrap_or_default();
         let old = mem::replace(&mut state.objects, new.clone());
+        state.regroup();
         for (key, before) in &old {
             if !new.contains_key(key) {
                 state.tell(key.clone(), Some(before), Seen::Absent);
@@ -181,7 +204,7 @@ impl<K: Resource> View<K> {
         state.freshness.last_contact = Some(Instant::now());
         state.reach(order);
         if !state.is_ahead(&key, order) {
-            let before = state.objects.insert(key.clone(), after.clone());
+            let before = state.insert(&key, &after);
             state.tell(key, before.as_ref(), after);
         }
     }
@@ -198,7 +221,7 @@ impl<K: Resource> View<K> {
             return;
         }
         let after = Seen::Present(Arc::new(object));
-        let before = state.objects.insert(key.clone(), after.clone());
+        let before = state.insert(&key, &after);
         state.tell(key, before.as_ref(), after);
     }
 
@@ -210,7 +233,7 @@ impl<K: Resource> View<K> {
         state.reach(order);
         // Ahead: the view holds its successor already, which we made.
         if !state.is_ahead(&key, order)
-            && let Some(before) = state.objects.remove(&key)
+            && let Some(before) = state.remove(&key)
         {
             state.tell(key, Some(&before), Seen::Absent);
         }
@@ -244,6 +267,52 @@ struct TakenIn<K> {
 }
 
 impl<K: Resource> State<K> {
+    fn insert(&mut self, key: &ObjectKey, after: &Seen<Arc<K>>) -> Option<Seen<Arc<K>>> {
+        let before = self.objects.insert(key.clone(), after.clone());
+        let Some(grouping) = self.grouping else { return before };
+        let groups = |object: Option<&Seen<Arc<K>>>| {
+            object.and_then(Seen::present).map(|object| grouping(object)).unwrap_or_default()
+        };
+        let (old, new) = (groups(before.as_ref()), groups(Some(after)));
+        if old != new {
+            self.leave(key, &old);
+            for group in new {
+                self.groups.entry(group).or_default().insert(key.clone());
+            }
+        }
+        before
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> Option<Seen<Arc<K>>> {
+        let before = self.objects.remove(key);
+        if let (Some(grouping), Some(object)) = (self.grouping, before.as_ref().and_then(Seen::present)) {
+            self.leave(key, &grouping(object));
+        }
+        before
+    }
+
+    fn leave(&mut self, key: &ObjectKey, groups: &[String]) {
+        for group in groups {
+            if let Some(members) = self.groups.get_mut(group) {
+                members.remove(key);
+                if members.is_empty() {
+                    self.groups.remove(group);
+                }
+            }
+        }
+    }
+
+    /// Makes the groups of all objects anew.
+    fn regroup(&mut self) {
+        self.groups.clear();
+        let Some(grouping) = self.grouping else { return };
+        for (key, object) in &self.objects {
+            for group in object.present().map(|object| grouping(object)).unwrap_or_default() {
+                self.groups.entry(group).or_default().insert(key.clone());
+            }
+        }
+    }
+
     fn reach(&mut self, order: Option<u64>) {
         self.reached = self.reached.max(order.unwrap_or_default());
     }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::installed::{Definitions, Installations};
 use super::view::{Raw, View};
-use super::{MetricsHandle, Scope};
+use super::{MetricsHandle, Scope, events};
 
 /// How long the end of a watch may lag behind the time that the server was asked to end it at.
 const LAG: Duration = Duration::from_secs(5);
@@ -191,7 +191,7 @@ where
         ..WatchParams::default()
     };
     let opened = Instant::now();
-    let mut events = match api.watch(&params, &version).await {
+    let mut events = match events::open(api, &params, &version, scope.keep_managed_fields).await {
         Ok(events) => events.boxed(),
         Err(kube::Error::Api(status)) => return refused(&status, version),
         Err(error) => {
