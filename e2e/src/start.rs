@@ -200,11 +200,15 @@ pub async fn drpc(world: &World, app: &App) -> anyhow::Result<DRPlacementControl
     Ok(world.drpcs(&app.namespace).get(&app.name).await?)
 }
 
-/// Waits until an application has written so many records altogether, where it started last. Where it does not, what it
-/// has written after a time that is more than enough is for the caller to see.
-pub async fn writes(world: &World, app: &App, records: u64) {
+/// Waits until an application runs on a cluster, goes on writing there, and has written so many records altogether. Where
+/// it does not, what it has written after a time that is more than enough is for the caller to see.
+pub async fn writes(world: &World, app: &App, cluster: &str, records: u64) {
+    let mut first = None;
     for _ in 0..60 {
-        if world.audit(app).is_some_and(|audit| audit.acknowledged > records) {
+        if let Some(audit) = world.audit(app).filter(|audit| audit.cluster == cluster)
+            && audit.acknowledged > *first.get_or_insert(audit.acknowledged)
+            && audit.acknowledged > records
+        {
             return;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

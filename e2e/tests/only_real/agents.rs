@@ -25,7 +25,7 @@ pub async fn a_work_agent_that_is_away_holds_an_order_up_and_nothing_else() -> a
     assert!(message(&waits, "Available").contains("dr1"), "{}", message(&waits, "Available"));
     assert_eq!(decisions(&world, &app).await?, ["dr1"]);
     let before = audit_at_home(&world, &app)?;
-    writes(&world, &app, before.acknowledged + 20).await;
+    writes(&world, &app, "dr1", before.acknowledged + 20).await;
     let now = audit_at_home(&world, &app)?;
     assert!(now.acknowledged > before.acknowledged + 20 && now.cluster == "dr1", "{now:#?}");
     agent.start().await?;

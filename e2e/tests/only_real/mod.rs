@@ -48,7 +48,7 @@ async fn moved(world: &World, app: &App, to: &str) -> anyhow::Result<()> {
     world.completed(app, DRState::Relocated).await?;
     world.protected(app).await?;
     let before = audit_at_home(world, app)?.acknowledged;
-    writes(world, app, before + 20).await;
+    writes(world, app, to, before + 20).await;
     let now = audit_at_home(world, app)?;
     assert!(now.is_clean() && now.cluster == to, "{now:#?}");
     assert!(now.acknowledged > before + 20, "it does not write: {now:#?}");

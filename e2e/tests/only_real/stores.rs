@@ -112,7 +112,7 @@ pub async fn a_store_that_dies_in_a_restore_holds_it_up_and_nothing_else() -> an
 
     world.placed(&app, DRState::FailedOver).await?;
     let before = audit_at_home(&world, &app)?.acknowledged;
-    writes(&world, &app, before + 20).await;
+    writes(&world, &app, "dr2", before + 20).await;
     let after = audit_at_home(&world, &app)?;
     assert!(after.acknowledged > before + 20, "it does not write: {after:#?}");
     assert_eq!((after.cluster.as_str(), after.damaged, after.out_of_order), ("dr2", 0, 0), "{after:#?}");

@@ -105,7 +105,7 @@ async fn healed(world: &World, app: &App) -> anyhow::Result<DRPlacementControl> 
 async fn unharmed(world: &World, app: &App, cluster: &str) -> anyhow::Result<()> {
     assert_eq!(decisions(world, app).await?, [cluster]);
     let written = audit(world, cluster, app)?.acknowledged;
-    writes(world, app, written + 10).await;
+    writes(world, app, cluster, written + 10).await;
     let audit = audit(world, cluster, app)?;
     assert!(audit.is_clean(), "{audit:#?}");
     assert_eq!(audit.writers, [cluster]);

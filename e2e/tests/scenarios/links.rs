@@ -19,7 +19,7 @@ pub async fn a_relocate_waits_for_a_cluster_that_the_hub_cannot_reach() -> anyho
         assert!(said.contains(cut), "{cut} is cut off: {} {said}", stage(&waits));
         assert_eq!(decisions(&world, &app).await?, [dr1()]);
         let before = audit_at_home(&world, &app)?.acknowledged;
-        writes(&world, &app, before + 50).await;
+        writes(&world, &app, dr2(), before + 50).await;
         assert!(audit_at_home(&world, &app)?.acknowledged > before + 50, "the application stopped");
 
         world.set_link(cut, true)?;

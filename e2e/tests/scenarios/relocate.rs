@@ -21,7 +21,7 @@ pub async fn a_relocate_while_writing_loses_nothing_in_either_direction() -> any
         world.order(&app, DRAction::Relocate, to).await?;
         world.completed(&app, DRState::Relocated).await?;
         let seen = world.protected(&app).await?;
-        writes(&world, &app, before + 200).await;
+        writes(&world, &app, to, before + 200).await;
 
         let mut after = audit_at_home(&world, &app)?;
         for _ in 0..50 {
