@@ -81,6 +81,10 @@ pub enum WorldError {
     },
 }
 
+/// How many events of a resource an API server keeps. A watch that is opened again resumes from one that is seconds old;
+/// ten thousand of them, which is what the server keeps by itself, take gigabytes where a hundred applications move.
+const HISTORY: usize = 1_000;
+
 /// One managed cluster.
 struct Site {
     /// Its API server; what is stored there survives a power cut.
@@ -133,7 +137,7 @@ impl World {
             }
             network
         };
-        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).build();
+        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).watch_history(HISTORY).build();
         let mut world = World {
             hub: server("hub"),
             hub_s3: network(),
@@ -183,7 +187,7 @@ impl World {
     /// with the first handle, and nothing with this one.
     pub fn handle(&self) -> World {
         let clock = self.options.clock;
-        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).build();
+        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).watch_history(HISTORY).build();
         let site = |(name, site): (&String, &Site)| {
             let (power, wan) = (site.power.clone(), site.wan.clone());
             (name.clone(), Site { server: server(name), power, wan, s3: S3Network::new(), machine: None })
