@@ -12,6 +12,8 @@ use kaedama_shared::harness::cache::{Cache, Installations, Scope};
 use kaedama_shared::names;
 use kube::{Api, Client, Resource};
 
+use crate::drpc::decoded::Decoded;
+
 /// All caches of the operator.
 #[derive(Clone)]
 pub struct Caches {
@@ -37,6 +39,8 @@ pub struct Caches {
     pub config_maps: Cache<ConfigMap>,
     /// Secrets of the operator's namespace.
     pub secrets: Cache<Secret>,
+    /// What was read from the works last.
+    pub decoded: Decoded,
 }
 
 impl Caches {
@@ -60,6 +64,7 @@ impl Caches {
             ),
             config_maps: Cache::start("configmaps", Api::namespaced(client.clone(), namespace), scope.clone()),
             secrets: Cache::start("secrets", Api::namespaced(client.clone(), namespace), scope.clone()),
+            decoded: Decoded::default(),
         }
     }
 

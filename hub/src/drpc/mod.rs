@@ -11,6 +11,7 @@ pub mod act;
 pub mod controller;
 pub mod counters;
 pub mod decide;
+pub mod decoded;
 pub mod dr_type;
 pub mod facts;
 pub mod generate;

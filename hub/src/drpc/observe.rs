@@ -16,6 +16,7 @@ use crate::caches::Caches;
 use crate::configuration::Configuration;
 use crate::works;
 
+use super::decoded::Decoded;
 use super::snapshot::{Decision, Decisions, ObjectId, PlacementSite, Settings, Site, Snapshot, VrgWork};
 
 /// A spoke that has applied a VRG and said nothing for this long is taken for one that writes no reports.
@@ -134,14 +135,22 @@ fn placement(caches: &Caches, drpc: &DRPlacementControl) -> Seen<PlacementSite> 
 fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timestamp) -> Site {
     let reachable = reachable(caches, cluster);
     let key = |name: String| ObjectKey::namespaced(cluster, name);
-    let found = lasting(caches.works.seen(&key(names::vrg_work(drpc, namespace))));
+    let of_vrg = key(names::vrg_work(drpc, namespace));
+    let found = lasting(caches.works.seen(&of_vrg));
+    if found.is_absent() {
+        caches.decoded.forget(&of_vrg);
+    }
+    let decoded = &caches.decoded;
     let view = match caches.views.seen(&key(names::view(drpc, namespace, "vrg"))) {
         Seen::Present(view) => Some(view),
         Seen::Absent | Seen::Unknown(_) => None,
     };
     let question = found.present().filter(|work| works::is_question(work)).cloned();
     let viewed = view.as_ref().map(|view| read_view(view));
-    let report = found.present().map(|work| if question.is_some() { read_answer(work) } else { read_report(work) });
+    let report = found.present().map(|work| match question {
+        Some(_) => read_answer(work, decoded),
+        None => read_report(work, decoded),
+    });
     let fed_back = report.as_ref().and_then(|report| report.present().cloned());
     let reported = fed_back.is_some();
     let last = fed_back.or_else(|| viewed.as_ref().and_then(|viewed| viewed.present().cloned()));
@@ -160,7 +169,7 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
     });
     let work = match &found {
         Seen::Present(_) if question.is_some() => Seen::Absent,
-        Seen::Present(work) => read_work(work, last, reported),
+        Seen::Present(work) => read_work(work, decoded, last, reported),
         Seen::Absent => Seen::Absent,
         Seen::Unknown(why) => Seen::Unknown(why.clone()),
     };
@@ -207,14 +216,19 @@ fn reachable(caches: &Caches, cluster: &str) -> Result<(), String> {
     }
 }
 
-fn read_work(work: &ManifestWork, last_report: Option<VolumeReplicationGroup>, reported: bool) -> Seen<VrgWork> {
-    let Some(manifest) = work.spec.workload.manifests.first() else {
+fn read_work(
+    work: &ManifestWork,
+    decoded: &Decoded,
+    last_report: Option<VolumeReplicationGroup>,
+    reported: bool,
+) -> Seen<VrgWork> {
+    let Some(delivered) = decoded.delivered(work) else {
         return Seen::Unknown(format!(
             "ManifestWork {} holds no manifest",
             work.metadata.name.as_deref().unwrap_or_default()
         ));
     };
-    match serde_json::from_value(manifest.clone()) {
+    match delivered {
         Ok(vrg) => Seen::Present(VrgWork {
             id: object_id(work),
             vrg,
@@ -230,7 +244,7 @@ fn read_work(work: &ManifestWork, last_report: Option<VolumeReplicationGroup>, r
 }
 
 /// What the work agent fed back. Values outlive their object, so they count only while it is there.
-fn read_report(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
+fn read_report(work: &ManifestWork, decoded: &Decoded) -> Seen<VolumeReplicationGroup> {
     let Some(manifest) = work.manifest_status(0) else {
         return Seen::Unknown("its work has not been applied yet".to_owned());
     };
@@ -239,7 +253,7 @@ fn read_report(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
     }
     let report = works::report_status(work).filter(|report| report.is_available());
     match report.and_then(|report| report.value(report::FEEDBACK_REPORT)?.string.as_deref()) {
-        Some(text) => match report::decode(text) {
+        Some(text) => match decoded.reported(work, text) {
             Ok(vrg) => Seen::Present(vrg),
             Err(error) => Seen::Unknown(error.to_string()),
         },
@@ -249,7 +263,7 @@ fn read_report(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
 
 /// What a question was answered with. A cluster that has no such VRG says so by the manifest's `Available`; agents that
 /// give that condition no generation are believed once they have applied the question.
-fn read_answer(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
+fn read_answer(work: &ManifestWork, decoded: &Decoded) -> Seen<VolumeReplicationGroup> {
     let generation = work.metadata.generation.unwrap_or_default();
     let available = work.manifest_status(0).and_then(|manifest| condition::find(&manifest.conditions, AVAILABLE));
     let applied = condition::is_true_at(work.conditions(), APPLIED, generation);
@@ -260,7 +274,7 @@ fn read_answer(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
         {
             Seen::Absent
         }
-        Some(_) | None => match read_report(work) {
+        Some(_) | None => match read_report(work, decoded) {
             Seen::Unknown(_) if available.is_none() => Seen::Unknown("the cluster has not answered yet".to_owned()),
             // The agent cannot look: the kind is not installed, or it may not read it.
             Seen::Unknown(why) => match available.filter(|available| !available.is_true()) {
@@ -353,23 +367,27 @@ mod tests {
         work
     }
 
+    fn answer(work: &ManifestWork) -> Seen<VolumeReplicationGroup> {
+        read_answer(work, &Decoded::default())
+    }
+
     #[test]
     fn only_a_present_no_proves_that_there_is_no_vrg() {
-        assert!(read_answer(&answered("False", 2, json!([]))).is_absent());
-        assert!(!read_answer(&answered("False", 1, json!([]))).is_conclusive(), "the answer to another question");
+        assert!(answer(&answered("False", 2, json!([]))).is_absent());
+        assert!(!answer(&answered("False", 1, json!([]))).is_conclusive(), "the answer to another question");
         let mut undated = answered("False", 0, json!([]));
-        assert!(!read_answer(&undated).is_conclusive(), "nobody knows what it answers");
+        assert!(!answer(&undated).is_conclusive(), "nobody knows what it answers");
         let applied =
             json!([{ "type": "Applied", "status": "True", "reason": "R", "message": "", "observedGeneration": 2 }]);
         undated.status.as_mut().unwrap().conditions = serde_json::from_value(applied).unwrap();
-        assert!(read_answer(&undated).is_absent());
-        assert!(!read_answer(&answered("Unknown", 2, json!([]))).is_conclusive(), "the agent cannot look");
-        assert!(!read_answer(&answered("True", 2, json!([]))).is_conclusive(), "it is there, and says nothing");
-        assert!(!read_answer(&ManifestWork::default()).is_conclusive(), "nobody has answered");
+        assert!(answer(&undated).is_absent());
+        assert!(!answer(&answered("Unknown", 2, json!([]))).is_conclusive(), "the agent cannot look");
+        assert!(!answer(&answered("True", 2, json!([]))).is_conclusive(), "it is there, and says nothing");
+        assert!(!answer(&ManifestWork::default()).is_conclusive(), "nobody has answered");
         let vrg = VolumeReplicationGroup::new("web", Default::default());
         let text = report::encode(&vrg);
         let value = json!([{ "name": "report", "fieldValue": { "type": "String", "string": text } }]);
-        assert!(read_answer(&answered("True", 2, value.clone())).present().is_some());
-        assert!(!read_answer(&answered("Unknown", 2, value)).is_conclusive(), "a report outlives its group");
+        assert!(answer(&answered("True", 2, value.clone())).present().is_some());
+        assert!(!answer(&answered("Unknown", 2, value)).is_conclusive(), "a report outlives its group");
     }
 }

@@ -83,6 +83,10 @@ pub enum WorldError {
     },
 }
 
+/// How many events of a resource an API server keeps. A watch that is opened again resumes from one that is seconds old;
+/// ten thousand of them, which is what the server keeps by itself, take gigabytes where a hundred applications move.
+const HISTORY: usize = 1_000;
+
 /// One managed cluster.
 #[derive(Clone)]
 struct Site {
@@ -135,7 +139,7 @@ impl World {
             }
             network
         };
-        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).build();
+        let server = |name: &str| ApiServer::builder(name).clock(move || clock.now()).watch_history(HISTORY).build();
         let world = World {
             hub: server("hub"),
             hub_s3: network(),
