@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentCondition, DeploymentStatus},
     core::v1::{PersistentVolume, PersistentVolumeClaim, Pod},
+    storage::v1::VolumeAttachment,
 };
 use kaedama_shared::harness::{
     ObjectKey,
@@ -79,6 +80,7 @@ pub async fn run(cluster: Cluster, driver: Driver, ledger: Ledger, workload: Set
     let deployments: Cache<Deployment> = cluster.cache("deployments");
     let claims: Cache<PersistentVolumeClaim> = cluster.cache("persistentvolumeclaims of applications");
     let app_pods: Cache<Pod> = cluster.cache("pods of applications");
+    let attachments: Cache<VolumeAttachment> = cluster.cache("volumeattachments of applications");
     let (changed, mut changes) = unbounded_channel();
     let writers = Writers::new(cluster.clone(), driver.clone(), ledger, changed);
     let name = format!("application {}", cluster.name);
@@ -105,6 +107,14 @@ pub async fn run(cluster: Cluster, driver: Driver, ledger: Ledger, workload: Set
             using.iter().map(|app| ObjectKey::of(&**app)).collect::<Vec<_>>()
         }
     };
+    // A cluster that died while an application ended has them still: they are taken away as by whoever attaches volumes.
+    let of_gone = {
+        let deployments = deployments.clone();
+        move |change: &Change<VolumeAttachment>| {
+            let app = pods::owner(change.latest()?)?;
+            deployments.get(&app).is_none().then_some(app)
+        }
+    };
     let controller = Controller::new(name)
         .settings(settings())
         .watches(&deployments, |change| is_new(change, deployment_facts).then(|| change.key.clone()))
@@ -117,6 +127,7 @@ pub async fn run(cluster: Cluster, driver: Driver, ledger: Ledger, workload: Set
             let app = pod.metadata.labels.as_ref()?.get(APP_LABEL)?;
             Some(ObjectKey::namespaced(change.key.namespace(), app.clone()))
         })
+        .watches(&attachments, of_gone)
         .keys(told)
         .keys(stream::poll_fn(move |cx| changes.poll_recv(cx)));
     let passes = {

@@ -170,6 +170,12 @@ pub(super) async fn attach(
     detach(cluster, present, volumes).await
 }
 
+/// The application that an attachment was made for.
+pub(super) fn owner(attachment: &VolumeAttachment) -> Option<ObjectKey> {
+    let labels = attachment.metadata.labels.as_ref()?;
+    Some(ObjectKey::namespaced(labels.get(NAMESPACE_LABEL)?.clone(), labels.get(APP_LABEL)?.clone()))
+}
+
 /// The attachments of an application.
 async fn attached(cluster: &Cluster, key: &ObjectKey) -> Result<Vec<VolumeAttachment>, PassError> {
     let selector = format!("{APP_LABEL}={},{NAMESPACE_LABEL}={}", key.name, key.namespace());

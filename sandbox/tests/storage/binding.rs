@@ -47,6 +47,25 @@ async fn an_application_gets_a_volume_and_writes_a_record_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cluster_that_died_while_an_application_ended_attaches_none_of_its_volumes_when_it_is_back() {
+    let mut pair = Pair::start().await;
+    pair.dr1.claim("data", "fast").await;
+    pair.dr1.deploy(&["data"]).await;
+    pair.dr1.available(1).await;
+    pair.dr1.power_off().await;
+    pair.dr1.undeploy().await;
+    let pods = pair.dr1.within::<Pod>();
+    for pod in pods.list(&ListParams::default()).await.unwrap() {
+        pods.delete(&pod.metadata.name.unwrap(), &DeleteParams::default().grace_period(0)).await.unwrap();
+    }
+    let attachments = pair.dr1.all::<VolumeAttachment>();
+    assert_eq!(attachments.list(&ListParams::default()).await.unwrap().items.len(), 1);
+    pair.dr1.power_on();
+    sleep(MINUTE).await;
+    assert_eq!(attachments.list(&ListParams::default()).await.unwrap().items, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_claim_in_use_stays_and_what_is_deleted_is_really_deleted() {
     let pair = Pair::start().await;
     pair.dr1.claim("data", "fast").await;
