@@ -115,7 +115,7 @@ pub async fn run(run: Run<'_>) -> Report {
                 let visit = visit(&world, &name, at);
                 let told = tell(scenario, &visit, &stop).await;
                 say(&line(at, &told));
-                let departed = depart(&visit, &sites, &stores).await;
+                let departed = depart(&visit, &sites, stores.values().map(|(_, store)| store)).await;
                 if let Err(refusal) = &departed {
                     held_up.set(true);
                     say(&format!("[{}] cleaning up: {refusal}", at + 1));
@@ -251,12 +251,19 @@ fn line(at: usize, told: &Told) -> String {
     }
 }
 
-/// Takes the scenario's applications away.
-async fn depart(visit: &Visit, sites: &Sites, stores: &Stores) -> Result<(), Refusal> {
+/// Takes the applications of a visit away, with all that belongs to them.
+///
+/// # Errors
+/// Something does not go.
+pub(crate) async fn depart<'a>(
+    visit: &Visit,
+    sites: &Sites,
+    stores: impl Iterator<Item = &'a S3Store>,
+) -> Result<(), Refusal> {
     tidy::applications(sites, &visit.prefix).await;
     let traces = Traces::within(&visit.prefix);
     sweep::clusters(sites, &traces, sweep::AFTER_A_RUN).await?;
-    sweep::stores(stores.values().map(|(_, store)| store), &traces).await
+    sweep::stores(stores, &traces).await
 }
 
 async fn remove(sites: &Sites, stores: &Stores, name: &str) -> Result<(), Refusal> {

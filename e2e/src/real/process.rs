@@ -150,7 +150,7 @@ pub(crate) struct Start {
     pub name: String,
     /// The program, and its arguments.
     pub command: Vec<OsString>,
-    /// Its environment, beside a few variables of ours.
+    /// Its environment at first, beside a few variables of ours.
     pub environment: Vec<(OsString, OsString)>,
     /// Where its output goes.
     pub log: PathBuf,
@@ -174,8 +174,8 @@ impl std::fmt::Debug for Process {
 }
 
 impl Process {
-    pub(crate) fn new(keeper: &Path, start: Start) -> Self {
-        let environment = std::sync::Mutex::new(start.environment.clone());
+    pub(crate) fn new(keeper: &Path, mut start: Start) -> Self {
+        let environment = std::sync::Mutex::new(std::mem::take(&mut start.environment));
         Self { start, keeper: keeper.to_owned(), environment, hold: Mutex::new(None), behind: AtomicBool::new(false) }
     }
 

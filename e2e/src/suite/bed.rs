@@ -18,8 +18,7 @@ use super::rights::Used;
 use super::{LONGEST, News, Scenario, to_its_end};
 use crate::accept::clusters::Sites;
 use crate::accept::find::{self, Traces};
-use crate::accept::run::new_name;
-use crate::accept::{sweep, tidy};
+use crate::accept::run::{depart, new_name};
 use crate::real::{Identity, Operators, Real};
 use crate::start::{Visit, on_a_visit, on_real_ground, regional};
 
@@ -101,11 +100,8 @@ impl Shared {
 
     async fn depart(&self, visit: &Visit) -> anyhow::Result<()> {
         self.world.mend()?;
-        tidy::applications(&self.sites, &visit.prefix).await;
-        let traces = Traces::within(&visit.prefix);
-        sweep::clusters(&self.sites, &traces, sweep::AFTER_A_RUN).await?;
-        sweep::stores(self.stores.iter(), &traces).await?;
-        let left = find::left(&self.sites, &traces).await?;
+        depart(visit, &self.sites, self.stores.iter()).await?;
+        let left = find::left(&self.sites, &Traces::within(&visit.prefix)).await?;
         anyhow::ensure!(left.is_empty(), "there still is {}", left.join(", "));
         Ok(())
     }

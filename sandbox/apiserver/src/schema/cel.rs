@@ -82,8 +82,8 @@ impl Rule {
         FieldError::invalid_unshown(path, detail)
     }
 
-    /// Evaluates the rule. `old` is the correlated old value; In the error `kind` names the
-    /// type, and `shown` is what is shown of the value.
+    /// Evaluates the rule. `old` is the correlated old value. In the error `kind` names the type, and `shown` is what is
+    /// shown of the value.
     pub(crate) fn evaluate(
         &self,
         path: &str,

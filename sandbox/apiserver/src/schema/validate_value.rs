@@ -46,11 +46,9 @@ pub(super) fn check_value(
         let supported: Vec<&str> = supported.iter().map(String::as_str).collect();
         errors.push(FieldError::not_supported(path, new, &supported));
     }
-    if !fits {
-        check_junctors(arena, node, new, path, errors);
-        return;
-    }
     match new {
+        // What else is asked is asked of values of the type.
+        _ if !fits => {}
         Value::String(text) => check_string(node, text, path, errors),
         Value::Number(_) => check_number(node, new, path, errors),
         Value::Array(items) => check_array(arena, node, items, old, path, errors),
