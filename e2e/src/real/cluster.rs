@@ -59,6 +59,8 @@ pub(super) struct Setup<'a> {
     pub logs: &'a Path,
     /// etcd waits until the disk has what it writes.
     pub fsync: bool,
+    /// How often the API server drops its history.
+    pub compaction: Option<Duration>,
     pub controllers: &'a [String],
     pub patience: Duration,
 }
@@ -98,7 +100,7 @@ impl Cluster {
         Ok(Self {
             name: name.to_owned(),
             etcd: process(Program::Etcd, files.etcd(name, client, peer, setup.fsync))?,
-            api_server: process(Program::ApiServer, files.api_server(client, secure))?,
+            api_server: process(Program::ApiServer, files.api_server(client, secure, setup.compaction))?,
             controller_manager: process(
                 Program::ControllerManager,
                 files.controller_manager(controllers, setup.controllers),

@@ -1,6 +1,7 @@
 //! The files of a cluster – certificates, keys, kubeconfigs, policy – and the arguments of the programs that read them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::RealError;
 use super::identity::{Authority, Identity, token_keys};
@@ -90,9 +91,9 @@ impl Files {
         arguments
     }
 
-    pub(super) fn api_server(&self, etcd: u16, secure: u16) -> Vec<String> {
+    pub(super) fn api_server(&self, etcd: u16, secure: u16, compaction: Option<Duration>) -> Vec<String> {
         let path = |name: &str| self.path(name);
-        vec![
+        let mut arguments = vec![
             format!("--etcd-servers=https://127.0.0.1:{etcd}"),
             format!("--etcd-cafile={}", path("ca.crt")),
             format!("--etcd-certfile={}", path(CERTIFICATE)),
@@ -120,7 +121,9 @@ impl Files {
             // Who reads the log while it grows wants one file. In megabytes.
             "--audit-log-maxsize=100000".to_owned(),
             "--profiling=false".to_owned(),
-        ]
+        ];
+        arguments.extend(compaction.map(|every| format!("--etcd-compaction-interval={}s", every.as_secs())));
+        arguments
     }
 
     pub(super) fn controller_manager(&self, port: u16, controllers: &[String]) -> Vec<String> {

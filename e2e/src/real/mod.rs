@@ -140,6 +140,7 @@ impl Real {
             data: data.path(),
             logs: &logs.folder,
             fsync: options.fsync,
+            compaction: options.compaction,
             controllers: &options.controllers,
             patience: options.patience,
         };

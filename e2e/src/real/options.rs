@@ -37,6 +37,8 @@ pub struct Options {
     pub controllers: Vec<String>,
     /// etcd waits for the disk with each write: slow, and without effect unless the machine itself fails.
     pub fsync: bool,
+    /// How often the API servers drop their history, at most an interval older; their own five minutes where it is none.
+    pub compaction: Option<Duration>,
     /// Folder for logs and audit logs, which is kept. Where it is none: what [`super::LOGS`] names, else a folder below the
     /// temporary one, which is removed when the world ended without an error or a panic.
     pub logs: Option<PathBuf>,
@@ -65,6 +67,7 @@ impl Options {
             operators: None,
             controllers: CONTROLLERS.map(str::to_owned).to_vec(),
             fsync: false,
+            compaction: None,
             logs: None,
             first_port: None,
             patience: Duration::from_secs(120),

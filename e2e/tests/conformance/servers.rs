@@ -1,6 +1,7 @@
 //! The servers: a kube-apiserver on loopback, and the embedded one.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kaedama_apiserver::{ApiServer, kubeconfig};
 use kaedama_e2e::real::programs::{Program, Programs};
@@ -27,6 +28,8 @@ pub struct RealServer {
 pub async fn real() -> Option<RealServer> {
     let mut options = Options::new(KEEPER).unwrap();
     (options.clusters, options.ocm, options.registration, options.s3) = (Vec::new(), false, false, false);
+    // Some cases wait for it; the others take less time than this from one step to the next.
+    options.compaction = Some(Duration::from_secs(10));
     let mut needed = options.needed();
     needed.push(Program::Kubectl);
     if !options.programs.there_or_skipped(&needed) {

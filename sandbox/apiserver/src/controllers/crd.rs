@@ -107,6 +107,9 @@ fn serve(server: &Arc<Inner>, value: &Value) {
     }
     let resources = crd::resources(value);
     let stored = stored_form(value, &resources);
+    if served(server, &storage).is_none() {
+        server.store.begin(&storage);
+    }
     server.registry.replace(&storage, resources);
     // Objects that were written under an older schema are read through this one.
     if let Some(resource) = stored {

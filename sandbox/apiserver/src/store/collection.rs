@@ -34,12 +34,14 @@ pub(super) struct Collection {
     capacity: usize,
     /// Revision of the newest event that has been dropped from the history.
     floor: u64,
+    /// Revision from which on the resource is served: older ones can be read, but not watched from.
+    begun: u64,
     watchers: Vec<Watcher>,
 }
 
 impl Collection {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { objects: BTreeMap::new(), history: VecDeque::new(), capacity, floor: 0, watchers: Vec::new() }
+        Self { objects: BTreeMap::new(), history: VecDeque::new(), capacity, floor: 0, begun: 0, watchers: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -94,8 +96,9 @@ impl Collection {
         name: Option<&str>,
         after: u64,
     ) -> Result<Vec<Arc<Event>>, Compacted> {
-        if after < self.floor {
-            return Err(Compacted { oldest: self.floor });
+        let oldest = self.floor.max(self.begun);
+        if after < oldest {
+            return Err(Compacted { oldest });
         }
         let first = self.history.partition_point(|e| e.revision() <= after);
         Ok(self
@@ -146,6 +149,10 @@ impl Collection {
                 *object = Arc::new(Stored::new(object.key.clone(), object.revision, value));
             }
         }
+    }
+
+    pub(super) fn begin(&mut self, revision: u64) {
+        self.begun = revision;
     }
 
     pub(super) fn compact(&mut self, revision: u64) {

@@ -193,6 +193,14 @@ impl Store {
         }
     }
 
+    /// Says that a resource is served from now on: a watch cannot begin at an older revision.
+    pub fn begin(&self, resource: &GroupResource) {
+        let mut state = self.lock();
+        let (revision, history) = (state.revision, self.history);
+        let collection = state.collections.entry(resource.clone()).or_insert_with(|| Collection::new(history));
+        collection.begin(revision);
+    }
+
     /// Drops a resource with its history: after this a watch on it has to start anew.
     pub fn forget(&self, resource: &GroupResource) {
         let mut state = self.lock();

@@ -177,7 +177,7 @@ pub(crate) async fn page(op: &Op<'_>) -> Result<Page, ApiError> {
                 return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
             }
             let token = Continue::decode(token)?;
-            let (objects, revision) = continued(op, &selection, &token, limit)?;
+            let (objects, revision) = continued(op, &selection, &token)?;
             (objects, revision, Some(token.after))
         }
         None => {
@@ -220,21 +220,13 @@ fn at(op: &Op<'_>, selection: &Selection, revision: u64) -> Result<Vec<Arc<Store
         .map_err(|_| ApiError::expired("The resourceVersion for the provided list is too old."))
 }
 
-fn continued(
-    op: &Op<'_>,
-    selection: &Selection,
-    token: &Continue,
-    limit: Option<usize>,
-) -> Result<(Vec<Arc<Stored>>, u64), ApiError> {
+fn continued(op: &Op<'_>, selection: &Selection, token: &Continue) -> Result<(Vec<Arc<Stored>>, u64), ApiError> {
     let namespace = selection.namespace(&op.namespace);
     let Some(revision) = token.revision else {
         return Ok(op.server.store.list(&op.resource.storage, namespace));
     };
     match op.server.store.list_at(&op.resource.storage, namespace, revision) {
         Ok(objects) => Ok((objects, revision)),
-        Err(_) if limit.is_none() => Err(ApiError::expired(
-            "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
-        )),
         Err(_) => {
             let token = Continue { revision: None, after: token.after.clone() };
             Err(ApiError::expired(

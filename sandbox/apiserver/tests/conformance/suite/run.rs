@@ -134,6 +134,11 @@ impl<'a> Run<'a> {
                 let (answer, events, end) = self.server.watch(path, &Enough::parse(count)).await;
                 return self.events(step, &answer, &events, end);
             }
+            "COMPACT" => {
+                self.server.compact();
+                let answer = self.until("410", &target).await;
+                return self.answer(step, &answer);
+            }
             "UNTIL" => {
                 let (word, path) = target.split_once(' ').expect("a word and a path");
                 let answer = self.until(word, path).await;

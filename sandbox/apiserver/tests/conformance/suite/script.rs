@@ -23,6 +23,7 @@
 //! | `WATCH` n path | a watch until n events have come, or one of the name n, or it ends |
 //! | `SETTLE` path | waits until the garbage collector has no finalizer on the object |
 //! | `UNTIL` word path | GET until code or body contain the word |
+//! | `COMPACT` path | has the history dropped; GET until the code is 410 |
 //! | `DEFINE` name | creates `definitions/name.yaml` and waits until it is served |
 //! | `$` command | a line of shell, with kubectl; the body is its standard input |
 //!

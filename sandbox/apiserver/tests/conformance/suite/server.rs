@@ -20,6 +20,7 @@ pub struct Server {
     pub name: &'static str,
     client: Client,
     kubectl: Option<Kubectl>,
+    compact: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// kubectl for a server.
@@ -75,7 +76,21 @@ impl Answer {
 impl Server {
     /// A server behind a client, which has to be called `conformance` and must not repeat requests.
     pub fn new(name: &'static str, client: Client, kubectl: Option<Kubectl>) -> Self {
-        Self { name, client, kubectl }
+        Self { name, client, kubectl, compact: None }
+    }
+
+    /// A server that drops its history when it is told to. Others do so by themselves, after a time.
+    #[must_use]
+    pub fn compacted_by(mut self, compact: impl Fn() + Send + Sync + 'static) -> Self {
+        self.compact = Some(Box::new(compact));
+        self
+    }
+
+    /// Has it drop its history, where it can be told.
+    pub fn compact(&self) {
+        if let Some(compact) = &self.compact {
+            compact();
+        }
     }
 
     async fn open(
