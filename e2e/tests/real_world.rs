@@ -10,6 +10,8 @@ mod only_real;
 mod refusals;
 #[path = "scenarios/mod.rs"]
 mod scenarios;
+#[path = "yaml/mod.rs"]
+mod yaml;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,7 @@ const CORE: [&str; 4] = [
 fn main() -> ExitCode {
     let mut all = scenarios::every!(kaedama_e2e::real_scenarios);
     all.extend(refusals::every!(kaedama_e2e::real_scenarios));
+    all.extend(yaml::every!(kaedama_e2e::real_scenarios));
     all.extend(only_real::every!(kaedama_e2e::real_scenarios));
     for name in CORE {
         let scenario = all.iter_mut().find(|scenario| scenario.name == name);

@@ -8,6 +8,8 @@ mod only_real;
 mod refusals;
 #[path = "../../tests/scenarios/mod.rs"]
 mod scenarios;
+#[path = "../../tests/yaml/mod.rs"]
+mod yaml;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -175,6 +177,7 @@ async fn checked(description: &Description) -> Done<Checked> {
 fn real() -> Vec<Scenario> {
     let mut all = scenarios::every!(kaedama_e2e::real_scenarios);
     all.extend(refusals::every!(kaedama_e2e::real_scenarios));
+    all.extend(yaml::every!(kaedama_e2e::real_scenarios));
     all.extend(only_real::every!(kaedama_e2e::real_scenarios));
     all
 }
@@ -379,7 +382,7 @@ mod tests {
         let mut table = "| Scenarios of | In the sandbox | On real clusters | On clusters of somebody else |\n\
                          |---|---:|---:|---:|\n"
             .to_owned();
-        for folder in ["scenarios", "refusals", "only_real"] {
+        for folder in ["scenarios", "refusals", "yaml", "only_real"] {
             let prefix = format!("{folder}::");
             let of_folder = || all.iter().filter(|scenario| scenario.name.starts_with(&prefix));
             let sandbox = if folder == "only_real" { 0 } else { of_folder().count() };

@@ -55,12 +55,14 @@ pub(crate) fn parts() -> anyhow::Result<Parts> {
 
 /// What the names begin with of scenarios that need clusters of their own: with another storage, with their own policies
 /// and configuration, or because of what they leave behind.
-const OWN: [&str; 5] = [
+pub(crate) const OWN: [&str; 7] = [
+    "scenarios::definitions::",
     "scenarios::metro::",
     "refusals::claims::a_claim_without_a_replication_class",
     "refusals::policies::",
     "refusals::stores::",
     "only_real::stores::a_store_whose_disk_is_full",
+    "yaml::",
 ];
 
 fn needs_own(scenario: &Scenario) -> bool {

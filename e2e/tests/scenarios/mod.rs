@@ -3,6 +3,7 @@
 //! Each scenario is a whole world: hub, two clusters, storage, stores, and applications that write. It runs in the
 //! sandbox in virtual time, and on real clusters.
 
+pub mod definitions;
 pub mod disable;
 pub mod interrupted;
 pub mod links;
@@ -16,6 +17,9 @@ macro_rules! every {
     ($($each:tt)*) => {
         $($each)*! {
             scenarios:
+            definitions {
+                clusters_that_know_no_reports_are_seen_through_views_and_lose_nothing,
+            }
             disable {
                 a_deleted_drplacementcontrol_leaves_the_application_running_with_its_bytes,
                 a_deleted_placement_ends_the_protection_in_order,

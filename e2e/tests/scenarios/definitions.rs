@@ -1,0 +1,62 @@
+//! Operators whose images took the place of RamenDR's, and found RamenDR's definitions of kinds.
+
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kaedama_e2e::bytes::audit_at_home;
+use kaedama_e2e::objects::decisions;
+use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, pass, regional, writes};
+use kaedama_sandbox::world::World;
+use kaedama_shared::api::ocm::ManagedClusterView;
+use kaedama_shared::api::{DRAction, DRState, VolumeReplicationGroupReport};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, CustomResourceExt as _};
+
+/// The longest that a definition may take to go.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Takes the one kind that RamenDR does not have away from a cluster.
+async fn without_reports(world: &World, cluster: &str) -> anyhow::Result<Api<CustomResourceDefinition>> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(world.cluster(cluster)?);
+    let name = VolumeReplicationGroupReport::crd_name();
+    definitions.delete(name, &DeleteParams::default()).await?;
+    tokio::time::timeout(PATIENCE, async {
+        while definitions.get_opt(name).await?.is_some() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        anyhow::Ok(())
+    })
+    .await??;
+    Ok(definitions)
+}
+
+pub async fn clusters_that_know_no_reports_are_seen_through_views_and_lose_nothing() -> anyhow::Result<()> {
+    let world = regional().await?;
+    let there = [without_reports(&world, dr1()).await?, without_reports(&world, dr2()).await?];
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
+    let views: Api<ManagedClusterView> = Api::namespaced(world.hub(), dr1());
+    assert!(!views.list(&ListParams::default()).await?.items.is_empty(), "what else would it be seen through?");
+
+    world.order(&app, DRAction::Relocate, dr2()).await?;
+    let relocated = world.completed(&app, DRState::Relocated).await?;
+    assert_eq!(relocated.metadata.generation, drpc(&world, &app).await?.metadata.generation);
+    assert_eq!(decisions(&world, &app).await?, [dr2()]);
+    let written = audit_at_home(&world, &app)?.acknowledged;
+    writes(&world, &app, dr2(), written + 20).await;
+    let now = audit_at_home(&world, &app)?;
+    assert!(now.is_clean() && now.cluster == dr2() && now.acknowledged > written, "{now:#?}");
+
+    // So that there is something to come back to.
+    pass(120).await;
+    world.order(&app, DRAction::Failover, dr1()).await?;
+    world.completed(&app, DRState::FailedOver).await?;
+    assert_eq!(decisions(&world, &app).await?, [dr1()]);
+    writes(&world, &app, dr1(), written + 40).await;
+    let now = audit_at_home(&world, &app)?;
+    assert_eq!(now.cluster, dr1(), "{now:#?}");
+    for definitions in there {
+        let name = VolumeReplicationGroupReport::crd_name();
+        assert!(definitions.get_opt(name).await?.is_none(), "somebody installed {name}: this tried nothing");
+    }
+    Ok(())
+}
