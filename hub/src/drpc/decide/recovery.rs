@@ -103,7 +103,8 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
 }
 
 /// One primary, and somebody who could be a newer one is silent. It counts where everything that is known agrees with
-/// it: the spec, the record that the DRPC carries, and the stores (rule S17).
+/// it: the spec, the record that the DRPC carries, and the stores (rule S17). Stores that cannot be read agree with
+/// nothing: a failover that this hub does not remember may be written there.
 fn with_silent(
     s: &Snapshot,
     site: &Site,
@@ -121,14 +122,16 @@ fn with_silent(
     };
     let same_order = spec.action == vrg.spec.action
         || spec.action.is_none() && remembered.is_some_and(|remembered| remembered.id == record.id);
-    if !later && *to == site.cluster && same_order {
+    let unread = s.stored.unknown();
+    if !later && unread.is_none() && *to == site.cluster && same_order {
         return Rebuilt::Found(record);
     }
     let from = silent.first().map(|site| site.cluster.clone()).unwrap_or_default();
+    let unread = unread.map(|why| format!(" (the stores could not tell: {why})")).unwrap_or_default();
     Rebuilt::FailoverAllowed {
         message: format!(
             "this hub does not know the application's state; it is primary on {to}, and {from} is silent and may be a \
-             newer primary. If {from} is lost, set spec.action to Failover and spec.failoverCluster to {to}",
+             newer primary{unread}. If {from} is lost, set spec.action to Failover and spec.failoverCluster to {to}",
             to = site.cluster
         ),
         to: site.cluster.clone(),

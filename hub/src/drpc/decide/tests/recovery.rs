@@ -183,6 +183,27 @@ fn an_old_primary_does_not_count_while_a_later_one_may_be_silent() {
 }
 
 #[test]
+fn stores_that_cannot_be_read_agree_with_no_primary() {
+    // Everything else agrees with dr1. But as above: dr2 may have been failed over to since the backup.
+    let mut world = World::deployed();
+    world.forget();
+    world.lose("dr2");
+    world.stored = Seen::Unknown("timed out".into());
+    world.settle();
+    assert_eq!((world.phase(), world.progression()), (DRState::WaitForUser, Progression::Paused));
+    assert!(world.available().message.contains("timed out"), "{:?}", world.available());
+    assert!(world.decided().is_empty(), "a second copy could start");
+    // A store that answers is enough, and so is the cluster; nobody has to say anything.
+    let mut answered = world.clone();
+    answered.stored = Seen::Absent;
+    answered.settle();
+    assert_eq!((answered.phase(), answered.decided()), (DRState::Deployed, vec!["dr1".to_owned()]));
+    world.restore("dr2");
+    world.settle();
+    world.assert_at_rest("dr1", DRState::Deployed);
+}
+
+#[test]
 fn a_later_primary_that_turns_up_is_not_demoted_without_a_word() {
     let mut world = World::deployed();
     let old = world.clone();
