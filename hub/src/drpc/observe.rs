@@ -261,12 +261,15 @@ fn read_report(work: &ManifestWork, decoded: &Decoded) -> Seen<VolumeReplication
     }
 }
 
-/// What a question was answered with. A cluster that has no such VRG says so by the manifest's `Available`; agents that
-/// give that condition no generation are believed once they have applied the question.
+/// What a question was answered with. A cluster that has no such VRG says so by the manifest's `Available`. OCM's agent
+/// gives that condition no generation, and is believed once it has applied the question: this manifest of it, for the
+/// other one is of a kind that RamenDR's clusters do not have.
 fn read_answer(work: &ManifestWork, decoded: &Decoded) -> Seen<VolumeReplicationGroup> {
     let generation = work.metadata.generation.unwrap_or_default();
-    let available = work.manifest_status(0).and_then(|manifest| condition::find(&manifest.conditions, AVAILABLE));
-    let applied = condition::is_true_at(work.conditions(), APPLIED, generation);
+    let manifest = work.manifest_status(0).map(|manifest| manifest.conditions.as_slice()).unwrap_or_default();
+    let available = condition::find(manifest, AVAILABLE);
+    let applied =
+        [work.conditions(), manifest].iter().any(|conditions| condition::is_true_at(conditions, APPLIED, generation));
     match available {
         Some(available)
             if available.is_false()
@@ -337,6 +340,7 @@ fn object_id<K: Resource>(object: &K) -> ObjectId {
 
 #[cfg(test)]
 mod tests {
+    use kaedama_shared::api::Condition;
     use kaedama_shared::api::ocm::work::ManifestWorkStatus;
     use serde_json::json;
 
@@ -377,10 +381,21 @@ mod tests {
         assert!(!answer(&answered("False", 1, json!([]))).is_conclusive(), "the answer to another question");
         let mut undated = answered("False", 0, json!([]));
         assert!(!answer(&undated).is_conclusive(), "nobody knows what it answers");
-        let applied =
-            json!([{ "type": "Applied", "status": "True", "reason": "R", "message": "", "observedGeneration": 2 }]);
-        undated.status.as_mut().unwrap().conditions = serde_json::from_value(applied).unwrap();
-        assert!(answer(&undated).is_absent());
+        let applied = |status: &str, generation: i64| -> Condition {
+            let applied = json!({ "type": "Applied", "status": status, "reason": "R", "message": "", "observedGeneration": generation });
+            serde_json::from_value(applied).unwrap()
+        };
+        let mut of_work = undated.clone();
+        of_work.status.as_mut().unwrap().conditions = vec![applied("True", 2)];
+        assert!(answer(&of_work).is_absent());
+        // The cluster does not know the kind of reports: the work is not applied, its VRG is.
+        undated.status.as_mut().unwrap().conditions = vec![applied("False", 2)];
+        for (generation, proven) in [(1, false), (2, true)] {
+            let mut of_manifest = undated.clone();
+            let manifests = &mut of_manifest.status.as_mut().unwrap().resource_status.manifests;
+            manifests[0].conditions.push(applied("True", generation));
+            assert_eq!(answer(&of_manifest).is_absent(), proven, "{generation}");
+        }
         assert!(!answer(&answered("Unknown", 2, json!([]))).is_conclusive(), "the agent cannot look");
         assert!(!answer(&answered("True", 2, json!([]))).is_conclusive(), "it is there, and says nothing");
         assert!(!answer(&ManifestWork::default()).is_conclusive(), "nobody has answered");

@@ -51,16 +51,19 @@ fn manifest_status(
     };
     let mut status = before.resource_status.manifests.iter().find(same).cloned().unwrap_or_default();
     status.resource_meta = meta.clone();
-    let condition = |type_: &str, status: ConditionStatus, reason: &str, message: &str| {
-        Condition::new(type_, status, reason, message, generation)
-    };
     let applied = match seen.outcome {
         Outcome::Applied { .. } => {
-            condition(APPLIED, ConditionStatus::True, "AppliedManifestComplete", "the manifest is applied")
+            let message = "the manifest is applied";
+            Condition::new(APPLIED, ConditionStatus::True, "AppliedManifestComplete", message, generation)
         }
         Outcome::Failed { reason, message, .. } => {
-            condition(APPLIED, ConditionStatus::False, reason, &format!("the manifest is not applied: {message}"))
+            let message = format!("the manifest is not applied: {message}");
+            Condition::new(APPLIED, ConditionStatus::False, reason, message, generation)
         }
+    };
+    // Of what it looks at the agent does not say for which generation, as OCM's.
+    let condition = |type_: &str, status: ConditionStatus, reason: &str, message: &str| {
+        Condition::new(type_, status, reason, message, 0)
     };
     let (state, reason, message) = match &seen.look {
         Look::Found(_) => (ConditionStatus::True, "ResourceAvailable", "the resource exists".to_owned()),
@@ -74,11 +77,9 @@ fn manifest_status(
     // Conditions of rules are not computed here; saying so is better than leaving them out in silence.
     for rule in &seen.manifest.options.conditions {
         let why = "condition rules are not evaluated by this agent";
-        set(
-            &mut status.conditions,
-            condition(&rule.condition, ConditionStatus::Unknown, "ConditionRuleInvalid", why),
-            now,
-        );
+        let unknown =
+            Condition::new(&rule.condition, ConditionStatus::Unknown, "ConditionRuleInvalid", why, generation);
+        set(&mut status.conditions, unknown, now);
     }
     status
 }
