@@ -42,8 +42,9 @@ impl<F> Pass<F> {
         async {
             let started = Instant::now();
             // The call is made inside of the block, so that a panic before the first await is caught as well. What
-            // a pass works on is its own; what it shares (caches, clients) is made to outlive a poisoned lock.
-            let reconcile = AssertUnwindSafe(async { (self.reconcile)(key.clone()).await }).catch_unwind();
+            // a pass works on is its own; what it shares (caches, clients) is made to outlive a poisoned lock. Boxed,
+            // or the types that rustc lays out for an optimised operator nest deeper than it allows.
+            let reconcile = AssertUnwindSafe(async { Box::pin((self.reconcile)(key.clone())).await }).catch_unwind();
             let (result, wish) = match timeout(self.limit, reconcile).await {
                 Ok(Ok(Ok(next))) => outcome(next),
                 Ok(Ok(Err(error))) => {
