@@ -64,7 +64,12 @@ impl Caches {
                 scope(),
                 namespaces_of,
             )),
-            reports: Kept::new(Cache::start("volumereplicationgroupreports", Api::all(client.clone()), optional())),
+            // RamenDR's installations have neither the kind nor a right to it, and its hub asks for none.
+            reports: Kept::new(Cache::start(
+                "volumereplicationgroupreports",
+                Api::all(client.clone()),
+                optional().dispensable(),
+            )),
             claims: Kept::new(Cache::start_grouped(
                 "persistentvolumeclaims",
                 Api::all(client.clone()),

@@ -4,7 +4,7 @@ use crate::suite::{self, Scenario};
 
 /// What a scenario needs that is not to be had there: a scenario's name, or the module whose name it begins with.
 const NOT_TOLD: [(&str, &str); 19] = [
-    ("scenarios::definitions::", "it takes a definition away"),
+    ("scenarios::definitions::", "it takes definitions and rights away"),
     ("scenarios::interrupted::a_hub_that_restarts", RESTARTS),
     ("scenarios::interrupted::a_source_that_dies", KILLS),
     ("scenarios::interrupted::a_target_that_dies", KILLS),

@@ -27,6 +27,49 @@ fn base(cluster: &str) -> &'static str {
     if cluster == HUB { "hub" } else { "spoke" }
 }
 
+/// What the operator of a cluster was denied, with how that is told, and what it was allowed.
+fn asked(real: &Real, cluster: &str) -> anyhow::Result<(BTreeMap<Use, String>, BTreeSet<Use>)> {
+    let (mut denied, mut allowed) = (BTreeMap::new(), BTreeSet::new());
+    let operator = if base(cluster) == "hub" { Identity::hub_operator() } else { Identity::spoke_operator() };
+    let log = real.audit_log(cluster)?;
+    let text = std::fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    for line in String::from_utf8_lossy(&text).lines().filter(|line| line.contains(&operator.user)) {
+        // The last line may be cut off: the server was killed.
+        let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+        if event["user"]["username"] != operator.user.as_str() {
+            continue;
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (verb, object) = (text(&event["verb"]), &event["objectRef"]);
+        let resource = match object["subresource"].as_str() {
+            Some(subresource) => format!("{}/{subresource}", text(&object["resource"])),
+            None => text(&object["resource"]),
+        };
+        let own = object["namespace"] == NAMESPACE;
+        let one: Use = (verb, text(&object["apiGroup"]), resource, own);
+        if event["annotations"]["authorization.k8s.io/decision"] == "forbid" {
+            let said = format!("{} may not {} {}: {}", operator.user, one.0, one.2, event["requestURI"]);
+            denied.insert(one, said);
+        } else if object.is_object() {
+            allowed.insert(one);
+        }
+    }
+    Ok((denied, allowed))
+}
+
+/// What the operators were denied at any time: verb and resource, each once.
+///
+/// # Errors
+/// A log cannot be read.
+pub fn denied(real: &Real) -> anyhow::Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    for cluster in real.names() {
+        let (denied, _) = asked(real, &cluster)?;
+        all.extend(denied.into_keys().map(|(verb, _, resource, _)| format!("{verb} {resource}")));
+    }
+    Ok(all)
+}
+
 impl Used {
     /// Adds what the audit logs of a world say. The requests that were denied, each once.
     ///
@@ -35,35 +78,10 @@ impl Used {
     pub fn read(&mut self, real: &Real) -> anyhow::Result<Vec<String>> {
         let mut all = BTreeSet::new();
         for cluster in real.names() {
-            let (mut denied, mut allowed) = (BTreeMap::new(), BTreeSet::new());
-            let base = base(&cluster);
-            let operator = if base == "hub" { Identity::hub_operator() } else { Identity::spoke_operator() };
-            let log = real.audit_log(&cluster)?;
-            let text = std::fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
-            for line in String::from_utf8_lossy(&text).lines().filter(|line| line.contains(&operator.user)) {
-                // The last line may be cut off: the server was killed.
-                let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
-                if event["user"]["username"] != operator.user.as_str() {
-                    continue;
-                }
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                let (verb, object) = (text(&event["verb"]), &event["objectRef"]);
-                let resource = match object["subresource"].as_str() {
-                    Some(subresource) => format!("{}/{subresource}", text(&object["resource"])),
-                    None => text(&object["resource"]),
-                };
-                let own = object["namespace"] == NAMESPACE;
-                let one: Use = (verb, text(&object["apiGroup"]), resource, own);
-                if event["annotations"]["authorization.k8s.io/decision"] == "forbid" {
-                    let said = format!("{} may not {} {}: {}", operator.user, one.0, one.2, event["requestURI"]);
-                    denied.insert(one, said);
-                } else if object.is_object() {
-                    allowed.insert(one);
-                }
-            }
+            let (denied, allowed) = asked(real, &cluster)?;
             // An API server that has just started denies for a moment what it grants once it knows its roles.
             all.extend(denied.into_iter().filter(|(one, _)| !allowed.contains(one)).map(|(_, said)| said));
-            self.uses.entry(base).or_default().extend(allowed);
+            self.uses.entry(base(&cluster)).or_default().extend(allowed);
         }
         Ok(all.into_iter().collect())
     }

@@ -1,15 +1,20 @@
-//! Operators whose images took the place of RamenDR's, and found RamenDR's definitions of kinds.
+//! Operators whose images took the place of RamenDR's, and found RamenDR's definitions of kinds and RamenDR's roles.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kaedama_e2e::bytes::audit_at_home;
 use kaedama_e2e::objects::decisions;
-use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, pass, regional, writes};
+use kaedama_e2e::real::{HUB, Identity, Real};
+use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, pass, real, regional, writes};
+use kaedama_e2e::suite::rights::denied;
 use kaedama_sandbox::world::World;
 use kaedama_shared::api::ocm::ManagedClusterView;
 use kaedama_shared::api::{DRAction, DRState, VolumeReplicationGroupReport};
-use kube::api::{DeleteParams, ListParams};
+use kaedama_shared::yaml;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, CustomResourceExt as _};
 
 /// The longest that a definition may take to go.
@@ -30,9 +35,32 @@ async fn without_reports(world: &World, cluster: &str) -> anyhow::Result<Api<Cus
     Ok(definitions)
 }
 
-pub async fn clusters_that_know_no_reports_are_seen_through_views_and_lose_nothing() -> anyhow::Result<()> {
+/// Gives the operators the rights that RamenDR's roles have, and starts them anew with these.
+async fn with_the_rights_of_ramendr(real: &Real) -> anyhow::Result<()> {
+    for cluster in real.names() {
+        let (name, rules) = match cluster == HUB {
+            true => ("ramen-hub-operator", include_str!("ramendr/hub.yaml")),
+            false => ("ramen-dr-cluster-operator", include_str!("ramendr/spoke.yaml")),
+        };
+        let roles: Api<ClusterRole> = Api::all(real.client(&cluster, &Identity::admin(), "an-admin").await?);
+        let mut role = roles.get(name).await?;
+        role.rules = Some(yaml::from_str(rules)?);
+        roles.replace(name, &PostParams::default(), &role).await?;
+        real.replace_operator(&cluster).await?;
+    }
+    Ok(())
+}
+
+pub async fn an_installation_of_ramendr_needs_other_images_and_nothing_else() -> anyhow::Result<()> {
     let world = regional().await?;
     let there = [without_reports(&world, dr1()).await?, without_reports(&world, dr2()).await?];
+    // The sandbox enforces no rights.
+    let real = real().ok();
+    let mut refused = BTreeSet::new();
+    if let Some(real) = &real {
+        refused = denied(real)?;
+        with_the_rights_of_ramendr(real).await?;
+    }
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     let views: Api<ManagedClusterView> = Api::namespaced(world.hub(), dr1());
     assert!(!views.list(&ListParams::default()).await?.items.is_empty(), "what else would it be seen through?");
@@ -57,6 +85,11 @@ pub async fn clusters_that_know_no_reports_are_seen_through_views_and_lose_nothi
     for definitions in there {
         let name = VolumeReplicationGroupReport::crd_name();
         assert!(definitions.get_opt(name).await?.is_none(), "somebody installed {name}: this tried nothing");
+    }
+    if let Some(real) = &real {
+        let missing: Vec<String> = denied(real)?.difference(&refused).cloned().collect();
+        // What is done without: the hub looks for optional kinds from time to time instead.
+        assert_eq!(missing, ["list customresourcedefinitions", "list volumereplicationgroupreports"]);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ macro_rules! every {
         $($each)*! {
             scenarios:
             definitions {
-                clusters_that_know_no_reports_are_seen_through_views_and_lose_nothing,
+                an_installation_of_ramendr_needs_other_images_and_nothing_else,
             }
             disable {
                 a_deleted_drplacementcontrol_leaves_the_application_running_with_its_bytes,

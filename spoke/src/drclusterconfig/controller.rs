@@ -86,7 +86,8 @@ impl Offers {
         let nodes = resource("csiaddons.openshift.io", "v1alpha1", "CSIAddonsNode", "csiaddonsnodes");
         let networks =
             resource("k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions");
-        let marked = optional().labels(format!("{}=true", names::DR_NETWORK));
+        // Older roles of RamenDR do not have this kind.
+        let marked = optional().dispensable().labels(format!("{}=true", names::DR_NETWORK));
         Self {
             client: requests,
             clock,

@@ -1,17 +1,14 @@
 //! Writes to the user's Placement, and to the decisions in its name.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kaedama_shared::api::ocm::placement::{Decision as OcmDecision, PlacementDecisionStatus};
 use kaedama_shared::api::ocm::{Placement, PlacementDecision};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::names;
 use kube::Api;
-use kube::api::{ObjectMeta, Patch};
-use serde_json::json;
+use kube::api::{ApiResource, DynamicObject, ObjectMeta};
 
-use super::{ActError, Actor, checked, patch_params, post_params};
+use super::{ActError, Actor, checked, post_params};
 use crate::drpc::snapshot::{Decision, ObjectId};
 
 /// How many names are tried for a PlacementDecision.
@@ -53,24 +50,24 @@ impl Actor<'_> {
             .ok_or_else(|| ActError::Stale { what: format!("Placement {}", id.name) })
     }
 
-    /// Metadata only, so that fields which we do not model survive; on the resourceVersion. The peer's role on the hub
-    /// has update and no patch for Placements, ours has both.
+    /// Annotations and finalizers only. RamenDR's role on the hub may update Placements and not patch them, so the whole
+    /// of it is read, with the fields that are not modelled here, and written back on the resourceVersion.
     async fn put_placement(&self, placement: Placement) -> Result<(), ActError> {
         let name = placement.metadata.name.clone().unwrap_or_default();
-        let before = self.s.placement.present().map(|site| site.annotations.clone()).unwrap_or_default();
-        let after = placement.metadata.annotations.clone().unwrap_or_default();
-        // A merge patch removes a key by null.
-        let removed = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), None));
-        let kept = after.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
-        let annotations: BTreeMap<String, Option<String>> = kept.chain(removed).collect();
-        let patch = json!({ "metadata": {
-            "resourceVersion": placement.metadata.resource_version,
-            "annotations": annotations,
-            "finalizers": placement.metadata.finalizers,
-        }});
-        let api: Api<Placement> = self.api(self.namespace());
-        let written = api.patch(&name, &patch_params(), &Patch::Merge(&patch)).await;
-        self.caches.placements.note_written(checked(written, || format!("write Placement {name}"))?);
+        let resource = ApiResource::erase::<Placement>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace(), &resource);
+        let mut whole = checked(api.get(&name).await, || format!("read Placement {name}"))?;
+        if whole.metadata.resource_version != placement.metadata.resource_version {
+            return Err(ActError::Stale { what: format!("Placement {name}") });
+        }
+        whole.metadata.annotations = placement.metadata.annotations;
+        whole.metadata.finalizers = placement.metadata.finalizers;
+        let written = api.replace(&name, &post_params(), &whole).await;
+        let written = checked(written, || format!("write Placement {name}"))?;
+        // Otherwise it is read through the watch.
+        if let Ok(written) = written.try_parse() {
+            self.caches.placements.note_written(written);
+        }
         Ok(())
     }
 

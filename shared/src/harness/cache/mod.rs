@@ -48,6 +48,7 @@ pub struct Scope {
     labels: Option<String>,
     fields: Option<String>,
     optional: bool,
+    dispensable: bool,
     installations: Option<Installations>,
     keep_managed_fields: bool,
     watch_timeout: Duration,
@@ -73,6 +74,7 @@ impl Default for Scope {
             labels: None,
             fields: None,
             optional: false,
+            dispensable: false,
             installations: None,
             keep_managed_fields: false,
             watch_timeout: Duration::from_secs(60),
@@ -107,6 +109,13 @@ impl Scope {
     #[must_use]
     pub fn optional_by(self, installations: &Installations) -> Self {
         Self { optional: true, installations: Some(installations.clone()), ..self }
+    }
+
+    /// A kind that may not be listed counts as one that is not installed. Only for kinds of which no decision depends:
+    /// elsewhere a right that is missing must not read as an object that is missing.
+    #[must_use]
+    pub fn dispensable(self) -> Self {
+        Self { optional: true, dispensable: true, ..self }
     }
 
     /// Keeps `metadata.managedFields`, which are dropped otherwise: they are often the larger part of an object.

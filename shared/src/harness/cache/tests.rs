@@ -295,6 +295,22 @@ async fn a_kind_that_is_not_installed_is_empty_until_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kind_that_may_not_be_listed_is_missing_only_where_it_can_be_done_without() {
+    let denied = || Answer::Plain(403, status(403, "Forbidden"));
+    let script = Script::new([denied(), list(10, vec![map("a", 5, "1")])]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default().dispensable());
+    cache.ready().await;
+    assert!(!cache.freshness().served);
+    sleep(35 * S).await;
+    assert!(cache.seen(&key("a")).present().is_some(), "the right was granted");
+    // What is not there for want of a right is not known to be missing.
+    let script = Script::new([denied()]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default().optional());
+    sleep(25 * S).await;
+    assert!(cache.doubt().is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_watch_ends_with_the_last_handle() {
     let script = Script::new([list(10, vec![]), Answer::Events(vec![bookmark(11)], false)]);
     let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default());

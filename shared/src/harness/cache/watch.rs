@@ -30,7 +30,7 @@ const SHORT: Duration = Duration::from_secs(1);
 /// A watch that was opened brings what was missed at once. When this long nothing came, nothing was missed, and the view
 /// is known to be current. (The opening alone proves nothing: the view may be an hour behind until the events are in.)
 const SETTLE: Duration = Duration::from_secs(1);
-/// Between two looks for a kind that is not installed, where nobody tells when one was.
+/// Between two looks for a kind that is not installed, where nobody tells when one was; and for one that may not be listed.
 const NOT_SERVED: Duration = Duration::from_secs(30);
 /// The same where somebody does.
 const NOT_TOLD: Duration = Duration::from_secs(600);
@@ -49,6 +49,8 @@ enum Turn {
     Relist { why: String },
     /// The kind is not installed.
     NotServed,
+    /// The kind may not be listed, and can be done without.
+    NotAllowed { why: String },
 }
 
 /// Keeps the view until it is dropped.
@@ -78,6 +80,11 @@ where
             Turn::NotServed => {
                 tracing::debug!(view = view.name(), "kind is not installed");
                 absence.pass(&view).await;
+                continue;
+            }
+            Turn::NotAllowed { why } => {
+                tracing::info!(view = view.name(), why, "kind may not be listed, and is done without");
+                sleep(NOT_SERVED).await;
                 continue;
             }
             Turn::Retry { from: version, why } => {
@@ -153,6 +160,10 @@ where
             Err(kube::Error::Api(status)) if status.code == 404 && scope.optional => {
                 view.replace(Vec::new(), "", false);
                 return Turn::NotServed;
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 && scope.dispensable => {
+                view.replace(Vec::new(), "", false);
+                return Turn::NotAllowed { why: status.message };
             }
             // A continue token that has expired is a failure like others: the next list begins at the first page.
             Err(error) => {
