@@ -15,9 +15,12 @@ pub enum DrType {
 }
 
 /// The type of an application. What its VRG was made as stays, whatever happens to the policy's peer classes: a policy
-/// that loses them for a moment must not turn a regional application into a metro one.
+/// that loses them for a moment must not turn a regional application into a metro one. A hub that was restored has no
+/// works, and asks the clusters and the stores.
 pub fn dr_type(s: &Snapshot) -> DrType {
-    let made_as = s.sites.iter().filter_map(|site| site.work.present()).map(|work| &work.vrg).find_map(|vrg| {
+    let sent = s.sites.iter().filter_map(|site| site.work.present()).map(|work| &work.vrg);
+    let seen = s.sites.iter().filter_map(|site| site.vrg.present()).chain(s.stored.present());
+    let made_as = sent.chain(seen).find_map(|vrg| {
         match (facts::is_primary(vrg) || facts::is_secondary(vrg), &vrg.spec.sync, &vrg.spec.async_) {
             (true, Some(_), None) => Some(DrType::Sync),
             (true, None, Some(_)) => Some(DrType::Async),

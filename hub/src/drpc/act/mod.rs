@@ -208,6 +208,13 @@ impl Actor<'_> {
             Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.code == 422 => {
                 self.view(cluster).await
             }
+            // Its namespace went with the cluster: there is nobody to ask, which what waits for the answer goes on saying.
+            Err(ActError::Api { source: kube::Error::Api(status), .. })
+                if status.code == 404 || has_cause(&status, "NamespaceTerminating") =>
+            {
+                tracing::warn!(drpc = %ObjectKey::of(self.drpc()), cluster, why = status.message, "nobody can be asked");
+                Ok(())
+            }
             answer => answer,
         }
     }
@@ -331,6 +338,11 @@ impl Actor<'_> {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into()
     }
+}
+
+/// Whether a refusal names this as a cause.
+fn has_cause(status: &kube::core::Status, cause: &str) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|found| found.reason == cause)
 }
 
 fn patch_params() -> PatchParams {

@@ -2,6 +2,7 @@
 //! nothing is done until it is mended.
 
 use kaedama_shared::api::conditions::drpolicy::VALIDATED;
+use kaedama_shared::api::reasons::drpolicy as reasons;
 use kaedama_shared::api::{DRAction, condition};
 use kaedama_shared::names;
 use kaedama_shared::seen::Seen;
@@ -126,6 +127,9 @@ fn policy(s: &Snapshot) -> Result<(), String> {
     let conditions = policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match condition::find(conditions, VALIDATED) {
         Some(validated) if validated.is_true() => Ok(()),
+        // A hub that was restored does not know the storage classes of a cluster that is lost. That one is what they fail
+        // over from, and their groups carry the classes that they were made with.
+        Some(validated) if validated.reason == reasons::DR_CLUSTER_DETAILS_FAILED && is_established(s) => Ok(()),
         Some(validated) => Err(format!("DRPolicy {name} is not valid: {} ({})", validated.message, validated.reason)),
         None => Err(format!("DRPolicy {name} has not been validated yet")),
     }

@@ -84,12 +84,14 @@ fn new(s: &Snapshot, record: &ActionRecord, kind: ActionKind, from: &str, to: &s
 }
 
 /// A relocate is called off. While the application runs, its home simply goes on. Once it was told to stop, claims may be
-/// on their way out: going on with those would end in empty new ones, so the volumes come to rest first.
+/// on their way out: going on with those would end in empty new ones, so the volumes come to rest first. The decision goes
+/// before the source is told anything, so both have to be as they were.
 fn way_back(s: &Snapshot, record: &ActionRecord, kind: ActionKind) -> Course {
-    let runs = s
+    let keeps_its_volumes = s
         .site(&record.from)
         .and_then(|site| site.asked())
         .is_some_and(|work| facts::is_primary(&work.vrg) && !work.vrg.spec.run_final_sync);
+    let runs = keeps_its_volumes && s.live_decision() == Some(&record.from);
     if runs {
         new(s, record, kind, "", &record.from)
     } else {

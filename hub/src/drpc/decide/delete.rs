@@ -6,6 +6,7 @@
 
 use kaedama_shared::api::{DRState, Progression};
 use kaedama_shared::names;
+use kaedama_shared::record::ActionRecord;
 use kaedama_shared::seen::Seen;
 
 use super::super::facts;
@@ -26,6 +27,15 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
         return waiting(draft, Owner::System, why);
     }
     if draft.outlook.phase != DRState::Deleting {
+        // In the middle of an action no cluster has the whole application: one is to be left with it.
+        if let Some(record) = super::under_way(s) {
+            match super::admission::check(s) {
+                Ok(()) => return end(draft, &record),
+                Err(refusal) if refusal.passing => return waiting(draft, Owner::System, refusal.message),
+                // It cannot go on either.
+                Err(_) => {}
+            }
+        }
         // A cluster without a work may have a VRG all the same, if this hub was restored: it has to say that it has none.
         // Once Deleting is shown, this is settled.
         if let Some(what) = ask_for_orphans(&mut draft) {
@@ -77,6 +87,15 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
         draft.actions.push(Action::ReleasePlacement(placement.id.clone()));
     }
     draft.actions.push(Action::ReleaseDrpc);
+    draft.finish()
+}
+
+/// Carries an action out before the protection ends.
+fn end(mut draft: Draft<'_>, record: &ActionRecord) -> Plan {
+    draft.record(record);
+    super::drive::drive(&mut draft, record);
+    let note = "The DRPlacementControl is being deleted; its protection ends when this action has ended";
+    super::note(&mut draft, note.to_owned());
     draft.finish()
 }
 

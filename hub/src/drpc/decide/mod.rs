@@ -77,14 +77,24 @@ fn memory(s: &Snapshot) -> Result<Memory, String> {
     Ok(Memory { record, is_sound })
 }
 
+/// The failover or relocate that has begun and not yet placed the application again.
+fn under_way(s: &Snapshot) -> Option<ActionRecord> {
+    let memory = memory(s).ok().filter(|memory| memory.is_sound)?;
+    memory.record.filter(|record| record.kind != ActionKind::Deploy && record.step < Step::Placed)
+}
+
 /// The latest action that works carry. They do not tell how far it has come, and level-triggered steps find out.
 fn sent(s: &Snapshot) -> Option<ActionRecord> {
     let works = s.sites.iter().filter_map(|site| site.work.present());
     let newest = works.filter_map(|work| action_of(&work.vrg)).max_by_key(|record| record.epoch)?;
     let promoted = s.site(&newest.to).and_then(|site| site.work.present()).is_some_and(|work| {
-        facts::is_primary(&work.vrg) && action_of(&work.vrg).is_some_and(|record| record.id == newest.id)
+        // The source of a relocate that was called off is the target as well, and primary until it is at rest.
+        let comes_to_rest = work.vrg.spec.prepare_for_final_sync || work.vrg.spec.run_final_sync;
+        facts::is_primary(&work.vrg)
+            && !comes_to_rest
+            && action_of(&work.vrg).is_some_and(|record| record.id == newest.id)
     });
-    let promoting = newest.kind != ActionKind::Relocate || promoted && newest.from != newest.to;
+    let promoting = newest.kind != ActionKind::Relocate || promoted;
     Some(newest.reached(if promoting { Step::Promoting } else { Step::Quiescing }))
 }
 
@@ -110,7 +120,11 @@ pub fn decide(s: &Snapshot) -> Plan {
         Some(record) => record,
         None => match recovery::rebuild(s, memory.record.as_ref()) {
             recovery::Rebuilt::Fresh => return deploy(draft, memory.record.map_or(0, |record| record.epoch)),
-            recovery::Rebuilt::Found(record) => record,
+            // How far it had come is known best by who wrote it.
+            recovery::Rebuilt::Found(record) => {
+                let known = memory.record.filter(|known| known.id == record.id && known.step > record.step);
+                known.unwrap_or(record)
+            }
             recovery::Rebuilt::Asking { ask, message } => return recovery::wait_for_answers(draft, &ask, message),
             recovery::Rebuilt::Unclear { ask, message } => return recovery::pause(draft, &ask, message),
             recovery::Rebuilt::FailoverAllowed { to, from, message } => {
@@ -118,10 +132,11 @@ pub fn decide(s: &Snapshot) -> Plan {
             }
         },
     };
+    // Before the works: with one of them a hub has a memory, and it must not be that of an older backup.
+    draft.record(&record);
     if adopt(&mut draft, &record) {
         return draft.finish();
     }
-    draft.record(&record);
     // A status that was lost is filled in.
     let dated = s.drpc.status.as_ref().is_some_and(|status| status.action_start_time.is_some());
     draft.outlook.started = (!dated).then_some(record.started);

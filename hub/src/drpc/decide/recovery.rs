@@ -252,7 +252,7 @@ pub(super) fn wait_for_confirmation(mut draft: Draft<'_>, record: &ActionRecord)
 pub(super) fn wait_for_user(mut draft: Draft<'_>, to: &str, from: &str, message: String) -> Plan {
     let s = draft.s;
     let ordered = s.drpc.spec.action == Some(DRAction::Failover) && s.drpc.spec.failover_cluster == to;
-    if ordered {
+    if ordered && is_confirmed(s) {
         let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
         let record = ActionRecord::accept(&uid, next_epoch(s), ActionKind::Failover, from, to, s.generation(), s.now);
         match super::gates::entry(s, &record, super::dr_type(s)) {
@@ -269,6 +269,10 @@ pub(super) fn wait_for_user(mut draft: Draft<'_>, to: &str, from: &str, message:
         }
         return draft.finish();
     }
+    // What was there before they were asked may come out of a backup.
+    let again =
+        if ordered { ": the order that is there may be an old one; remove spec.action, and set it again" } else { "" };
+    let message = format!("{message}{again}");
     ask_for(&mut draft, &[from.to_owned()]);
     draft.show(DRState::WaitForUser, Progression::Paused);
     draft.outlook.available = Some(Verdict::yes("Success", message.clone()));

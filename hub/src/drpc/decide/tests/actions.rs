@@ -3,7 +3,7 @@
 use kaedama_shared::api::{DRAction, DRState, Progression};
 use kaedama_shared::record::{ActionKind, Step};
 
-use super::world::World;
+use super::world::{Crash, World};
 
 /// Ticks until `until` holds.
 fn run(world: &mut World, until: impl Fn(&World) -> bool) {
@@ -228,6 +228,35 @@ fn a_relocate_called_off_after_the_application_was_stopped_comes_to_rest_before_
 }
 
 #[test]
+fn a_relocate_called_off_between_the_decision_and_the_final_sync_comes_to_rest_too() {
+    for order in [None, Some(DRAction::Relocate), Some(DRAction::Failover)] {
+        let mut world = World::deployed();
+        world.relocate("dr2");
+        run(&mut world, |world| world.progression() == Progression::PreparingFinalSync);
+        // The hub dies when the application has lost its decision, and nothing else was written.
+        while world.decided() == ["dr1"] {
+            let snapshot = world.snapshot();
+            world.pass_on(&snapshot, Crash::After(1));
+            for cluster in super::world::CLUSTERS {
+                world.agent(cluster);
+                world.spoke(cluster);
+                world.agent(cluster);
+            }
+        }
+        let told = world.works["dr1"].vrg.clone().unwrap().spec;
+        assert!(world.decided().is_empty() && told.prepare_for_final_sync && !told.run_final_sync, "{told:#?}");
+        for cluster in super::world::CLUSTERS {
+            world.gitops(cluster);
+        }
+        assert!(!world.clusters["dr1"].app, "its claims are on their way out");
+        world.order(order.clone(), "dr1", "dr1");
+        run(&mut world, |world| world.asked("dr1") == "secondary");
+        world.settle();
+        world.assert_at_rest("dr1", if order.is_none() { DRState::Deployed } else { DRState::Relocated });
+    }
+}
+
+#[test]
 fn a_relocate_whose_source_dies_becomes_a_failover() {
     let mut world = World::deployed();
     world.relocate("dr2");
@@ -273,7 +302,6 @@ fn an_edit_in_the_middle_of_a_promotion_waits_for_its_end() {
 
 #[test]
 fn a_crash_between_any_two_writes_changes_nothing_in_the_end() {
-    use super::world::Crash;
     for action in ["failover", "relocate"] {
         for crash in 0..30 {
             let mut world = World::deployed();

@@ -116,3 +116,36 @@ fn without_our_finalizer_nothing_is_done() {
     assert!(decide(&s).actions.is_empty());
     assert!(world.drpc().metadata.finalizers.iter().flatten().any(|name| name == names::DRPC_FINALIZER));
 }
+
+#[test]
+fn an_action_that_is_under_way_ends_before_the_protection_does() {
+    for lost in [None, Some("dr1")] {
+        let mut world = World::deployed();
+        match lost {
+            Some(cluster) => {
+                world.lose(cluster);
+                world.fail_over("dr2");
+                world.pass();
+            }
+            None => {
+                world.relocate("dr2");
+                while world.clusters.values().any(|cluster| cluster.is_primary()) {
+                    world.tick();
+                }
+            }
+        }
+        world.delete();
+        world.pass();
+        assert!(world.available().message.contains("is being deleted"), "{:?}", world.available());
+        while !world.writes.iter().any(|write| write.starts_with("delete")) {
+            world.tick();
+        }
+        assert_eq!(world.decided().last().map(String::as_str), Some("dr2"), "{:?}", world.decided());
+        if let Some(cluster) = lost {
+            world.restore(cluster);
+        }
+        run(&mut world, 30);
+        assert!(world.drpc.is_none(), "{:?}", world.writes);
+        assert!(world.clusters["dr2"].app);
+    }
+}

@@ -1,7 +1,9 @@
 //! What a hub without memory makes of what it finds: of a first placement, after a restore from a backup, and in place of
 //! the reference product.
 
-use kaedama_shared::api::{DRAction, DRState, Progression};
+use kaedama_shared::api::conditions::drpolicy;
+use kaedama_shared::api::reasons::drpolicy as reasons;
+use kaedama_shared::api::{Condition, ConditionStatus, DRAction, DRPolicyStatus, DRState, Progression};
 use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, Step};
 use kaedama_shared::seen::Seen;
@@ -201,6 +203,105 @@ fn stores_that_cannot_be_read_agree_with_no_primary() {
     world.restore("dr2");
     world.settle();
     world.assert_at_rest("dr1", DRState::Deployed);
+}
+
+/// Failed over to dr2 after the backup from which the hub is restored; dr1 is back as it was.
+fn restored_from_before_a_failover() -> World {
+    let mut world = World::deployed();
+    let old = world.clone();
+    world.lose("dr1");
+    world.fail_over("dr2");
+    world.settle();
+    let later = world.clusters["dr2"].clone();
+    let mut world = old;
+    world.failover_ordered = true;
+    world.clusters.insert("dr2".to_owned(), later);
+    world.forget();
+    world
+}
+
+#[test]
+fn an_adoption_that_is_cut_off_is_no_memory_of_the_backups_action() {
+    for writes in 1..6 {
+        let mut world = restored_from_before_a_failover();
+        for _ in 0..3 {
+            let snapshot = world.snapshot();
+            world.pass_on(&snapshot, Crash::After(writes));
+            for cluster in super::world::CLUSTERS {
+                world.agent(cluster);
+                world.spoke(cluster);
+                world.agent(cluster);
+            }
+        }
+        world.settle();
+        assert_eq!(world.decided(), ["dr2"], "after {writes} writes: {:?}", world.writes);
+        let stale = world.writes.iter().find(|write| write.starts_with("decide") && write.contains("dr1"));
+        assert_eq!(stale, None, "after {writes} writes");
+    }
+}
+
+#[test]
+fn an_order_out_of_a_backup_moves_nothing_while_the_home_is_silent() {
+    let mut world = World::deployed();
+    world.fail_over("dr2");
+    world.settle();
+    world.relocate("dr1");
+    world.settle();
+    // The backup is from before the relocate.
+    world.order(Some(DRAction::Failover), "dr1", "dr2");
+    world.forget();
+    world.lose("dr1");
+    world.settle();
+    assert_eq!((world.phase(), world.decided()), (DRState::WaitForUser, Vec::new()), "{:?}", world.writes);
+    assert!(world.available().message.contains("remove spec.action, and set it again"), "{:?}", world.available());
+    world.order(None, "dr1", "");
+    world.settle();
+    assert_eq!(world.phase(), DRState::WaitForUser);
+    world.fail_over("dr2");
+    world.settle();
+    assert_eq!((world.phase(), world.decided()), (DRState::FailedOver, vec!["dr2".to_owned()]));
+}
+
+#[test]
+fn the_way_back_of_a_relocate_is_not_gone_again_by_a_hub_that_forgot_it() {
+    let mut world = World::deployed();
+    world.relocate("dr2");
+    while !world.clusters["dr1"].vrg.as_ref().unwrap().spec.run_final_sync {
+        world.tick();
+    }
+    world.order(None, "dr1", "");
+    world.settle();
+    assert!(world.record().is_some_and(|record| record.from == record.to), "{:?}", world.record());
+    world.drpc.as_mut().unwrap().metadata.annotations.as_mut().unwrap().remove(names::ACTION_RECORD);
+    for _ in 0..30 {
+        world.tick();
+        assert!(world.clusters["dr1"].app && world.decided() == ["dr1"], "{:?}", world.writes);
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_validated_without_the_lost_cluster_keeps_nobody_from_failing_over() {
+    let mut world = World::deployed();
+    world.forget();
+    world.lose("dr1");
+    world.policy.status = Some(DRPolicyStatus {
+        conditions: vec![Condition {
+            status: ConditionStatus::False,
+            type_: drpolicy::VALIDATED.to_owned(),
+            reason: reasons::DR_CLUSTER_DETAILS_FAILED.to_owned(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    });
+    let mut newcomer = world.clone();
+    newcomer.drpc.as_mut().unwrap().metadata.annotations = Some(Default::default());
+    newcomer.settle();
+    assert!(newcomer.available().message.contains("is not valid"), "{:?}", newcomer.available());
+    world.settle();
+    assert_eq!(world.phase(), DRState::WaitForUser, "{:?}", world.available());
+    world.fail_over("dr2");
+    world.settle();
+    assert_eq!((world.phase(), world.decided()), (DRState::FailedOver, vec!["dr2".to_owned()]));
 }
 
 #[test]
