@@ -378,6 +378,30 @@ async fn an_application_is_deployed_failed_over_relocated_back_and_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cluster_that_was_deleted_with_its_namespace_silences_nobody() {
+    let mut world = deployed().await;
+    world.clusters.get_mut("dr1").unwrap().alive = false;
+    world.available("dr1", false).await;
+    world.order(json!({ "action": "Failover", "failoverCluster": "dr2" })).await;
+    world
+        .run("FailedOver", |drpc| drpc.status.as_ref().is_some_and(|status| status.phase.to_string() == "FailedOver"))
+        .await;
+    // Its works go with the namespace.
+    Api::<ManagedCluster>::all(world.client.clone()).delete("dr1", &DeleteParams::default()).await.unwrap();
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.delete("dr1", &DeleteParams::default()).await.unwrap();
+    world
+        .run("that there is no dr1", |drpc| {
+            let conditions = drpc.status.iter().flat_map(|status| &status.conditions);
+            conditions.into_iter().any(|condition| condition.message.contains("there is no ManagedCluster dr1"))
+        })
+        .await;
+    assert!(namespaces.get_opt("dr1").await.unwrap().is_none());
+    assert!(world.works("dr1").list(&Default::default()).await.unwrap().items.is_empty());
+    assert!(world.decided().await.contains(&"dr2".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_policy_and_its_clusters_go_in_order() {
     let mut world = deployed().await;
     let policies: Api<DRPolicy> = Api::all(world.client.clone());
