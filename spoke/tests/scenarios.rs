@@ -277,6 +277,23 @@ async fn deleting_a_primary_clears_the_stores_and_releases_everything() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_still_being_written_does_not_outlive_a_deleted_group() {
+    let world = deployed().await;
+    // Each request takes long, so that the set with the new claim is on its way when the group is deleted.
+    world.s1.set_delay(Duration::from_secs(2));
+    world.reset();
+    world.dr1.claims(&["d"]).await;
+    eventually("a write under way", || async { world.s1.request_count() > 0 }).await;
+    world.dr1.api::<VolumeReplicationGroup>().delete("web", &Default::default()).await.unwrap();
+    eventually("the group is gone", || async {
+        world.dr1.api::<VolumeReplicationGroup>().get_opt("web").await.unwrap().is_none()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((world.s1.keys("bucket"), world.s2.keys("bucket")), (vec![], vec![]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_that_the_user_deletes_leaves_the_stores_and_goes() {
     let world = deployed().await;

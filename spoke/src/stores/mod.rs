@@ -219,12 +219,20 @@ impl Stores {
     }
 
     /// Deletes everything stored of a group. A store that knows a newer primary keeps its own: that counts as done.
+    ///
+    /// Not while something of the group is being written: what is written after the deletion would stay for ever. The end
+    /// of the write wakes the group, and one that is being deleted starts no other.
     pub async fn purge(
         &self,
         group: &ObjectKey,
         profiles: &[String],
         writer: &Writer,
     ) -> Vec<(String, Result<(), String>)> {
+        let busy = self.busy(group);
+        if !busy.is_empty() {
+            let why = format!("a write to {} is still under way", busy.join(", "));
+            return profiles.iter().map(|profile| (profile.clone(), Err(why.clone()))).collect();
+        }
         let (app, record) = (app(group), record(writer));
         join_all(profiles.iter().map(|profile| async {
             let mut set = StoreSet::default();
@@ -241,6 +249,16 @@ impl Stores {
             (profile.clone(), result)
         }))
         .await
+    }
+
+    /// The stores that something of the group is being written to.
+    fn busy(&self, group: &ObjectKey) -> Vec<String> {
+        let memory = self.lock();
+        let of_group = memory.get(group).into_iter().flatten();
+        let mut busy: Vec<String> =
+            of_group.filter(|(_, known)| known.busy).map(|(profile, _)| profile.clone()).collect();
+        busy.sort();
+        busy
     }
 
     /// Brings the stores to hold `capture`, beside the passes. Returns when a store that failed is due again.

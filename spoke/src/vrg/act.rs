@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::decide::replication::ALLOW_FORCE;
 use super::observe::{Asked, Observer};
-use super::order::Order;
+use super::order::{Order, Writer};
 use super::owner;
 use super::plan::{Action, Plan, VolumePlan};
 use super::snapshot::{EpochClaim, ObjectId, Snapshot};
@@ -101,9 +101,12 @@ impl Observer {
                 asked.claim = Some(claim);
                 return !refused;
             }
-            (Action::PurgeStores { profiles }, order) => {
-                let writer = order.as_ref().map(|order| order.writer.clone()).unwrap_or_default();
-                asked.purged = Some(self.stores.purge(&snapshot.key(), profiles, &writer).await);
+            (Action::PurgeStores { profiles }, _) => {
+                // Also for an order that is not valid; but never as a writer that nobody recorded.
+                asked.purged = Some(match Writer::recorded(&snapshot.vrg) {
+                    Ok(writer) => self.stores.purge(&snapshot.key(), profiles, &writer).await,
+                    Err(why) => profiles.iter().map(|profile| (profile.clone(), Err(why.to_string()))).collect(),
+                });
                 return true;
             }
             (action, _) => self.step(snapshot, action).await,

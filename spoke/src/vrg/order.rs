@@ -3,7 +3,7 @@
 use kaedama_shared::api::{DRAction, PeerClass, ReplicationState, VolumeReplicationGroup};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::names;
-use kaedama_shared::record::{ActionKind, ActionRecord};
+use kaedama_shared::record::{ActionKind, ActionRecord, MalformedRecord};
 use kube::core::{Expression, Selector};
 
 /// The role that this cluster is told to take.
@@ -104,6 +104,17 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Who the group's cluster is to the stores, as far as that is recorded: also where the order is not valid.
+    ///
+    /// # Errors
+    /// The record cannot be read. Nobody may be taken for the writer then.
+    pub fn recorded(vrg: &VolumeReplicationGroup) -> Result<Self, MalformedRecord> {
+        let annotations = vrg.metadata.annotations.as_ref();
+        let record = annotations.map_or(Ok(None), ActionRecord::from_annotations)?;
+        let own_cluster = annotations.and_then(|all| all.get(names::DESTINATION_CLUSTER)).map(String::as_str);
+        Ok(Self::of(record.as_ref(), own_cluster.unwrap_or_default()))
+    }
+
     /// From the action record. An action that leads away from this cluster does not make it the writer of that action's
     /// epoch: the source of a relocation goes on writing under the one before.
     fn of(record: Option<&ActionRecord>, own_cluster: &str) -> Self {

@@ -162,6 +162,16 @@ fn unversioned(reference: &ObjectReference) -> ObjectReference {
     ObjectReference { uid: None, resource_version: None, api_version: None, ..reference.clone() }
 }
 
+/// A volume of this very cluster: its handle is the right one here, and the one that its peer knows is not.
+#[must_use]
+pub fn at_home(volume: &PersistentVolume) -> PersistentVolume {
+    let mut volume = volume.clone();
+    if let Some(annotations) = &mut volume.metadata.annotations {
+        annotations.remove(names::DESTINATION_VOLUME_HANDLE);
+    }
+    volume
+}
+
 /// Makes a volume wait for the claim that it names, in this cluster: identity of the old claim dropped, handle and
 /// secrets as this cluster's storage class has them.
 ///

@@ -38,9 +38,9 @@ pub fn volume(
         return match claim {
             None => refuse("is bound, but the claim that it is stored for does not exist"),
             Some(claim) if claim.metadata.deletion_timestamp.is_some() => {
-                refuse("is bound to a claim that is being deleted")
+                refuse(&format!("is bound to a claim that goes: {}", dying(claim)))
             }
-            Some(_) => match difference(live, stored) {
+            Some(_) => match difference(live, stored, own) {
                 Some(difference) => refuse(&format!("differs from the stored one in {difference}")),
                 None => Ok(Live::AsItIs),
             },
@@ -54,7 +54,7 @@ pub fn volume(
     if asynchronous && !ours && !own {
         return refuse("is not bound and was not restored by a recovery: its content is not known");
     }
-    if let Some(difference) = difference(live, stored) {
+    if let Some(difference) = difference(live, stored, own) {
         return refuse(&format!("differs from the stored one in {difference}"));
     }
     let remembers = live.spec.iter().filter_map(|spec| spec.claim_ref.as_ref()).any(|claim| claim.uid.is_some());
@@ -70,8 +70,16 @@ fn uid_of_claim(volume: &PersistentVolume) -> Option<String> {
     volume.spec.as_ref()?.claim_ref.as_ref()?.uid.clone()
 }
 
-/// The first thing in which two volumes of one name differ that makes them different volumes.
-fn difference(live: &PersistentVolume, stored: &PersistentVolume) -> Option<&'static str> {
+/// What is said of a claim that is being deleted, with what holds it.
+#[must_use]
+pub fn dying(claim: &PersistentVolumeClaim) -> String {
+    let finalizers = claim.metadata.finalizers.as_deref().unwrap_or_default().join(", ");
+    format!("claim {} exists and is being deleted, held by finalizers [{finalizers}]", ObjectKey::of(claim))
+}
+
+/// The first thing in which two volumes of one name differ that makes them different volumes. A volume of this cluster's
+/// `own` set goes by its handle alone: the peer's name of it may be another volume's here.
+fn difference(live: &PersistentVolume, stored: &PersistentVolume, own: bool) -> Option<&'static str> {
     let (Some(live_spec), Some(stored_spec)) = (&live.spec, &stored.spec) else { return Some("its spec") };
     let (Some(live_csi), Some(stored_csi)) = (&live_spec.csi, &stored_spec.csi) else {
         return (live_spec.csi.is_some() != stored_spec.csi.is_some()).then_some("its CSI source");
@@ -79,8 +87,8 @@ fn difference(live: &PersistentVolume, stored: &PersistentVolume) -> Option<&'st
     let kind = |volume: &PersistentVolume| {
         volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()).and_then(|claim| claim.kind.clone())
     };
-    let handles =
-        [Some(stored_csi.volume_handle.as_str()), annotation(&stored.metadata, names::DESTINATION_VOLUME_HANDLE)];
+    let of_peer = annotation(&stored.metadata, names::DESTINATION_VOLUME_HANDLE).filter(|_| !own);
+    let handles = [Some(stored_csi.volume_handle.as_str()), of_peer];
     if live_csi.driver != stored_csi.driver {
         Some("its CSI driver")
     } else if !handles.contains(&Some(live_csi.volume_handle.as_str())) {
@@ -118,7 +126,7 @@ pub fn claim(live: &PersistentVolumeClaim, volume: &str) -> Result<(), String> {
     // Restored a moment ago: it binds as soon as the volume controller gets to it.
     let on_its_way = annotation(&live.metadata, names::RESTORED) == Some("True") && names_volume(live, volume);
     if live.metadata.deletion_timestamp.is_some() {
-        Err(format!("claim {key} exists and is being deleted"))
+        Err(dying(live))
     } else if !names_volume(live, volume) {
         let other = live.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).unwrap_or("no volume");
         Err(format!("claim {key} exists and belongs to {other}, not to the stored PersistentVolume {volume}"))

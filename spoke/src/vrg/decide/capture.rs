@@ -38,7 +38,7 @@ pub fn decide(snapshot: &Snapshot, order: &Order, plan: &mut Plan) {
         .collect();
     for volume in &snapshot.volumes {
         let key = PartKey::Claim(volume.key());
-        let parts = protected.contains(&volume.key()).then(|| parts(volume)).flatten();
+        let parts = protected.contains(&volume.key()).then(|| parts(snapshot, volume)).flatten();
         match parts {
             Some([pv, claim]) => capture.parts.extend([pv, claim]),
             None if capture.forget.contains(&key) || !was_stored(snapshot, volume) => {}
@@ -73,11 +73,11 @@ fn was_stored(snapshot: &Snapshot, volume: &Volume) -> bool {
 }
 
 /// Volume and claim in their stored form, if the claim is in a state that can be recovered from.
-fn parts(volume: &Volume) -> Option<[(PartKey, Stored); 2]> {
+fn parts(snapshot: &Snapshot, volume: &Volume) -> Option<[(PartKey, Stored); 2]> {
     let pv = volume.pv.as_ref()?;
     let marked = volume.owner == Owner::Us && volume.has_finalizer();
     let retained = pv.spec.as_ref()?.persistent_volume_reclaim_policy.as_deref() == Some("Retain");
-    if !marked || !retained || resizing(volume) || destination_open(volume) {
+    if !marked || !retained || resizing(volume) || destination_open(snapshot, volume) {
         return None;
     }
     Some([
@@ -96,14 +96,18 @@ fn resizing(volume: &Volume) -> bool {
     }
 }
 
-/// The storage will name the volume on the peer and has not yet, or the name is not yet on the volume.
-fn destination_open(volume: &Volume) -> bool {
+/// The storage will name the volume on the peer and has not yet, or the name is not yet on the volume. Before it has
+/// answered for the replication as it is now, nobody knows whether it will: a set without the name must not take the
+/// place of one that has it. Shared storage names nothing.
+fn destination_open(snapshot: &Snapshot, volume: &Volume) -> bool {
     use super::replication::{Destination, destination};
     let noted = volume.pv.as_ref().and_then(|pv| annotation(&pv.metadata, names::DESTINATION_VOLUME_HANDLE));
-    match volume.replication.as_ref().map(destination) {
-        None | Some(Destination::Same) => false,
-        Some(Destination::Pending | Destination::Broken) => true,
-        Some(Destination::Known(handle)) => noted != Some(handle.as_str()),
+    let asked = snapshot.vrg.spec.async_.is_some();
+    match volume.replication.as_ref().map(|found| (destination(found), found)) {
+        None => asked && noted.is_none(),
+        Some((Destination::Same, found)) => asked && noted.is_none() && found.observed_generation != found.generation,
+        Some((Destination::Pending | Destination::Broken, _)) => true,
+        Some((Destination::Known(handle), _)) => noted != Some(handle.as_str()),
     }
 }
 
@@ -127,7 +131,7 @@ fn judge(snapshot: &Snapshot, volume: &Volume) -> (Verdict, Vec<Action>) {
     if resizing(volume) {
         return uploading("waiting for the claim to be resized before it is stored");
     }
-    let (Some(parts), Some(pv)) = (parts(volume), &volume.pv) else {
+    let (Some(parts), Some(pv)) = (parts(snapshot, volume), &volume.pv) else {
         return uploading("waiting for the claim to be in a state that can be stored");
     };
     let fingerprints: Vec<String> = snapshot.stores.iter().map(|store| store.fingerprint.clone()).collect();

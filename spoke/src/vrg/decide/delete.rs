@@ -13,7 +13,7 @@ use super::primary::{drive, only};
 use super::replication;
 use super::secondary;
 use crate::vrg::evidence::LetGo;
-use crate::vrg::order::Role;
+use crate::vrg::order::Writer;
 use crate::vrg::owner::Owner;
 use crate::vrg::plan::{Action, Plan, Verdict, VolumePlan};
 use crate::vrg::snapshot::{ObjectId, Snapshot, Volume};
@@ -39,10 +39,9 @@ fn claim(snapshot: &Snapshot, volume: &Volume, plan: &mut Plan) -> Option<Volume
     if matches!(volume.owner, Owner::Other(_)) || !volume.has_finalizer() {
         return None;
     }
-    if let Ok(order) = &snapshot.order
-        && order.role == Role::Secondary
-    {
-        return secondary::step(snapshot, order, volume, plan);
+    // By the spec alone: an order that cannot be read does not make a secondary the primary.
+    if snapshot.vrg.spec.replication_state == ReplicationState::Secondary {
+        return secondary::step(snapshot, volume, plan);
     }
     if snapshot.vrg.spec.async_.is_none() && volume.replication.is_none() {
         let evidence = LetGo::unprotected_on_shared_storage(volume.key());
@@ -88,10 +87,15 @@ fn finish(snapshot: &Snapshot, plan: &mut Plan) {
             .filter(|name| !done(name) && !given_up.contains(&name.as_str()))
             .map(|name| (*name).clone())
             .collect();
-        if !failed.is_empty() {
+        // Whose the stored data are is not known then, and they are not left behind unsaid either.
+        let unrecorded = Writer::recorded(&snapshot.vrg)
+            .err()
+            .filter(|_| !open.is_empty())
+            .map(|why| format!("{}: annotation {} cannot be read: {why}", open.join(", "), names::ACTION_RECORD));
+        if !failed.is_empty() || unrecorded.is_some() {
             let text = format!(
                 "waiting to delete what is stored of the group: {}. Annotation {} with these profiles' names lets the group go without it",
-                failed.join("; "),
+                unrecorded.unwrap_or_else(|| failed.join("; ")),
                 names::ABANDON_S3
             );
             plan.outlook.cluster_data_protected = Some(Verdict::waits(reason::UPLOAD_ERROR, text));

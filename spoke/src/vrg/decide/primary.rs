@@ -43,6 +43,11 @@ pub fn decide(snapshot: &Snapshot, order: &Order) -> Plan {
             plan.outlook.keep_entries = true;
             return plan;
         }
+        Restore::Ask(claims) => {
+            plan.needs.let_go = claims;
+            plan.outlook.keep_entries = true;
+            return plan;
+        }
         Restore::Act { first, pairs, verdict } => {
             plan.first.extend(first);
             plan.volumes = pairs;

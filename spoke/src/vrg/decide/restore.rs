@@ -13,11 +13,12 @@ use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::names;
 
 use super::adopt;
-use crate::vrg::evidence::ClusterData;
+use crate::vrg::evidence::{ClusterData, LetGo, Proven};
 use crate::vrg::order::{Intent, Mode, Order};
+use crate::vrg::owner::Owner;
 use crate::vrg::plan::{Action, Verdict, VolumePlan};
 use crate::vrg::recovery;
-use crate::vrg::snapshot::{EpochClaim, ObjectId, Recovery, Snapshot, StoreRead, StoredSet};
+use crate::vrg::snapshot::{EpochClaim, ObjectId, Recovery, Snapshot, StoreRead, StoredSet, Volume, annotation};
 
 /// What is to be done about the cluster data.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub enum Restore {
     Settled(ClusterData, Verdict),
     /// The stores have to be read first.
     Read,
+    /// Whether the replications of these claims are gone has to be read first.
+    Ask(BTreeSet<ObjectKey>),
     /// These steps bring it.
     Act {
         /// Before the volumes.
@@ -92,20 +95,23 @@ fn from_stores(snapshot: &Snapshot, order: &Order, recovery: &Recovery) -> Resto
     };
     let unclaimed = matches!(recovery.claim, EpochClaim::Open) && !order.dry_run;
     let claim = (unclaimed && order.writer.takes_over).then_some(Action::ClaimEpoch);
-    let (pairs, problems) = match chosen.set {
-        None => (Vec::new(), Vec::new()),
+    let (pairs, problems, asks) = match chosen.set {
+        None => (Vec::new(), Vec::new(), BTreeSet::new()),
         Some(set) => pairs(snapshot, order, recovery, set),
     };
+    if !asks.is_empty() {
+        return Restore::Ask(asks);
+    }
     let unfinished = pairs.iter().any(|pair| !pair.actions.is_empty());
     if claim.is_none() && !unfinished {
         return match problems.is_empty() {
             true => Restore::Settled(ClusterData::settled(), Verdict::yes(reason::RESTORED, chosen.describe(recovery))),
-            false => Restore::Blocked(Verdict::no(reason::ERROR, problems.join(". "))),
+            false => Restore::Blocked(Verdict::waits(reason::ERROR, problems.join(". "))),
         };
     }
     let verdict = match problems.is_empty() {
         true => Verdict::no(reason::ERROR, format!("being restored {}", chosen.origin())),
-        false => Verdict::no(reason::ERROR, problems.join(". ")),
+        false => Verdict::waits(reason::ERROR, problems.join(". ")),
     };
     Restore::Act { first: claim.into_iter().collect(), pairs, verdict }
 }
@@ -206,10 +212,16 @@ pub fn claim_of(volume: &PersistentVolume) -> Option<ObjectKey> {
     Some(ObjectKey::namespaced(reference.namespace.clone()?, reference.name.clone()?))
 }
 
-/// The steps of each pair of volume and claim, and what stands in the way of others.
-fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSet) -> (Vec<VolumePlan>, Vec<String>) {
+/// The steps of each pair of volume and claim, what stands in the way of others, and the claims of which it has to be
+/// read whether their replication is gone.
+fn pairs(
+    snapshot: &Snapshot,
+    order: &Order,
+    recovery: &Recovery,
+    set: &StoredSet,
+) -> (Vec<VolumePlan>, Vec<String>, BTreeSet<ObjectKey>) {
     let group = snapshot.key();
-    let mut problems = Vec::new();
+    let (mut problems, mut asks) = (Vec::new(), BTreeSet::new());
     let mut plans: BTreeMap<ObjectKey, VolumePlan> = BTreeMap::new();
     let everywhere = is_everywhere(recovery, set);
     let stores: Vec<String> = snapshot.stores.iter().map(|store| store.fingerprint.clone()).collect();
@@ -225,6 +237,22 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
         with_volume.insert(claim.clone());
         let live_claim = recovery.live_claims.get(&claim).map(|claim| &**claim);
         let own = set.capture.is_some() && !set.cluster.is_empty() && set.cluster == order.writer.cluster;
+        if stored.contains_key(&claim)
+            && let Some(dying) = dying(snapshot, order, recovery, volume, own)
+        {
+            match let_go(order, dying) {
+                Proven::Yes(evidence) => {
+                    let finalizers = dying.claim.metadata.finalizers.clone().unwrap_or_default();
+                    let release = Action::ReleaseClaim { id: ObjectId::of(&*dying.claim), finalizers, evidence };
+                    plans.insert(claim.clone(), VolumePlan { claim, actions: vec![release], entry: None });
+                }
+                Proven::NotAsked => drop(asks.insert(claim)),
+                Proven::No(why) | Proven::Unknown(why) => {
+                    problems.push(format!("{}: {why}", adopt::dying(&dying.claim)));
+                }
+            }
+            continue;
+        }
         let mut steps = match volume_steps(snapshot, order, recovery, volume, live_claim, own, everywhere) {
             Ok(steps) => steps,
             Err(problem) => {
@@ -253,7 +281,35 @@ fn pairs(snapshot: &Snapshot, order: &Order, recovery: &Recovery, set: &StoredSe
             problems.push(format!("PersistentVolume {volume} of stored claim {key} is not stored"));
         }
     }
-    (plans.into_values().collect(), problems)
+    (plans.into_values().collect(), problems, asks)
+}
+
+/// The group's own claim of a stored volume, if somebody deleted it before all is restored. It comes back from the store
+/// and must not be held meanwhile, provided that its volume survives it and can be taken again.
+fn dying<'a>(
+    snapshot: &'a Snapshot,
+    order: &Order,
+    recovery: &Recovery,
+    stored: &PersistentVolume,
+    own: bool,
+) -> Option<&'a Volume> {
+    let claim = claim_of(stored)?;
+    let name = stored.metadata.name.as_deref()?;
+    let volume = snapshot.volumes.iter().find(|volume| volume.key() == claim)?;
+    let live = recovery.live_volumes.get(name)?;
+    let survives = live.spec.as_ref()?.persistent_volume_reclaim_policy.as_deref() == Some("Retain");
+    let restored = annotation(&live.metadata, names::RESTORED) == Some("True");
+    let adoptable = own || restored || matches!(order.mode, Mode::Sync { .. });
+    let held = volume.owner == Owner::Us && volume.has_finalizer() && volume.deleting();
+    (held && volume.pv_name() == name && survives && adoptable).then_some(volume)
+}
+
+/// Whether nothing replicates a claim any more; storage that is shared has nothing to ask for.
+fn let_go(order: &Order, volume: &Volume) -> Proven<LetGo> {
+    match order.mode {
+        Mode::Sync { .. } => Proven::Yes(LetGo::unprotected_on_shared_storage(volume.key())),
+        Mode::Async { .. } => volume.let_go.clone(),
+    }
 }
 
 /// Every store was read and holds this very set.
@@ -281,7 +337,10 @@ fn volume_steps(
         recovery::fit_volume(volume, class, with_cluster)
     };
     let Some(live) = recovery.live_volumes.get(&name) else {
-        let fitted = fit(stored, asynchronous)?;
+        let fitted = match own {
+            true => fit(&recovery::at_home(stored), asynchronous)?,
+            false => fit(stored, asynchronous)?,
+        };
         let noted = if everywhere { recovery::noted_volume(fitted, stored) } else { fitted };
         return Ok(vec![Action::CreateVolume(Box::new(noted))]);
     };
@@ -289,11 +348,13 @@ fn volume_steps(
         adopt::Live::AsItIs => Ok(Vec::new()),
         // Shared storage: the volume of this cluster is what counts, not the stored copy.
         adopt::Live::MadeToWait => {
-            let mut volume = fit(live, false)?;
+            let mut volume = fit(&recovery::at_home(live), false)?;
             volume.metadata.finalizers.clone_from(&live.metadata.finalizers);
             let annotations = volume.metadata.annotations.get_or_insert_default();
             annotations.insert(names::RESTORED.to_owned(), "True".to_owned());
-            if asynchronous {
+            let policy = live.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+            // One that is retained without our marker is its user's, and stays so when the group is gone.
+            if asynchronous && policy != Some("Retain") {
                 // It was left to be reclaimed. The storage deletes no secondary, and until this is written nothing is promoted.
                 annotations.insert(names::VR_RETAINED.to_owned(), names::RETAINED.to_owned());
                 volume.spec.get_or_insert_default().persistent_volume_reclaim_policy = Some("Retain".to_owned());

@@ -4,9 +4,9 @@
 //! application lets go ─► nobody uses the claim (proven) ─► demoted ─► at rest ─► replication deleted ─► released
 //! ```
 
-use kaedama_shared::api::condition;
 use kaedama_shared::api::conditions::vrg as group_condition;
 use kaedama_shared::api::reasons::vrg as reason;
+use kaedama_shared::api::{DRAction, condition};
 
 use super::classify::classify;
 use super::leave;
@@ -31,38 +31,71 @@ pub fn decide(snapshot: &Snapshot, order: &Order) -> Plan {
     plan.outlook.cluster_data_protected = unused();
     plan.outlook.no_conflict = conflict(snapshot, order);
     for volume in &snapshot.volumes {
-        let decided = step(snapshot, order, volume, &mut plan);
+        let decided = step(snapshot, volume, &mut plan);
         plan.volumes.extend(decided);
     }
     plan
 }
 
+/// How a secondary lets a claim go.
+#[derive(Clone, Copy)]
+struct Terms {
+    /// Both clusters share the storage.
+    shared: bool,
+    intent: Intent,
+    auto_resync: bool,
+}
+
+impl Terms {
+    /// From the order; where that is not valid, from what the spec says all the same, in doubt the stricter.
+    fn of(snapshot: &Snapshot, volume: &Volume) -> Self {
+        match &snapshot.order {
+            Ok(order) => Self {
+                shared: matches!(order.mode, Mode::Sync { .. }),
+                intent: order.intent,
+                auto_resync: leave::auto_resync(order),
+            },
+            Err(_) => {
+                let spec = &snapshot.vrg.spec;
+                let intent = match &spec.action {
+                    None => Intent::Steady,
+                    Some(DRAction::Failover) => Intent::Failover,
+                    Some(_) => Intent::Relocate,
+                };
+                let shared = spec.async_.is_none() && volume.replication.is_none();
+                Self { shared, intent, auto_resync: intent == Intent::Failover }
+            }
+        }
+    }
+}
+
 /// What becomes of one claim.
-pub(super) fn step(snapshot: &Snapshot, order: &Order, volume: &Volume, plan: &mut Plan) -> Option<VolumePlan> {
+pub(super) fn step(snapshot: &Snapshot, volume: &Volume, plan: &mut Plan) -> Option<VolumePlan> {
     if matches!(volume.owner, Owner::Other(_)) || !volume.has_finalizer() {
         return None;
     }
-    let planned = match (&order.mode, &volume.replication) {
-        (Mode::Sync { .. }, _) => match gate(order, volume, plan) {
+    let terms = Terms::of(snapshot, volume);
+    let planned = match (terms.shared, &volume.replication) {
+        (true, _) => match gate(terms.intent, volume, plan) {
             Ok(unused) => {
                 let evidence = LetGo::unused_on_shared_storage(volume.key(), &unused);
                 leave::release(snapshot, volume, evidence, false)
             }
             Err(verdict) => only(snapshot, volume, None, verdict),
         },
-        (Mode::Async { .. }, None) => leave::when_gone(snapshot, volume, false, plan),
-        (Mode::Async { .. }, Some(found)) => replicated(snapshot, order, volume, found, plan),
+        (false, None) => leave::when_gone(snapshot, volume, false, plan),
+        (false, Some(found)) => replicated(snapshot, terms, volume, found, plan),
     };
     Some(planned)
 }
 
-fn replicated(snapshot: &Snapshot, order: &Order, volume: &Volume, found: &Replication, plan: &mut Plan) -> VolumePlan {
+fn replicated(snapshot: &Snapshot, terms: Terms, volume: &Volume, found: &Replication, plan: &mut Plan) -> VolumePlan {
+    let Terms { intent, auto_resync, .. } = terms;
     if !found.ours || found.deleting {
-        return leave::stop(snapshot, volume, replication::as_secondary(found, order.intent));
+        return leave::stop(snapshot, volume, replication::as_secondary(found, intent));
     }
-    let auto_resync = leave::auto_resync(order);
     if found.wanted != "secondary" {
-        return match gate(order, volume, plan) {
+        return match gate(intent, volume, plan) {
             Ok(evidence) => VolumePlan {
                 actions: vec![Action::Demote { id: found.id.clone(), auto_resync, evidence }],
                 ..only(
@@ -86,11 +119,12 @@ fn replicated(snapshot: &Snapshot, order: &Order, volume: &Volume, found: &Repli
             )
         };
     }
-    let judgement = replication::as_secondary(found, order.intent);
+    let judgement = replication::as_secondary(found, intent);
     if judgement.at_rest.is_some() {
         return leave::stop(snapshot, volume, judgement);
     }
-    let mechanism = classify(order, &snapshot.classes, volume).ok();
+    let order = snapshot.order.as_ref().ok();
+    let mechanism = order.and_then(|order| classify(order, &snapshot.classes, volume).ok());
     match &mechanism {
         Some(mechanism) => VolumePlan {
             claim: volume.key(),
@@ -103,9 +137,9 @@ fn replicated(snapshot: &Snapshot, order: &Order, volume: &Volume, found: &Repli
 
 /// May the claim be demoted? Only what the application has let go of, unless the other side took over already; and in
 /// any case only what nobody uses. The caches can say no; yes is said by the API server alone.
-fn gate(order: &Order, volume: &Volume, plan: &mut Plan) -> Result<NotInUse, Verdict> {
+fn gate(intent: Intent, volume: &Volume, plan: &mut Plan) -> Result<NotInUse, Verdict> {
     let waits = |text: String| Err(Verdict::waits(reason::PROGRESSING, text));
-    if order.intent != Intent::Failover && !volume.deleting() {
+    if intent != Intent::Failover && !volume.deleting() {
         return waits("waiting for the application to delete the claim".to_owned());
     }
     if !volume.users.is_empty() {

@@ -57,6 +57,44 @@ fn a_secondary_is_demoted_before_it_goes_and_never_touches_the_stores() {
 }
 
 #[test]
+fn a_secondary_whose_order_cannot_be_read_goes_no_other_way() {
+    let unread = |with: Value, volume: Volume| {
+        let order = Err("the operator's configuration cannot be read".to_owned());
+        decide(&Snapshot { order, ..ending(with, vec![volume]) })
+    };
+    let shared = |action: Option<&str>| json!({"spec": {"replicationState": "secondary", "action": action, "async": null, "sync": {}}});
+    let claim = || volume("a", protected());
+    let asked = unread(shared(Some("Failover")), claim());
+    assert!(asked.needs.unused.contains(&key("a")));
+    assert!(asked.actions().next().is_none(), "nobody knows yet whether the claim is in use: {asked:?}");
+    let relocated = unread(shared(Some("Relocate")), claim().proven_unused());
+    assert!(relocated.is_idle(), "the application has to let go first: {relocated:?}");
+    let unused = unread(shared(Some("Failover")), claim().proven_unused());
+    assert_eq!(actions(&unused, "a"), ["ReleaseClaim"], "the image is the primary's too, its policy stays");
+    let replicated_to = |action: &str| json!({"spec": {"replicationState": "secondary", "action": action}});
+    let primary = || replicated("a", reached("Primary", false, false));
+    for action in ["Failover", "Relocate"] {
+        let plan = unread(replicated_to(action), primary());
+        assert!(plan.actions().next().is_none(), "it is demoted before it is stopped: {plan:?}");
+    }
+    assert_eq!(actions(&unread(replicated_to("Failover"), primary().proven_unused()), "a"), ["Demote"]);
+}
+
+#[test]
+fn without_a_readable_record_nothing_that_is_stored_is_deleted() {
+    let mut annotations = json!({names::ACTION_RECORD: "{"});
+    let snapshot = ending(json!({"metadata": {"annotations": annotations.clone()}}), vec![]);
+    assert!(snapshot.order.is_err());
+    let plan = decide(&snapshot);
+    assert!(plan.last.is_empty() && plan.outlook.retry, "{plan:?}");
+    let said = plan.outlook.cluster_data_protected.unwrap();
+    assert!(said.waiting && said.message.contains(names::ACTION_RECORD), "{said:?}");
+    annotations[names::ABANDON_S3] = json!("s1,s2");
+    let plan = decide(&ending(json!({"metadata": {"annotations": annotations}}), vec![]));
+    assert_eq!(last(&plan), ["ReleaseGroup"]);
+}
+
+#[test]
 fn a_group_that_makes_no_sense_can_be_deleted() {
     for with in [
         json!({"spec": {"replicationState": "neither"}}),

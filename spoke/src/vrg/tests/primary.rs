@@ -52,12 +52,12 @@ fn a_protected_and_stored_claim_needs_nothing() {
 
 #[test]
 fn a_store_that_fails_is_named_and_replication_goes_on() {
-    let volume = volume("a", protected());
+    let volume = replicated("a", reached("Secondary", false, false));
     let mut snapshot = settled_primary(vec![volume.clone()]);
     let failure = StoreFailure { message: "unreachable".into(), since: snapshot.now, stale: false };
     snapshot.stores = vec![holding("s1", &[&volume]), StoreView { failure: Some(failure), ..store("s2") }];
     let plan = decide(&snapshot);
-    assert_eq!(actions(&plan, "a"), ["StartReplication"]);
+    assert_eq!(actions(&plan, "a"), ["Promote"]);
     let (_, reason, message) = verdict(&plan, "a", STORED);
     assert_eq!((reason, message.as_str()), ("UploadError", "store s2: unreachable"));
     let group = plan.outlook.cluster_data_protected.unwrap();
@@ -227,6 +227,25 @@ fn the_peers_handle_is_noted_and_nothing_is_stored_before_it_is() {
         ..known
     };
     assert_eq!(decide(&settled_primary(vec![noted])).capture.unwrap().parts.len(), 2);
+}
+
+#[test]
+fn before_the_storage_has_answered_no_set_goes_without_the_peers_handle() {
+    let unanswered = Replication { observed_generation: 0, conditions: vec![], ..reached("Primary", false, false) };
+    let stored = |volume: Volume| decide(&settled_primary(vec![volume])).capture.map(|capture| capture.parts.len());
+    assert_eq!(stored(replicated("a", unanswered.clone())), Some(0));
+    assert_eq!(stored(volume("a", protected())), Some(0), "not even asked yet");
+    let known = json!({"metadata": {"annotations": {names::DESTINATION_VOLUME_HANDLE: "h-peer"}}});
+    let noted = Volume { pv: Some(Arc::new(pv("a", known))), ..replicated("a", unanswered.clone()) };
+    assert_eq!(stored(noted), Some(2));
+    let kept = replicated("a", unanswered).letting(json!({"metadata": {"annotations": {names::VR_ARCHIVED: "x"}}}));
+    assert_eq!(stored(kept), None, "what is stored of it stays");
+    assert_eq!(stored(replicated("a", reached("Primary", false, false))), Some(2), "storage that never names it");
+    let mut vrg = group(restored());
+    vrg.spec.async_ = None;
+    vrg.spec.sync = Some(Default::default());
+    let shared = decide(&snapshot(vrg, vec![volume("a", protected())])).capture.unwrap();
+    assert_eq!(shared.parts.len(), 2, "shared storage names nothing");
 }
 
 // ---- leaving --------------------------------------------------------------------------------------------------------

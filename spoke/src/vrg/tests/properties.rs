@@ -1,5 +1,6 @@
 //! What must hold for every snapshot: all combinations of a small world.
 
+use kaedama_shared::api::{DRAction, ReplicationState};
 use serde_json::{Value, json};
 
 use super::build::*;
@@ -95,6 +96,10 @@ fn nothing_destructive_without_proof_and_no_promotion_from_ignorance() {
                 snapshot.recovery = read.map(recovery);
                 check(&snapshot);
                 seen += 1;
+                if snapshot.deleting() {
+                    check(&Snapshot { order: Err("the configuration cannot be read".to_owned()), ..snapshot });
+                    seen += 1;
+                }
             }
         }
     }
@@ -107,6 +112,8 @@ fn check(snapshot: &Snapshot) {
     let volume = &snapshot.volumes[0];
     let foreign = is_foreign(volume);
     let restored = snapshot.vrg.status.is_some();
+    let secondary = snapshot.vrg.spec.replication_state == ReplicationState::Secondary;
+    let shared = snapshot.vrg.spec.async_.is_none();
     let known = snapshot
         .recovery
         .as_ref()
@@ -116,19 +123,27 @@ fn check(snapshot: &Snapshot) {
             Action::Demote { evidence, auto_resync, .. } => {
                 assert!(matches!(volume.unused, Proven::Yes(_)));
                 assert_eq!(Some(evidence.claim_uid()), volume.claim.metadata.uid.as_deref());
-                let failover = snapshot.order.as_ref().unwrap().intent == crate::vrg::order::Intent::Failover;
+                let failover = snapshot.vrg.spec.action == Some(DRAction::Failover);
                 assert_eq!(*auto_resync, failover);
                 assert!(failover || volume.deleting());
             }
             Action::StopReplication { id, evidence } => {
                 assert_eq!(evidence.replication_uid(), id.uid);
-                assert!(volume.replication.as_ref().unwrap().ours);
+                let found = volume.replication.as_ref().unwrap();
+                assert!(found.ours);
+                assert!(!secondary || found.wanted == "secondary", "a secondary is demoted before it is stopped");
             }
             Action::ReleaseClaim { evidence, .. } | Action::ReleaseVolume { evidence, .. } => {
                 assert_eq!(*evidence.claim(), volume.key());
-                let shared = snapshot.vrg.spec.async_.is_none();
                 assert!(shared || matches!(volume.let_go, Proven::Yes(_)));
                 assert!(!foreign);
+                if secondary && shared {
+                    assert!(matches!(volume.unused, Proven::Yes(_)), "the other side may use it");
+                    assert!(
+                        !matches!(action, Action::ReleaseVolume { delete: true, .. }),
+                        "the image is the primary's"
+                    );
+                }
             }
             Action::StartReplication { .. } | Action::Promote { .. } => {
                 assert!(!foreign);
@@ -142,7 +157,7 @@ fn check(snapshot: &Snapshot) {
     if foreign {
         assert!(plan.volumes.iter().all(|volume| volume.actions.is_empty()));
     }
-    if snapshot.role() == Some(crate::vrg::order::Role::Secondary) {
+    if secondary {
         assert!(plan.capture.is_none(), "only a primary writes to the stores");
     }
 }

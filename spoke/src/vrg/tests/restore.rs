@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::PersistentVolume;
 use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, ActionRecord};
 use serde_json::{Value, json};
 
 use super::build::*;
 use crate::vrg::decide::decide;
+use crate::vrg::evidence::Proven;
+use crate::vrg::owner::Owner;
 use crate::vrg::plan::{Action, Plan};
-use crate::vrg::snapshot::{EpochClaim, Recovery, Snapshot, StoreRead, StoredSet};
+use crate::vrg::snapshot::{EpochClaim, Recovery, Snapshot, StoreRead, StoredSet, Volume};
 
 fn with(action: Option<&str>, recovery: Recovery) -> Snapshot {
     let mut vrg = group(json!({"spec": {"action": action}}));
@@ -182,31 +185,131 @@ fn a_volume_of_an_earlier_recovery_is_taken_again() {
     );
 }
 
+/// What `cluster` stored last.
+fn stored_last_by(cluster: &str, stored: StoredSet, live: Recovery) -> Recovery {
+    let newest = StoredSet { capture: Some((1, 4)), cluster: cluster.into(), ..stored };
+    Recovery { stores: vec![("s1".into(), read(newest))], ..live }
+}
+
+/// The plan of dr2 that is to be the primary again by a relocation that never left it.
+fn called_off(recovery: Recovery) -> Plan {
+    let now = "2026-03-01T03:00:00Z".parse().unwrap();
+    let back = ActionRecord::accept("u", 2, ActionKind::Relocate, "dr2", "dr2", 5, now);
+    let mut snapshot = with(Some("Relocate"), recovery);
+    let vrg = Arc::make_mut(&mut snapshot.vrg);
+    vrg.metadata.annotations.get_or_insert_default().insert(names::ACTION_RECORD.to_owned(), back.to_annotation());
+    snapshot.order = crate::vrg::order::Order::of(vrg, &settings());
+    decide(&snapshot)
+}
+
+/// The volume that is adopted or created for claim a.
+fn prepared(plan: &Plan) -> &PersistentVolume {
+    match &of(plan, "a").unwrap().actions[0] {
+        Action::AdoptVolume { volume, .. } | Action::CreateVolume(volume) => volume,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn handle(volume: &PersistentVolume) -> &str {
+    &volume.spec.as_ref().unwrap().csi.as_ref().unwrap().volume_handle
+}
+
 #[test]
 fn a_released_volume_that_this_cluster_stored_last_is_taken_back_and_kept() {
     let released = json!({"status": {"phase": "Released"}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}});
-    let captured_by = |cluster: &str| {
-        let newest = StoredSet { capture: Some((1, 4)), cluster: cluster.into(), ..set(&["a"]) };
-        Recovery { stores: vec![("s1".into(), read(newest))], ..live(released.clone(), None) }
-    };
-    let now = "2026-03-01T03:00:00Z".parse().unwrap();
-    let back = ActionRecord::accept("u", 2, ActionKind::Relocate, "dr2", "dr2", 5, now);
-    let decided = |recovery: Recovery| {
-        let mut snapshot = with(Some("Relocate"), recovery);
-        let vrg = Arc::make_mut(&mut snapshot.vrg);
-        vrg.metadata.annotations.get_or_insert_default().insert(names::ACTION_RECORD.to_owned(), back.to_annotation());
-        snapshot.order = crate::vrg::order::Order::of(vrg, &settings());
-        decide(&snapshot)
-    };
-    let plan = decided(captured_by("dr2"));
+    let captured_by = |cluster: &str| stored_last_by(cluster, set(&["a"]), live(released.clone(), None));
+    let plan = called_off(captured_by("dr2"));
     assert_eq!(actions(&plan, "a"), ["AdoptVolume", "CreateClaim"]);
-    let Action::AdoptVolume { volume, .. } = &of(&plan, "a").unwrap().actions[0] else { panic!() };
+    let volume = prepared(&plan);
     assert_eq!(volume.spec.as_ref().unwrap().persistent_volume_reclaim_policy.as_deref(), Some("Retain"));
     assert_eq!(volume.metadata.annotations.as_ref().unwrap()[names::VR_RETAINED], names::RETAINED);
     for other in ["dr1", ""] {
-        let plan = decided(captured_by(other));
+        let plan = called_off(captured_by(other));
         assert!(!settled(&plan) && plan.volumes.is_empty(), "stored by {other:?}: {plan:?}");
     }
+}
+
+#[test]
+fn a_volume_that_its_user_retains_is_never_marked_as_retained_by_us() {
+    let table = [
+        (json!({"status": {"phase": "Released"}, "metadata": {"annotations": null}}), false),
+        (json!({"status": {"phase": "Released"}}), true),
+    ];
+    for (found, marked) in table {
+        let plan = called_off(stored_last_by("dr2", set(&["a"]), live(found.clone(), None)));
+        let volume = prepared(&plan);
+        assert_eq!(volume.spec.as_ref().unwrap().persistent_volume_reclaim_policy.as_deref(), Some("Retain"));
+        let annotations = volume.metadata.annotations.as_ref().unwrap();
+        assert_eq!(annotations.contains_key(names::VR_RETAINED), marked, "{found}");
+    }
+}
+
+#[test]
+fn at_home_the_volume_keeps_its_own_handle() {
+    let known_as = |handle: &str| json!({"metadata": {"annotations": {names::DESTINATION_VOLUME_HANDLE: handle}}});
+    let stored = || StoredSet { volumes: vec![pv("a", known_as("h-peer"))], ..set(&["a"]) };
+    let mut released = known_as("h-peer");
+    merge(&mut released, json!({"status": {"phase": "Released"}}));
+    let there = stored_last_by("dr2", stored(), live(released, None));
+    let gone = Recovery { live_volumes: Default::default(), ..there.clone() };
+    for (recovery, first) in [(there, "AdoptVolume"), (gone, "CreateVolume")] {
+        let plan = called_off(recovery);
+        assert_eq!(actions(&plan, "a"), [first, "CreateClaim"]);
+        assert_eq!(handle(prepared(&plan)), "h-a", "{first}");
+        assert!(!prepared(&plan).metadata.annotations.as_ref().unwrap().contains_key(names::DESTINATION_VOLUME_HANDLE));
+    }
+    // A set of the peer names this cluster's volume; what the live one says of its peer is of no use here.
+    let mut restored = known_as("h-a");
+    merge(
+        &mut restored,
+        json!({"status": {"phase": "Released"}, "metadata": {"annotations": {names::RESTORED: "True"}},
+               "spec": {"csi": {"volumeHandle": "h-peer"}}}),
+    );
+    let plan = called_off(stored_last_by("dr1", stored(), live(restored, None)));
+    assert_eq!((actions(&plan, "a"), handle(prepared(&plan))), (vec!["AdoptVolume", "CreateClaim"], "h-peer"));
+    // The peer's volume under the name of this cluster's own is somebody else's.
+    let foreign = live(json!({"status": {"phase": "Released"}, "spec": {"csi": {"volumeHandle": "h-peer"}}}), None);
+    let plan = called_off(stored_last_by("dr2", stored(), foreign));
+    assert!(!settled(&plan) && plan.volumes.is_empty() && ready(&plan).2.contains("volume handle"), "{plan:?}");
+}
+
+#[test]
+fn a_claim_that_is_deleted_before_all_is_restored_may_go_and_is_restored_again() {
+    let restored = json!({"metadata": {"annotations": {names::RESTORED: "True"}}});
+    let mut dying = protected();
+    merge(&mut dying, deleting());
+    let found = |with: Value| Recovery {
+        stores: vec![("s1".into(), read(set(&["a", "b"])))],
+        ..live(with, Some(dying.clone()))
+    };
+    let decided = |recovery: Recovery, volume: Volume| decide(&Snapshot { volumes: vec![volume], ..called(recovery) });
+    let asked = decided(found(restored.clone()), volume("a", dying.clone()));
+    assert!(asked.needs.let_go.contains(&key("a")), "gone from the cache proves nothing: {asked:?}");
+    let free = || volume("a", dying.clone()).proven_gone();
+    let plan = decided(found(restored.clone()), free());
+    assert_eq!(actions(&plan, "a"), ["ReleaseClaim"]);
+    assert_eq!(actions(&plan, "b"), ["CreateVolume", "CreateClaim"], "the others are not held up");
+    let foreign = Volume { owner: Owner::Other("shop/db".to_owned()), ..free() };
+    let held = Volume { let_go: Proven::No("its VolumeReplication is still there".into()), ..free() };
+    let mut gone_with_it = restored.clone();
+    merge(&mut gone_with_it, json!({"spec": {"persistentVolumeReclaimPolicy": "Delete"}}));
+    for (case, recovery, volume) in [
+        ("another group's", found(restored.clone()), foreign),
+        ("still replicated", found(restored), held),
+        ("its volume would go with it", found(gone_with_it), free()),
+        ("its volume could not be taken again", found(json!({})), free()),
+    ] {
+        let plan = decided(recovery, volume);
+        assert!(actions(&plan, "a").is_empty() && plan.needs.is_empty(), "{case}: {plan:?}");
+        let verdict = plan.outlook.cluster_data_ready.clone().unwrap();
+        assert!(verdict.waiting && verdict.message.contains("shop/a"), "{case}: {verdict:?}");
+        assert!(verdict.message.contains(names::PVC_VR_FINALIZER), "says what holds it, {case}: {verdict:?}");
+    }
+}
+
+/// A failover that found this.
+fn called(recovery: Recovery) -> Snapshot {
+    with(Some("Failover"), recovery)
 }
 
 #[test]
