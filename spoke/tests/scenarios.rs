@@ -372,6 +372,11 @@ async fn shared_storage_moves_without_replication_objects() {
                            "metadata": {"name": "web"}, "spec": spec});
     support::create(&world.dr1.api::<VolumeReplicationGroup>(), serde_json::from_value(group.clone()).unwrap()).await;
     world.dr1.settles_as("Primary").await;
+    // The operator may see the group before the last of its claims, and is content with fewer until then.
+    let all = |group: &VolumeReplicationGroup| {
+        group.status.as_ref().is_some_and(|status| status.protected_pvcs.len() == CLAIMS.len())
+    };
+    world.dr1.until("all claims protected", all).await;
     world.dr1.is_stored().await;
     let patch = Patch::Merge(json!({"spec": {"replicationState": "secondary", "action": "Relocate"}}));
     world.dr1.api::<VolumeReplicationGroup>().patch("web", &Default::default(), &patch).await.unwrap();
