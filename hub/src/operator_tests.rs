@@ -292,6 +292,17 @@ impl World {
         requests
     }
 
+    /// `dr1` dies, and the application is placed on `dr2`.
+    async fn fail_over_from_the_dead(&mut self) {
+        self.clusters.get_mut("dr1").unwrap().alive = false;
+        self.available("dr1", false).await;
+        self.order(json!({ "action": "Failover", "failoverCluster": "dr2" })).await;
+        self.run("FailedOver", |drpc| {
+            drpc.status.as_ref().is_some_and(|status| status.phase.to_string() == "FailedOver")
+        })
+        .await;
+    }
+
     /// Minutes pass, and the operator asks for nothing and writes nothing.
     async fn assert_quiet(&mut self) {
         for _ in 0..5 {
@@ -327,12 +338,7 @@ async fn an_application_is_deployed_failed_over_relocated_back_and_released() {
     prometheus_client::encoding::text::encode(&mut page, &world.registry).unwrap();
     assert!(page.contains(r#"ramen_dr_protected_apps{management_method="managed"} 1"#), "{page}");
 
-    world.clusters.get_mut("dr1").unwrap().alive = false;
-    world.available("dr1", false).await;
-    world.order(json!({ "action": "Failover", "failoverCluster": "dr2" })).await;
-    world
-        .run("FailedOver", |drpc| drpc.status.as_ref().is_some_and(|status| status.phase.to_string() == "FailedOver"))
-        .await;
+    world.fail_over_from_the_dead().await;
     assert_eq!(world.decided().await, ["dr1", "dr2"]);
     world.clusters.get_mut("dr1").unwrap().alive = true;
     world.available("dr1", true).await;
@@ -380,12 +386,7 @@ async fn an_application_is_deployed_failed_over_relocated_back_and_released() {
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_was_deleted_with_its_namespace_silences_nobody() {
     let mut world = deployed().await;
-    world.clusters.get_mut("dr1").unwrap().alive = false;
-    world.available("dr1", false).await;
-    world.order(json!({ "action": "Failover", "failoverCluster": "dr2" })).await;
-    world
-        .run("FailedOver", |drpc| drpc.status.as_ref().is_some_and(|status| status.phase.to_string() == "FailedOver"))
-        .await;
+    world.fail_over_from_the_dead().await;
     // Its works go with the namespace.
     Api::<ManagedCluster>::all(world.client.clone()).delete("dr1", &DeleteParams::default()).await.unwrap();
     let namespaces: Api<Namespace> = Api::all(world.client.clone());

@@ -38,6 +38,11 @@ pub fn is_primary(vrg: &VolumeReplicationGroup) -> bool {
     vrg.spec.replication_state == ReplicationState::Primary
 }
 
+/// Told to be primary, and not to come to rest.
+pub fn stays_primary(vrg: &VolumeReplicationGroup) -> bool {
+    is_primary(vrg) && !vrg.spec.prepare_for_final_sync && !vrg.spec.run_final_sync
+}
+
 /// The spec asks for secondary.
 pub fn is_secondary(vrg: &VolumeReplicationGroup) -> bool {
     vrg.spec.replication_state == ReplicationState::Secondary

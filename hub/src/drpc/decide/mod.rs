@@ -89,10 +89,7 @@ fn sent(s: &Snapshot) -> Option<ActionRecord> {
     let newest = works.filter_map(|work| action_of(&work.vrg)).max_by_key(|record| record.epoch)?;
     let promoted = s.site(&newest.to).and_then(|site| site.work.present()).is_some_and(|work| {
         // The source of a relocate that was called off is the target as well, and primary until it is at rest.
-        let comes_to_rest = work.vrg.spec.prepare_for_final_sync || work.vrg.spec.run_final_sync;
-        facts::is_primary(&work.vrg)
-            && !comes_to_rest
-            && action_of(&work.vrg).is_some_and(|record| record.id == newest.id)
+        facts::stays_primary(&work.vrg) && action_of(&work.vrg).is_some_and(|record| record.id == newest.id)
     });
     let promoting = newest.kind != ActionKind::Relocate || promoted;
     Some(newest.reached(if promoting { Step::Promoting } else { Step::Quiescing }))

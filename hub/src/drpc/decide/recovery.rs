@@ -173,11 +173,7 @@ fn not_known_yet(s: &Snapshot, silent: &[&Site]) -> String {
 fn record_of(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
     action_of(vrg).map(|mut record| {
         // The clusters are not told how far an action has come; level-triggered steps find out.
-        record.step = if facts::is_primary(vrg) && !vrg.spec.prepare_for_final_sync && !vrg.spec.run_final_sync {
-            Step::Promoting
-        } else {
-            Step::Quiescing
-        };
+        record.step = if facts::stays_primary(vrg) { Step::Promoting } else { Step::Quiescing };
         record
     })
 }

@@ -237,11 +237,7 @@ fn a_relocate_called_off_between_the_decision_and_the_final_sync_comes_to_rest_t
         while world.decided() == ["dr1"] {
             let snapshot = world.snapshot();
             world.pass_on(&snapshot, Crash::After(1));
-            for cluster in super::world::CLUSTERS {
-                world.agent(cluster);
-                world.spoke(cluster);
-                world.agent(cluster);
-            }
+            world.clusters_answer();
         }
         let told = world.works["dr1"].vrg.clone().unwrap().spec;
         assert!(world.decided().is_empty() && told.prepare_for_final_sync && !told.run_final_sync, "{told:#?}");

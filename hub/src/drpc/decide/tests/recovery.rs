@@ -227,11 +227,7 @@ fn an_adoption_that_is_cut_off_is_no_memory_of_the_backups_action() {
         for _ in 0..3 {
             let snapshot = world.snapshot();
             world.pass_on(&snapshot, Crash::After(writes));
-            for cluster in super::world::CLUSTERS {
-                world.agent(cluster);
-                world.spoke(cluster);
-                world.agent(cluster);
-            }
+            world.clusters_answer();
         }
         world.settle();
         assert_eq!(world.decided(), ["dr2"], "after {writes} writes: {:?}", world.writes);
@@ -306,17 +302,8 @@ fn a_policy_that_cannot_be_validated_without_the_lost_cluster_keeps_nobody_from_
 
 #[test]
 fn a_later_primary_that_turns_up_is_not_demoted_without_a_word() {
-    let mut world = World::deployed();
-    let old = world.clone();
-    world.lose("dr1");
-    world.fail_over("dr2");
-    world.settle();
-    // The hub is restored from before the failover, and finds dr1 only.
-    let later = world.clusters["dr2"].clone();
-    let mut world = old;
-    world.failover_ordered = true;
-    world.clusters.insert("dr2".to_owned(), later);
-    world.forget();
+    // The hub finds dr1 only.
+    let mut world = restored_from_before_a_failover();
     world.lose("dr2");
     world.settle();
     assert_eq!((world.phase(), world.decided()), (DRState::Deployed, vec!["dr1".to_owned()]));

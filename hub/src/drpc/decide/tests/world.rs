@@ -317,6 +317,15 @@ impl World {
         }
     }
 
+    /// Every cluster takes up its works and reports; its application is left as it is.
+    pub(super) fn clusters_answer(&mut self) {
+        for cluster in CLUSTERS {
+            self.agent(cluster);
+            self.spoke(cluster);
+            self.agent(cluster);
+        }
+    }
+
     /// Ticks until nothing moves any more. No part takes more than a few ticks for a step of its own, so nothing comes
     /// after so many quiet ones.
     pub(super) fn settle(&mut self) {
