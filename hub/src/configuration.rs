@@ -46,6 +46,19 @@ pub enum StoreError {
         /// Namespace and name of the secret.
         secret: String,
     },
+    /// The hub reads the Secrets of its own namespace only.
+    #[error(
+        "s3StoreProfiles[{profile}].s3SecretRef: Secret {secret} is in another namespace, and this operator reads those of \
+         its own only; copy it to {namespace}, and leave out s3SecretRef.namespace"
+    )]
+    SecretElsewhere {
+        /// The profile.
+        profile: String,
+        /// Namespace and name of the secret.
+        secret: String,
+        /// The operator's namespace.
+        namespace: String,
+    },
     /// The store's client.
     #[error(transparent)]
     Store(#[from] S3Error),
@@ -106,6 +119,10 @@ impl Configuration {
         };
         let (namespace, name) = profile.secret(&self.namespace);
         let key = ObjectKey::namespaced(namespace, name);
+        if namespace != self.namespace {
+            let (profile, namespace) = (profile.s3_profile_name.clone(), self.namespace.clone());
+            return Err(StoreError::SecretElsewhere { profile, secret: key.to_string(), namespace });
+        }
         let Some(secret) = self.caches.secrets.get(&key) else {
             return Err(StoreError::NoSecret { profile: profile.s3_profile_name.clone(), secret: key.to_string() });
         };

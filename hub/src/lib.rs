@@ -7,7 +7,8 @@
 //! | [`drpolicy`] | DRPolicy: which clusters and classes belong together |
 //! | [`drcluster`] | DRCluster: a managed cluster that takes part |
 //! | [`caches`], [`configuration`] | what is read: the hub's objects, the settings and the stores |
-//! | [`works`] | ManifestWorks as we write them |
+//! | [`works`], [`unlabelled`] | ManifestWorks as we write them, and those that were there before |
+//! | [`status_write`] | how a status is written |
 //! | [`metrics`] | the gauges `ramen_…` |
 
 pub mod caches;
@@ -18,4 +19,6 @@ pub mod drpolicy;
 pub mod error;
 pub mod metrics;
 pub mod operator;
+pub mod status_write;
+pub mod unlabelled;
 pub mod works;

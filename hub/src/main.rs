@@ -48,18 +48,35 @@ struct Arguments {
     #[arg(long)]
     metrics_address: Option<String>,
     /// How logs are written: json or text.
-    #[arg(long, default_value = "json")]
+    #[arg(long, default_value = "json", alias = "zap-encoder")]
     log_format: logs::Format,
-    /// What is logged, in the syntax of RUST_LOG.
-    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    /// What is logged: a level, or in the syntax of RUST_LOG.
+    #[arg(long, env = "RUST_LOG", default_value = "info", alias = "zap-log-level")]
     log: String,
+    /// Flags of RamenDR's logger that mean nothing here, so that its Deployments can be used as they are.
+    #[command(flatten)]
+    zap: Zap,
+}
+
+/// What RamenDR's logger also understands.
+#[derive(Debug, clap::Args)]
+struct Zap {
+    /// Accepted and ignored.
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    zap_devel: Option<bool>,
+    /// Accepted and ignored.
+    #[arg(long, hide = true)]
+    zap_stacktrace_level: Option<String>,
+    /// Accepted and ignored.
+    #[arg(long, hide = true)]
+    zap_time_encoding: Option<String>,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let clock = Clock::system();
-    logs::init(arguments.log_format, &arguments.log, clock)?;
+    logs::init(arguments.log_format, &logs::filter_for_level(&arguments.log), clock)?;
     match arguments.controller_type.as_deref() {
         Some("dr-hub") => {}
         Some(other) => bail!("RAMEN_CONTROLLER_TYPE is {other}; this program is the hub operator, dr-hub"),
@@ -100,4 +117,25 @@ async fn main() -> anyhow::Result<()> {
         health: Some(health),
     };
     run_with(options, config, gauges, stop).await.context("the hub operator ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_of_ramendrs_deployments_are_understood() {
+        let flags = [
+            "operator",
+            "--zap-devel",
+            "--zap-encoder=console",
+            "--zap-log-level=2",
+            "--zap-stacktrace-level=error",
+            "--zap-time-encoding=iso8601",
+            "--config=/controller_manager_config.yaml",
+        ];
+        let arguments = Arguments::try_parse_from(flags).unwrap();
+        assert_eq!((arguments.log_format, arguments.log.as_str()), (logs::Format::Text, "2"));
+        assert!(Arguments::try_parse_from(["operator", "--zap-devel=false"]).is_ok());
+    }
 }

@@ -12,7 +12,7 @@ use kaedama_shared::harness::controller::Settings;
 use kaedama_shared::harness::events::{HUB_COMPONENT, Recorder};
 use kaedama_shared::harness::health::Health;
 use kaedama_shared::harness::leader::step::InvalidTimings;
-use kaedama_shared::harness::leader::{Election, LeadError, Leadership, Timings, lead};
+use kaedama_shared::harness::leader::{Election, HUB_LEASE, LeadError, Leadership, Timings, lead};
 use kaedama_shared::harness::metrics::HarnessMetrics;
 use kaedama_shared::harness::news::News;
 use kaedama_shared::s3::S3Options;
@@ -83,16 +83,13 @@ pub async fn run_with(
         control(&options, &gauges, config.workers(), Leadership::without_election(), stop).await;
         return Ok(());
     }
-    let election = Election::new(
-        &options.namespace,
-        &config.leader_election.resource_name,
-        &options.identity,
-        Timings::default(),
-    )?;
+    let name = Some(config.leader_election.resource_name.as_str()).filter(|name| !name.is_empty());
+    let name = name.unwrap_or(HUB_LEASE);
+    let election = Election::new(&options.namespace, name, &options.identity, Timings::default())?;
     let (lease, clock) = (options.clients.lease.clone(), options.clock);
     let workers = config.workers();
     let work = |leadership| {
-        options.metrics.lease(&config.leader_election.resource_name, &leadership);
+        options.metrics.lease(name, &leadership);
         control(&options, &gauges, workers, leadership, stop.clone())
     };
     match lead(election, lease, clock, stop.clone(), work).await {

@@ -425,3 +425,6 @@ async fn a_policy_and_its_clusters_go_in_order() {
     assert!(drclusters.get_opt("dr1").await.unwrap().is_none());
     assert!(drclusters.get_opt("dr2").await.unwrap().is_some());
 }
+
+#[path = "operator_takeover_tests.rs"]
+mod takeover;

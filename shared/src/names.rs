@@ -48,6 +48,9 @@ pub const ACTION_RECORD: &str = "kaedama.dev/action";
 /// comma-separated.
 pub const ABANDON_S3: &str = "kaedama.dev/abandon-s3-profiles";
 
+/// On a VRG: `true` lets a failover or relocate go on although every store says that it holds nothing of the application.
+pub const ACCEPT_EMPTY_S3: &str = "kaedama.dev/accept-empty-stores";
+
 /// PVC: protected by VolumeReplication; value [`PROTECTED`].
 pub const VR_PROTECTED: &str = "volumereplicationgroups.ramendr.openshift.io/vr-protected";
 /// PVC and PV: stored in every profile; value tells which version was.

@@ -18,8 +18,12 @@ use tokio::time::Instant;
 
 use crate::vrg::owner;
 
-/// How long an object of our own making is believed in although the watch has not shown it.
+/// How long a note of what was written here is kept although the watch has not shown it. It is handed over to the copy
+/// then, which keeps it until the watch has come that far: a watch may be behind for longer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How far a copy may be behind before nothing is decided on it at all, and some more. A note that is older was not asked
+/// for in all that time, and says nothing any more.
+const BEHIND: Duration = Duration::from_secs(120);
 
 /// Watched copies of the kinds of one cluster.
 #[derive(Clone)]
@@ -173,12 +177,16 @@ where
         let seen = self.cache.get(key);
         let mut own = self.lock();
         let Some(noted) = own.get(key) else { return seen };
-        let merged = merge(noted, seen.as_ref());
-        match merged {
-            Some(object) => object,
-            None => {
+        match merge(noted, seen.as_ref()) {
+            Merged::Noted(object) => object,
+            Merged::Seen => {
                 own.remove(key);
                 seen
+            }
+            Merged::HandOver(object) => {
+                own.remove(key);
+                self.cache.note_written((*object).clone());
+                self.cache.get(key)
             }
         }
     }
@@ -201,7 +209,14 @@ where
     /// What was written here and the watch has not shown yet.
     fn pending(&self) -> BTreeSet<ObjectKey> {
         let mut own = self.lock();
-        own.retain(|key, noted| merge(noted, self.cache.get(key).as_ref()).is_some());
+        own.retain(|key, noted| match merge(noted, self.cache.get(key).as_ref()) {
+            Merged::Noted(_) => true,
+            Merged::Seen => false,
+            Merged::HandOver(object) => {
+                self.cache.note_written((*object).clone());
+                false
+            }
+        });
         own.keys().cloned().collect()
     }
 
@@ -214,14 +229,34 @@ where
     }
 }
 
-/// What is true of an object, from what was written and what the watch shows. `None`: the note has served its time.
-fn merge<K: Resource>(noted: &Own<K>, seen: Option<&Arc<K>>) -> Option<Option<Arc<K>>> {
+/// What is true of an object, from what was written and what the watch shows.
+#[derive(Debug, PartialEq)]
+enum Merged<K> {
+    /// What was noted.
+    Noted(Option<Arc<K>>),
+    /// What the watch shows: it knows as much, or the note has served its time.
+    Seen,
+    /// Only the copy can tell, because it knows how far the watch has come: it takes in what was written, unless the watch
+    /// has passed that already.
+    HandOver(Arc<K>),
+}
+
+fn merge<K: Resource>(noted: &Own<K>, seen: Option<&Arc<K>>) -> Merged<K> {
+    let (Own::Written { at, .. } | Own::Gone { at, .. }) = noted;
+    let age = at.elapsed();
+    if age > BEHIND {
+        return Merged::Seen;
+    }
     match (noted, seen) {
-        (Own::Written { at, .. } | Own::Gone { at, .. }, _) if at.elapsed() > PATIENCE => None,
-        (Own::Gone { uid, .. }, Some(seen)) => (seen.meta().uid.as_deref() == Some(uid)).then_some(None),
-        (Own::Gone { .. }, None) => None,
-        (Own::Written { object, .. }, Some(seen)) => is_newer(&**object, &**seen).then(|| Some(object.clone())),
-        (Own::Written { object, created, .. }, None) => created.then(|| Some(object.clone())),
+        // A uid never comes back.
+        (Own::Gone { uid, .. }, Some(seen)) if seen.meta().uid.as_deref() == Some(uid) => Merged::Noted(None),
+        (Own::Gone { .. }, _) => Merged::Seen,
+        (Own::Written { object, .. }, Some(seen)) if !is_newer(&**object, &**seen) => Merged::Seen,
+        // Of one that was created or is shown, the watch was behind a moment ago.
+        (Own::Written { object, created, .. }, seen) if age <= PATIENCE && (*created || seen.is_some()) => {
+            Merged::Noted(Some(object.clone()))
+        }
+        (Own::Written { object, .. }, _) => Merged::HandOver(object.clone()),
     }
 }
 
@@ -232,6 +267,13 @@ fn is_newer<K: Resource>(own: &K, seen: &K) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+    use k8s_openapi::api::core::v1::Namespace;
+    use kaedama_apiserver::ApiServer;
+    use kube::api::{Patch, PatchParams, PostParams};
+    use serde_json::json;
+    use tokio::sync::watch;
+
     use super::*;
 
     fn claim(uid: &str, version: u64) -> Arc<PersistentVolumeClaim> {
@@ -252,21 +294,95 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_written_counts_until_the_watch_shows_it() {
         let old = claim("u", 4);
-        assert_eq!(merge(&written(5, false), Some(&old)), Some(Some(claim("u", 5))));
-        assert_eq!(merge(&written(5, false), Some(&claim("u", 5))), None, "the watch has caught up");
-        assert_eq!(merge(&written(5, false), Some(&claim("u", 6))), None, "somebody wrote later");
-        assert_eq!(merge(&written(5, false), None), None, "it was deleted since");
-        assert_eq!(merge(&written(5, true), None), Some(Some(claim("u", 5))), "not shown yet");
-        let note = written(5, true);
+        let noted = || Merged::Noted(Some(claim("u", 5)));
+        assert_eq!(merge(&written(5, false), Some(&old)), noted());
+        assert_eq!(merge(&written(5, false), Some(&claim("u", 5))), Merged::Seen, "the watch has caught up");
+        assert_eq!(merge(&written(5, false), Some(&claim("u", 6))), Merged::Seen, "somebody wrote later");
+        let asks = || Merged::HandOver(claim("u", 5));
+        assert_eq!(merge(&written(5, false), None), asks(), "deleted since, or made a moment ago");
+        assert_eq!(merge(&written(5, true), None), noted(), "not shown yet");
+        let (changed, created) = (written(5, false), written(5, true));
         tokio::time::advance(PATIENCE * 2).await;
-        assert_eq!(merge(&note, None), None, "never shown: nothing is believed for ever");
+        assert_eq!((merge(&changed, Some(&old)), merge(&created, None)), (asks(), asks()));
+        tokio::time::advance(BEHIND).await;
+        assert_eq!(merge(&created, None), Merged::Seen, "nothing is believed for ever");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_gone_stays_gone_until_another_comes() {
         let gone = Own::<PersistentVolumeClaim>::Gone { uid: "u".into(), at: Instant::now() };
-        assert_eq!(merge(&gone, Some(&claim("u", 9))), Some(None));
-        assert_eq!(merge(&gone, Some(&claim("v", 9))), None);
-        assert_eq!(merge(&gone, None), None);
+        tokio::time::advance(PATIENCE * 2).await;
+        assert_eq!(merge(&gone, Some(&claim("u", 9))), Merged::Noted(None));
+        assert_eq!(merge(&gone, Some(&claim("v", 9))), Merged::Seen);
+        assert_eq!(merge(&gone, None), Merged::Seen);
+    }
+
+    /// A client whose watches bring nothing until they are let through.
+    fn behind(server: &ApiServer, open: &watch::Sender<bool>) -> Client {
+        let (inner, open) = (server.client("operator"), open.clone());
+        let through = axum::Router::new().fallback(move |request: Request<axum::body::Body>| {
+            let (inner, mut open) = (inner.clone(), open.subscribe());
+            async move {
+                if request.uri().query().is_some_and(|query| query.contains("watch=true")) {
+                    open.wait_for(|open| *open).await.unwrap();
+                }
+                inner.send(request.map(|_| kube::client::Body::empty())).await.unwrap().map(axum::body::Body::new)
+            }
+        });
+        Client::new(through, "default")
+    }
+
+    async fn shows(kept: &Kept<PersistentVolumeClaim>, key: &ObjectKey, is_there: bool) {
+        for _ in 0..1000 {
+            if kept.get(key).is_some() == is_there {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{key} never came to be there: {is_there}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_created_is_there_until_the_watch_has_come_that_far() {
+        let server = ApiServer::builder("dr1").build();
+        let client = server.client("test");
+        let namespace = serde_json::from_value(json!({"metadata": {"name": "shop"}})).unwrap();
+        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+        let open = watch::Sender::new(false);
+        let watched = Api::all(behind(&server, &open));
+        let kept: Kept<PersistentVolumeClaim> = Kept::new(Cache::start("claims", watched, Scope::default()));
+        kept.cache.ready().await;
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, "shop");
+        let create = async |name: &str| -> PersistentVolumeClaim {
+            let claim = json!({"metadata": {"name": name}, "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+            claims.create(&PostParams::default(), &serde_json::from_value(claim).unwrap()).await.unwrap()
+        };
+        let key = |name: &str| ObjectKey::namespaced("shop", name);
+        let there = || {
+            let all = kept.among(&["shop".to_owned()], "", |_| true).into_iter();
+            all.map(|claim| claim.metadata.name.clone().unwrap()).collect::<Vec<_>>()
+        };
+        for name in ["stays", "goes", "changes"] {
+            kept.created(create(name).await);
+        }
+        let change = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+        kept.wrote(claims.patch("changes", &PatchParams::default(), &change).await.unwrap());
+        assert!(kept.get(&key("changes")).is_some(), "created, then changed, and not shown yet");
+        assert_eq!(there(), ["changes", "goes", "stays"]);
+        claims.delete("goes", &Default::default()).await.unwrap();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(there(), ["changes", "goes", "stays"], "nobody has told otherwise");
+        assert_eq!(kept.get(&key("changes")).unwrap().metadata.labels.as_ref().unwrap()["a"], "b");
+        open.send_replace(true);
+        shows(&kept, &key("goes"), false).await;
+        assert_eq!(there(), ["changes", "stays"]);
+        // What the watch has passed is not brought back.
+        let late = create("late").await;
+        claims.delete("late", &Default::default()).await.unwrap();
+        create("after").await;
+        shows(&kept, &key("after"), true).await;
+        kept.wrote(late);
+        assert_eq!(there(), ["after", "changes", "stays"]);
     }
 }

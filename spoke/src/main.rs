@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     metrics_address: Option<String>,
     /// Log format: text or json.
-    #[arg(long, default_value = "text")]
+    #[arg(long, default_value = "text", alias = "zap-encoder")]
     log_format: logs::Format,
     /// Log level or filter.
     #[arg(long, default_value = "info", alias = "zap-log-level")]
@@ -50,6 +50,23 @@ struct Arguments {
     /// Accepted and ignored: the configuration is in the ConfigMap.
     #[arg(long, value_name = "FILE", hide = true)]
     config: Option<PathBuf>,
+    /// Flags of RamenDR's logger that mean nothing here, so that its Deployments can be used as they are.
+    #[command(flatten)]
+    zap: Zap,
+}
+
+/// What RamenDR's logger also understands.
+#[derive(Debug, clap::Args)]
+struct Zap {
+    /// Accepted and ignored.
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    zap_devel: Option<bool>,
+    /// Accepted and ignored.
+    #[arg(long, hide = true)]
+    zap_stacktrace_level: Option<String>,
+    /// Accepted and ignored.
+    #[arg(long, hide = true)]
+    zap_time_encoding: Option<String>,
 }
 
 #[tokio::main]
@@ -82,4 +99,25 @@ async fn main() -> anyhow::Result<()> {
     };
     operator::run(options, stop).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_of_ramendrs_deployments_are_understood() {
+        let flags = [
+            "operator",
+            "--zap-devel",
+            "--zap-encoder=console",
+            "--zap-log-level=2",
+            "--zap-stacktrace-level=error",
+            "--zap-time-encoding=iso8601",
+            "--config=/controller_manager_config.yaml",
+        ];
+        let arguments = Arguments::try_parse_from(flags).unwrap();
+        assert_eq!((arguments.log_format, arguments.log_level.as_str()), (logs::Format::Text, "2"));
+        assert!(Arguments::try_parse_from(["operator", "--zap-devel=false"]).is_ok());
+    }
 }

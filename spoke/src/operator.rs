@@ -121,10 +121,10 @@ pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(
     let wanted = options.leader_election && config.leader_election.leader_elect;
     let work = {
         let (options, config, harness, stop) = (options.clone(), config.clone(), harness.clone(), shutdown.clone());
-        let clients = clients.clone();
+        let (clients, health) = (clients.clone(), health.clone());
         move |leadership: Leadership| {
             harness.lease(LEASE, &leadership);
-            lead(options, config, clients.gated(&leadership), harness, stop)
+            lead(options, config, clients.gated(&leadership), harness, health, stop)
         }
     };
     let working = async {
@@ -213,9 +213,12 @@ async fn lead(
     config: RamenConfig,
     clients: Clients,
     harness: HarnessMetrics,
+    health: Health,
     stop: CancellationToken,
 ) {
     let caches = Caches::start(&clients.watches, &options.namespace, &harness);
+    let seen = caches.clone();
+    health.ready_when("caches", move || seen.doubt().map_or(Ok(()), Err));
     let (wake, woken) = mpsc::unbounded();
     let mut s3 = S3Options::new(options.clock).with_http(options.s3.clone()).with_metrics(&harness);
     s3.ca_bundle.clone_from(&options.s3_ca_bundle);

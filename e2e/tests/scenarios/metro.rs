@@ -2,7 +2,7 @@
 
 use kaedama_e2e::bytes::audit_at_home;
 use kaedama_e2e::objects::{conditions, decisions, message, site, stage};
-use kaedama_e2e::start::{deployed, drpc, metro, pass};
+use kaedama_e2e::start::{deployed, drpc, metro, pass, writes};
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRCluster, DRState};
@@ -43,7 +43,7 @@ pub async fn a_failover_waits_for_the_fence_and_loses_nothing() -> anyhow::Resul
     shut_out(&world, true);
     fence(&world, "dr1", "ManuallyFenced").await?;
     world.placed(&app, DRState::FailedOver).await?;
-    pass(10).await;
+    writes(&world, &app, "dr2", 0).await;
     let there = audit_at_home(&world, &app)?;
     assert!(there.is_clean() && there.cluster == "dr2", "{there:#?}");
 
@@ -60,7 +60,7 @@ pub async fn a_failover_waits_for_the_fence_and_loses_nothing() -> anyhow::Resul
 
     world.order(&app, DRAction::Relocate, "dr1").await?;
     world.completed(&app, DRState::Relocated).await?;
-    pass(10).await;
+    writes(&world, &app, "dr1", 0).await;
     let home = audit_at_home(&world, &app)?;
     assert!(home.is_clean() && home.cluster == "dr1", "{home:#?}");
     assert_eq!(decisions(&world, &app).await?, ["dr1"]);
@@ -83,7 +83,7 @@ pub async fn a_relocate_to_a_fenced_cluster_is_refused_until_it_is_unfenced() ->
 
     fence(&world, "dr2", "ManuallyUnfenced").await?;
     world.completed(&app, DRState::Relocated).await?;
-    pass(10).await;
+    writes(&world, &app, "dr2", 0).await;
     let after = audit_at_home(&world, &app)?;
     assert!(after.is_clean() && after.cluster == "dr2", "{after:#?}");
     assert!(after.acknowledged > before.acknowledged);

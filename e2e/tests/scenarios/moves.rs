@@ -2,7 +2,7 @@
 
 use kaedama_e2e::bytes::{audit, audit_at_home, keys, last_syncs, records, stored, volumes};
 use kaedama_e2e::objects::{conditions, decisions, message, site, stage};
-use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, pass, regional};
+use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, pass, regional, writes};
 use kaedama_shared::api::{DRAction, DRState};
 use kaedama_shared::names;
 use kube::ResourceExt;
@@ -76,6 +76,7 @@ pub async fn a_failover_from_a_cluster_that_lives_loses_what_was_not_synced_and_
         assert!(bytes.starts_with(&replicas[&claim]), "{claim} lost what had been synced");
     }
     // Never two at a time, and nothing beyond what came after the last sync.
+    writes(&world, &app, dr2(), 0).await;
     let lost = audit_at_home(&world, &app)?;
     assert_eq!((lost.cluster.as_str(), lost.damaged, lost.out_of_order), (dr2(), 0, 0), "{lost:#?}");
     assert!(lost.lost_seconds <= 130.0, "more is lost than two intervals: {lost:#?}");
@@ -84,7 +85,7 @@ pub async fn a_failover_from_a_cluster_that_lives_loses_what_was_not_synced_and_
     world.order(&app, DRAction::Relocate, dr1()).await?;
     world.completed(&app, DRState::Relocated).await?;
     world.protected(&app).await?;
-    pass(10).await;
+    writes(&world, &app, dr1(), lost.acknowledged).await;
     assert_eq!(decisions(&world, &app).await?, [dr1()]);
     let home = audit_at_home(&world, &app)?;
     assert_eq!((home.cluster.as_str(), home.damaged, home.out_of_order), (dr1(), 0, 0), "{home:#?}");
@@ -187,7 +188,7 @@ pub async fn a_dead_cluster_costs_what_came_after_the_last_snapshot_and_comes_ba
     let seen = world.protected(&app).await?;
     assert_eq!(conditions(&seen), ["Available=True/Relocated", "PeerReady=True/Success", "Protected=True/Protected"]);
     assert_eq!(decisions(&world, &app).await?, [dr1()]);
-    pass(10).await;
+    writes(&world, &app, dr1(), 0).await;
     assert_eq!(audit_at_home(&world, &app)?.cluster, dr1());
     let home_again = audit(&world, dr1(), &app)?;
     assert_eq!(home_again.lost, lost_by_disaster, "the way back lost something");

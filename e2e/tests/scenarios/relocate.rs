@@ -91,7 +91,7 @@ pub async fn ten_relocates_in_a_row_lose_nothing_and_leave_nothing_behind() -> a
         world.order(&app, DRAction::Relocate, to).await?;
         world.completed(&app, DRState::Relocated).await?;
         world.protected(&app).await?;
-        pass(10).await;
+        writes(&world, &app, to, 0).await;
         let now = audit_at_home(&world, &app)?;
         assert!(now.is_clean() && now.cluster == to, "round {round}, {from} to {to}: {now:#?}");
         if round % 2 == 0 {
@@ -121,7 +121,8 @@ pub async fn one_application_fails_over_while_another_relocates() -> anyhow::Res
     world.completed(&web, DRState::FailedOver).await?;
     world.protected(&db).await?;
     world.protected(&web).await?;
-    pass(10).await;
+    writes(&world, &web, dr2(), 0).await;
+    writes(&world, &db, dr1(), 0).await;
 
     assert_eq!(decisions(&world, &web).await?, [dr2()]);
     assert_eq!(decisions(&world, &db).await?, [dr1()]);
@@ -178,7 +179,7 @@ pub async fn a_relocate_asked_for_during_a_failovers_cleanup_is_noted_and_done_l
     let kept = records(&world, dr2(), &app)?;
     world.revive(dr1())?;
     world.completed(&app, DRState::Relocated).await?;
-    pass(10).await;
+    writes(&world, &app, dr1(), 0).await;
     let now = audit_at_home(&world, &app)?;
     assert_eq!((now.cluster.as_str(), now.damaged, now.out_of_order), (dr1(), 0, 0), "{now:#?}");
     for (claim, home) in records(&world, dr1(), &app)? {

@@ -15,19 +15,19 @@ use kaedama_shared::names;
 use kaedama_shared::report::{CLUSTER_REPORT_PATH, ClusterReport, FEEDBACK_REPORT};
 use kaedama_shared::seen::Seen;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::caches::Caches;
 use crate::configuration::Configuration;
 use crate::drpc::act::FIELD_MANAGER;
 use crate::error::PassError;
-use crate::works;
+use crate::{status_write, unlabelled, works};
 
 use super::decide::{Action, Plan, decide, undelivered};
 use super::manifests;
-use super::snapshot::{Snapshot, StoreCheck};
-use super::stores::{StoreChecks, TRY_AGAIN};
+use super::snapshot::Snapshot;
+use super::stores::{StoreChecks, due_after};
 
 /// Name of VolSync's add-on.
 const VOLSYNC_ADD_ON: &str = "volsync";
@@ -108,10 +108,10 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, PassError> {
         return Ok(Next::Await);
     }
     write_status(&context, &drcluster, &plan).await?;
-    Ok(match (plan.retry, &snapshot.store) {
+    Ok(match (plan.retry, due_after(&snapshot.store)) {
         (true, _) => Next::BackOff,
-        (false, StoreCheck::Bad { .. }) => Next::After(TRY_AGAIN),
-        (false, StoreCheck::Untried | StoreCheck::Good) => Next::Await,
+        (false, Some(after)) => Next::After(after),
+        (false, None) => Next::Await,
     })
 }
 
@@ -211,7 +211,7 @@ async fn act(context: &Context, s: &Snapshot, action: &Action) -> Result<(), Pas
             context.caches.drclusters.note_written(written);
         }
         Action::WriteWork { name, manifests, feedback } => {
-            let written = write_work(&works, s, name, manifests, *feedback).await;
+            let written = write_work(&context.client, &works, s, name, manifests, *feedback).await;
             let written = written.map_err(PassError::api(|| format!("write ManifestWork {cluster}/{name}")))?;
             context.caches.works.note_written(written);
         }
@@ -256,34 +256,45 @@ async fn act(context: &Context, s: &Snapshot, action: &Action) -> Result<(), Pas
 }
 
 async fn write_work(
+    client: &Client,
     works: &Api<ManifestWork>,
     s: &Snapshot,
     name: &'static str,
     manifests: &[Value],
     with_feedback: bool,
 ) -> Result<ManifestWork, kube::Error> {
-    let cluster = s.drcluster.metadata.name.clone().unwrap_or_default();
+    let cluster = s.drcluster.metadata.name.as_deref().unwrap_or_default();
     let existing = if name == names::DRCLUSTER_WORK { &s.operator_work } else { &s.config_work };
     let mut work = existing.present().cloned().unwrap_or_else(|| ManifestWork {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
-            namespace: Some(cluster.clone()),
+            namespace: Some(cluster.to_owned()),
             labels: Some([(names::CREATED_BY.to_owned(), "true".to_owned())].into()),
-            annotations: Some([(names::DRCLUSTER_NAME.to_owned(), cluster.clone())].into()),
+            annotations: Some([(names::DRCLUSTER_NAME.to_owned(), cluster.to_owned())].into()),
             ..Default::default()
         },
         ..Default::default()
     });
     work.status = None;
     work.spec.workload.manifests = manifests.to_vec();
+    if name == names::DRCLUSTER_WORK {
+        work.spec.delete_option = manifests::left_behind(manifests);
+    }
     if with_feedback {
         let resource = "drclusterconfigs".to_owned();
-        work.spec.manifest_configs = vec![works::reported(api::GROUP, resource, cluster, CLUSTER_REPORT_PATH)];
+        work.spec.manifest_configs =
+            vec![works::reported(api::GROUP, resource, cluster.to_owned(), CLUSTER_REPORT_PATH)];
     }
     let post = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
     match existing {
         Seen::Present(_) => works.replace(name, &post, &work).await,
-        Seen::Absent | Seen::Unknown(_) => works.create(&post, &work).await,
+        Seen::Absent | Seen::Unknown(_) => {
+            let written = works.create(&post, &work).await;
+            if unlabelled::is_taken(&written) {
+                unlabelled::label_work(client, cluster, &work).await?;
+            }
+            written
+        }
     }
 }
 
@@ -291,16 +302,8 @@ async fn write_status(context: &Context, drcluster: &DRCluster, plan: &Plan) -> 
     if drcluster.status.as_ref() == Some(&plan.status) {
         return Ok(());
     }
-    let name = drcluster.metadata.name.clone().unwrap_or_default();
-    let body = json!({
-        "apiVersion": DRCluster::api_version(&()),
-        "kind": DRCluster::kind(&()),
-        "metadata": { "name": name, "uid": drcluster.metadata.uid },
-        "status": plan.status,
-    });
-    let drclusters: Api<DRCluster> = Api::all(context.client.clone());
-    let written =
-        drclusters.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&body)).await;
+    let name = drcluster.metadata.name.as_deref().unwrap_or_default();
+    let written = status_write::write(&Api::all(context.client.clone()), drcluster, &plan.status).await;
     let written = written.map_err(PassError::api(|| format!("write the status of DRCluster {name}")))?;
     context.caches.drclusters.note_written(written);
     Ok(())

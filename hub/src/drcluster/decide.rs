@@ -107,6 +107,7 @@ fn deploy(s: &Snapshot, plan: &mut Plan) -> Step {
     let bundle = s.bundle.clone().map_err(|why| (reasons::CONFIG_MAP_GET_FAILED, why))?;
     let delivered = s.operator_work.present().map(|work| work.spec.workload.manifests.as_slice()).unwrap_or_default();
     let bundle = manifests::keep_subscription(delivered, bundle);
+    let bundle = manifests::without_loss(s.operator_work.present(), bundle);
     work(&s.operator_work, names::DRCLUSTER_WORK, bundle, false, plan)?;
     let name = s.drcluster.metadata.name.as_deref().unwrap_or_default();
     if let Ok(id) = &s.cluster_id {
@@ -157,7 +158,13 @@ fn work(seen: &Seen<ManifestWork>, name: &'static str, wanted: Vec<Value>, feedb
         Seen::Present(work) if work.metadata.deletion_timestamp.is_some() => {
             Err((reasons::DR_CLUSTERS_DEPLOY_FAILED, format!("ManifestWork {name} is being deleted")))
         }
-        Seen::Present(work) if work.spec.workload.manifests == wanted && (!feedback || feeds_back(work)) => Ok(()),
+        Seen::Present(work)
+            if work.spec.workload.manifests == wanted
+                && (!feedback || feeds_back(work))
+                && (feedback || work.spec.delete_option == manifests::left_behind(&wanted)) =>
+        {
+            Ok(())
+        }
         Seen::Present(_) | Seen::Absent => {
             plan.actions.push(Action::WriteWork { name, manifests: wanted, feedback });
             Ok(())
@@ -189,6 +196,13 @@ fn fence(s: &Snapshot, status: &mut DRClusterStatus) {
             reasons::CLEAN,
             "Cluster was unfenced by its administrator".to_owned(),
         ),
+        // The reference product has fenced it; the fence stands, and nothing here could lift it.
+        Some(ClusterFence::Fenced)
+            if status.phase == DRClusterPhase::Fenced && condition::is_true(&status.conditions, types::FENCED) =>
+        {
+            let message = format!("Cluster was fenced before; the fence is kept. spec.clusterFence: {not_built}");
+            (DRClusterPhase::Fenced, True, False, reasons::FENCED, message)
+        }
         Some(ClusterFence::Fenced) => {
             (DRClusterPhase::Fencing, False, True, reasons::FENCE_ERROR, format!("spec.clusterFence: {not_built}"))
         }

@@ -1,6 +1,9 @@
 //! What a managed cluster is given: roles for the work agent, and with deployment automation the operator with its
 //! configuration.
 
+use kaedama_shared::api::condition;
+use kaedama_shared::api::ocm::ManifestWork;
+use kaedama_shared::api::ocm::work::{APPLIED, DeleteOption, ResourceIdentifier, SelectivelyOrphan, propagation};
 use kaedama_shared::config::{RamenConfig, Role};
 use kaedama_shared::names;
 use kaedama_shared::yaml::YamlError;
@@ -79,6 +82,43 @@ pub fn bundle(config: &RamenConfig, hub_namespace: &str) -> Result<Vec<Value>, Y
     Ok(manifests)
 }
 
+/// What stays on the cluster when it is delivered no more: the namespaces, with the operator and the Secrets in them, and
+/// its configuration. The user may have had them before, and goes on with them after.
+pub fn left_behind(manifests: &[Value]) -> Option<DeleteOption> {
+    let rules: Vec<ResourceIdentifier> = manifests
+        .iter()
+        .filter_map(|manifest| {
+            let resource = match manifest["kind"].as_str()? {
+                "Namespace" => "namespaces",
+                "ConfigMap" => "configmaps",
+                _ => return None,
+            };
+            let text = |field: &str| manifest["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let (namespace, name) = (text("namespace"), text("name"));
+            Some(ResourceIdentifier { group: String::new(), resource: resource.to_owned(), namespace, name })
+        })
+        .collect();
+    (!rules.is_empty()).then(|| DeleteOption {
+        propagation_policy: propagation::SELECTIVELY_ORPHAN.to_owned(),
+        selectively_orphans: Some(SelectivelyOrphan { orphaning_rules: rules }),
+        ..DeleteOption::default()
+    })
+}
+
+/// The manifests to deliver now. The work agent deletes what a work carries no more, unless it has let go of it before: so
+/// what is to stay is delivered until the agent has taken up the rule that says so.
+pub fn without_loss(delivered: Option<&ManifestWork>, wanted: Vec<Value>) -> Vec<Value> {
+    let Some(work) = delivered else { return wanted };
+    let manifests = &work.spec.workload.manifests;
+    let stays = left_behind(manifests);
+    if stays.is_none() || stays == left_behind(&wanted) {
+        return wanted;
+    }
+    let generation = work.metadata.generation.unwrap_or_default();
+    let taken_up = condition::find(work.conditions(), APPLIED).is_some_and(|found| found.is_at(generation));
+    if work.spec.delete_option == stays && taken_up { wanted } else { manifests.clone() }
+}
+
 /// A Subscription that is delivered already stays as it is while channel, package and catalogue are the same: a newer
 /// version on the spoke is not forced back.
 pub fn keep_subscription(delivered: &[Value], mut wanted: Vec<Value>) -> Vec<Value> {
@@ -108,6 +148,9 @@ pub fn drclusterconfig(cluster: &str, cluster_id: &str, schedules: &[String]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kaedama_shared::api::ocm::work::ManifestWorkStatus;
+    use kaedama_shared::api::ocm::work::{ManifestWorkSpec, Workload};
+    use kaedama_shared::api::{Condition, ConditionStatus};
 
     #[test]
     fn without_automation_only_the_roles_are_delivered() {
@@ -127,6 +170,39 @@ mod tests {
         assert_eq!(kinds, ["Namespace", "Namespace", "ClusterRole", "OperatorGroup", "ConfigMap", "Subscription"]);
         let yaml = manifests[ROLES.len() + 4]["data"][kaedama_shared::config::config_map::KEY].as_str().unwrap();
         assert!(yaml.contains("dr-cluster.ramendr.openshift.io"), "{yaml}");
+    }
+
+    #[test]
+    fn what_a_cluster_lives_in_stays_when_automation_is_switched_off() {
+        let mut config = RamenConfig::defaults(Role::Hub);
+        let full = bundle(&config, "ramen-system").unwrap();
+        config.dr_cluster_operator.deployment_automation_enabled = false;
+        let roles = bundle(&config, "ramen-system").unwrap();
+        let delivered = |delete_option: Option<DeleteOption>, looked_at: i64| ManifestWork {
+            metadata: kube::api::ObjectMeta { generation: Some(3), ..Default::default() },
+            spec: ManifestWorkSpec {
+                workload: Workload { manifests: full.clone() },
+                delete_option,
+                ..Default::default()
+            },
+            status: Some(ManifestWorkStatus {
+                // Without OLM there is always a manifest that cannot be applied.
+                conditions: vec![Condition::new(APPLIED, ConditionStatus::False, "R", "no OLM", looked_at)],
+                ..Default::default()
+            }),
+        };
+        let rule = left_behind(&full);
+        let named: Vec<String> =
+            rule.clone().unwrap().selectively_orphans.unwrap().orphaning_rules.into_iter().map(|r| r.name).collect();
+        assert_eq!(named, ["ramen-ops", "ramen-system", "ramen-dr-cluster-operator-config"]);
+        for (work, goes) in
+            [(delivered(None, 3), false), (delivered(rule.clone(), 2), false), (delivered(rule, 3), true)]
+        {
+            let now = without_loss(Some(&work), roles.clone());
+            assert_eq!(now, if goes { roles.clone() } else { full.clone() });
+        }
+        assert_eq!(without_loss(None, roles.clone()), roles);
+        assert_eq!(left_behind(&roles), None);
     }
 
     #[test]

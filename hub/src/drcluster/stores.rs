@@ -16,7 +16,19 @@ use crate::configuration::{Configuration, StoreError};
 use super::snapshot::StoreCheck;
 
 /// A store that failed is tried again after this long.
-pub const TRY_AGAIN: Duration = Duration::from_secs(10);
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// A store that was good is tried again after this long: nothing else would tell of one that died, or whose keys were
+/// revoked, before it is needed.
+const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// When a store with this outcome is tried again; none while it is being tried.
+pub fn due_after(outcome: &StoreCheck) -> Option<Duration> {
+    match outcome {
+        StoreCheck::Bad { .. } => Some(TRY_AGAIN),
+        StoreCheck::Good => Some(LOOK_AGAIN),
+        StoreCheck::Untried => None,
+    }
+}
 
 /// What the stores answered, by cluster. Cheap to clone.
 #[derive(Clone)]
@@ -40,8 +52,8 @@ impl StoreChecks {
         (StoreChecks { checks: Arc::default(), answered }, receiver)
     }
 
-    /// What is known of a cluster's store. Tries it where that is nothing, or failed a while ago; a store that was good is
-    /// not tried again until its configuration or secret changes.
+    /// What is known of a cluster's store. Tries it where that is nothing, or is some time ago, and when its
+    /// configuration or secret changes.
     pub fn look(&self, configuration: &Configuration, drcluster: &DRCluster) -> StoreCheck {
         let name = drcluster.metadata.name.clone().unwrap_or_default();
         let profile = &drcluster.spec.s3_profile_name;
@@ -79,8 +91,7 @@ impl StoreChecks {
 
 impl Check {
     fn is_due(&self) -> bool {
-        let failed = matches!(self.outcome, StoreCheck::Bad { .. });
-        failed && self.at.is_some_and(|at| at.elapsed() >= TRY_AGAIN)
+        self.at.zip(due_after(&self.outcome)).is_some_and(|(at, after)| at.elapsed() >= after)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::configuration::Configuration;
 use super::act::{ActError, Actor};
 use super::decide::{self, decide};
 use super::observe::observe;
-use super::plan::Plan;
+use super::plan::{Outlook, Plan, Verdict};
 use super::snapshot::Snapshot;
 use super::status::status;
 use super::stored;
@@ -178,7 +178,10 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
             *times = times.saturating_add(1);
             return Ok(if *times > OFTEN { Next::BackOff } else { Next::After(SOON) });
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            tell_refusal(&context, &actor, &plan, &error).await;
+            return Err(error);
+        }
     }
     if plan.actions.contains(&super::plan::Action::ReleaseDrpc) || is_released(&snapshot) {
         return Ok(Next::Await);
@@ -199,6 +202,37 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
         }
     }
     Ok(next(&plan))
+}
+
+/// A write was refused (a webhook, a quota, a missing right): that is shown, or nobody would learn why an order hangs.
+/// Phase and progression stay as they are, for the plan was not carried out.
+async fn tell_refusal(context: &Context, actor: &Actor<'_>, plan: &Plan, error: &ActError) {
+    if !matches!(error, ActError::Api { source: kube::Error::Api(_), .. }) {
+        return;
+    }
+    let drpc = &actor.s.drpc;
+    let before = drpc.status.clone().unwrap_or_default();
+    let outlook = Outlook {
+        phase: before.phase,
+        progression: before.progression,
+        available: Some(Verdict::no("Error", error.to_string())),
+        peer_ready: None,
+        started: None,
+        ended: false,
+        reported: plan.outlook.reported.clone(),
+        waiting: None,
+    };
+    let after = status(actor.s, &Plan { actions: Vec::new(), outlook });
+    if Some(&after) == drpc.status.as_ref() {
+        return;
+    }
+    if let Err(unsaid) = actor.status(&after).await {
+        tracing::warn!(drpc = %ObjectKey::of(drpc), %unsaid, "a refusal cannot be shown");
+        return;
+    }
+    for note in notes(drpc, &after) {
+        context.recorder.publish(&drpc.object_ref(&()), note).await;
+    }
 }
 
 /// Nothing of ours is left on a DRPC or Placement that is going away.

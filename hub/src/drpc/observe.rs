@@ -180,6 +180,7 @@ fn site(caches: &Caches, cluster: &str, drpc: &str, namespace: &str, now: Timest
             caches.drclusters.seen(&ObjectKey::cluster(cluster)).map(|drcluster| drcluster.as_ref().clone()),
         ),
         reachable,
+        detached: caches.managed_clusters.seen(&ObjectKey::cluster(cluster)).is_absent(),
         namespace_work: lasting(namespace_work.map(|work| object_id(work.as_ref()))),
         work,
         question: question.map(|work| object_id(work.as_ref())),

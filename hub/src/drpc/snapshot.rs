@@ -150,6 +150,8 @@ pub struct Site {
     pub drcluster: Seen<DRCluster>,
     /// The cluster is heard from; the text says why it counts as lost.
     pub reachable: Result<(), String>,
+    /// There is no ManagedCluster of this name, which is certain.
+    pub detached: bool,
     /// The ManifestWork with the application's namespace.
     pub namespace_work: Seen<ObjectId>,
     /// The ManifestWork with the VRG.

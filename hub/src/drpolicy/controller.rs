@@ -12,7 +12,7 @@ use kaedama_shared::harness::controller::{Controller, Next};
 use kaedama_shared::names;
 use kaedama_shared::seen::Seen;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use serde_json::json;
 
 use crate::caches::Caches;
@@ -99,14 +99,7 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, PassError> {
         context.caches.policies.note_written(written);
     }
     if policy.status.as_ref() != Some(&plan.status) {
-        let body = json!({
-            "apiVersion": DRPolicy::api_version(&()),
-            "kind": DRPolicy::kind(&()),
-            "metadata": { "name": key.name, "uid": policy.metadata.uid },
-            "status": plan.status,
-        });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let written = api.patch_status(&key.name, &params, &Patch::Apply(&body)).await;
+        let written = crate::status_write::write(&api, policy.as_ref(), &plan.status).await;
         let written = written.map_err(PassError::api(|| format!("write the status of DRPolicy {key}")))?;
         context.caches.policies.note_written(written);
     }

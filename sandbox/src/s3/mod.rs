@@ -47,6 +47,9 @@ pub struct S3ServerOptions {
     pub clock: Clock,
     /// Whether it knows `If-Match` and `If-None-Match` on writes; if not, it answers them with `NotImplemented`.
     pub conditional_writes: bool,
+    /// Whether it deletes several objects in one request without `Content-MD5`; if not, it answers that with
+    /// `InvalidRequest`, as older stores do.
+    pub deletes_without_md5: bool,
 }
 
 impl S3ServerOptions {
@@ -59,6 +62,7 @@ impl S3ServerOptions {
             buckets: vec![bucket.into()],
             clock,
             conditional_writes: true,
+            deletes_without_md5: true,
         }
     }
 }

@@ -205,6 +205,9 @@ impl S3 for Operations {
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        if !self.0.options.deletes_without_md5 && !request.headers.contains_key("content-md5") {
+            return Err(s3_error!(InvalidRequest, "Missing required header for this request: Content-MD5."));
+        }
         let DeleteObjectsInput { bucket, delete, .. } = request.input;
         if delete.objects.is_empty() || delete.objects.len() > 1000 {
             return Err(s3_error!(MalformedXML, "One to 1000 keys are expected."));

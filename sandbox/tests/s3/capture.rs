@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use kaedama_sandbox::s3::{S3Server, S3ServerOptions};
 use kaedama_shared::s3::capture::{
-    CaptureError, Source, StoreReading, raise_epoch, read_newest_capture, write_capture,
+    CaptureError, Source, StoreReading, look_again, raise_epoch, read_newest_capture, write_capture,
 };
-use kaedama_shared::s3::{ObjectRef, S3ErrorKind, StoreSet};
+use kaedama_shared::s3::{ObjectRef, PerStore, S3Error, S3ErrorKind, StoreSet};
 use kaedama_shared::seen::Seen;
 use serde_json::{Value, json};
 
@@ -445,4 +445,97 @@ async fn a_store_without_conditional_writes_serves_too() {
         written(write_capture(&stores, &app(), &set).await);
     }
     assert_eq!(source(&read_newest_capture(&stores, &app()).await).2, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_set_is_gone_is_no_set_of_no_volumes() {
+    for claimed in [false, true] {
+        let world = World::new();
+        let stores = world.stores();
+        let mut first = set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 3);
+        let mut group = vrg("2041-05-06T07:00:00Z", "primary");
+        group["status"]["protectedPVCs"] = json!([{ "namespace": "shop", "name": "data-0" }]);
+        first.insert(ObjectRef::Vrg, &group).unwrap();
+        written(write_capture(&stores, &app(), &first).await);
+        // An expiry rule takes what is written once, and leaves what is written often.
+        for key in world.dr1.keys(BUCKET).into_iter().filter(|key| !key.contains("VolumeReplicationGroup/")) {
+            assert!(world.dr1.remove(BUCKET, &key), "{key}");
+        }
+        assert_eq!(world.dr1.keys(BUCKET).len(), 1);
+        if claimed {
+            let new = StoreSet::new([world.stores().stores().next().unwrap().clone()]);
+            raise_epoch(&new, &app(), &writer(2, "dr2")).await.remove(0).result.unwrap();
+        }
+        let reading = read_newest_capture(&world.stores(), &app()).await;
+        assert!(matches!(&reading.stores[0].result, StoreReading::Unusable(why) if why.to_string().contains("is gone")));
+        assert_eq!(source(&reading), ("dr2", 1, 3));
+        world.dr2.set_down(true);
+        let reading = read_newest_capture(&world.stores(), &app()).await;
+        assert!(reading.seen().unknown().is_some(), "{:?}", reading.seen());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_emptied_is_filled_with_the_next_change_however_small() {
+    let world = World::new();
+    let stores = world.stores();
+    written(write_capture(&stores, &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 3)).await);
+    let all = world.dr1.keys(BUCKET);
+    for key in &all {
+        world.dr1.remove(BUCKET, key);
+    }
+    // Nothing but the group has changed.
+    let mut changed = set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 3);
+    changed.insert(ObjectRef::Vrg, &vrg("2041-05-06T08:00:00Z", "primary")).unwrap();
+    written(write_capture(&stores, &app(), &changed).await);
+    assert_eq!(world.dr1.keys(BUCKET), all);
+    world.dr2.set_down(true);
+    assert_eq!(source(&read_newest_capture(&world.stores(), &app()).await), ("dr1", 1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_look_tells_whether_a_store_still_holds_what_was_stored() {
+    let world = World::new();
+    let stores = world.stores();
+    let first = set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 3);
+    written(write_capture(&stores, &app(), &first).await);
+    let same = |answers: Vec<PerStore<Result<bool, S3Error>>>| -> Vec<Option<bool>> {
+        answers.into_iter().map(|answer| answer.result.ok()).collect()
+    };
+    assert_eq!(same(look_again(&stores, &app()).await), [Some(true), Some(true)]);
+    world.dr1.remove(BUCKET, MANIFEST);
+    world.dr2.set_down(true);
+    assert_eq!(same(look_again(&stores, &app()).await), [Some(false), None]);
+    world.dr2.set_down(false);
+    let stored = written(write_capture(&stores, &app(), &first).await);
+    assert_eq!(stored.iter().map(|store| store.manifest).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(same(look_again(&stores, &app()).await), [Some(true), Some(true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_away_at_the_failover_is_brought_up_to_date_although_it_has_more() {
+    let world = World::new();
+    let old = world.stores();
+    written(write_capture(&old, &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1)).await);
+    // A volume is added while the other store is away, and then the cluster dies with its store.
+    world.dr2.set_down(true);
+    write_capture(&old, &app(), &set(writer(1, "dr1"), "2041-05-06T07:01:00Z", 2)).await.remove(0).result.unwrap();
+    world.dr2.set_down(false);
+    world.dr1.set_down(true);
+    let new = world.stores();
+    assert_eq!(source(&read_newest_capture(&new, &app()).await), ("dr2", 1, 1));
+    raise_epoch(&new, &app(), &writer(2, "dr2")).await.remove(1).result.unwrap();
+    let second = set(writer(2, "dr2"), "2041-05-06T07:02:00Z", 1);
+    write_capture(&new, &app(), &second).await.remove(1).result.unwrap();
+    world.dr1.set_down(false);
+    // Also by a process that has just started, as soon as it has seen the other store.
+    for stores in [world.stores(), new] {
+        write_capture(&stores, &app(), &second).await;
+        written(write_capture(&stores, &app(), &second).await);
+    }
+    assert_eq!(source(&read_newest_capture(&world.stores(), &app()).await).1, 2);
+    world.dr2.set_down(true);
+    assert_eq!(source(&read_newest_capture(&world.stores(), &app()).await), ("dr1", 2, 1));
+    // What only this store knew of is still there for a person.
+    assert!(world.dr1.keys(BUCKET).iter().any(|key| key.ends_with("pv-1")));
 }

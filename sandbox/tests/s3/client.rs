@@ -196,3 +196,20 @@ async fn the_same_over_http() {
     let gone = S3Store::connect(&profile, &credentials(), &options).unwrap();
     assert_eq!(gone.head_bucket().await.unwrap_err().kind, S3ErrorKind::Unreachable);
 }
+
+#[tokio::test(start_paused = true)]
+async fn objects_are_deleted_one_by_one_where_the_store_wants_the_older_checksum() {
+    let options = S3ServerOptions { deletes_without_md5: false, ..S3ServerOptions::new(BUCKET, clock()) };
+    let server = S3Server::new(options);
+    let store = store(&server);
+    for round in 0..2 {
+        for key in 0..20 {
+            store.put(&format!("some/{key}"), b"x".to_vec()).await.unwrap();
+        }
+        server.reset_requests();
+        assert_eq!(store.delete_prefix("some/").await.unwrap(), 20);
+        assert_eq!(server.keys(BUCKET), [""; 0]);
+        // It is asked for several at a time once.
+        assert_eq!(server.requests().get("DeleteObjects").copied().unwrap_or_default(), u64::from(round == 0));
+    }
+}

@@ -1,8 +1,8 @@
 //! Buckets that Ramen wrote.
 
 use kaedama_sandbox::s3::S3Server;
-use kaedama_shared::s3::capture::{Source, StoreReading, read_newest_capture, write_capture};
-use kaedama_shared::s3::{ObjectRef, S3ErrorKind, codec};
+use kaedama_shared::s3::capture::{Source, StoreReading, look_again, read_newest_capture, write_capture};
+use kaedama_shared::s3::{ObjectRef, S3ErrorKind, StoreSet, codec};
 use kaedama_shared::seen::Seen;
 use serde_json::{Value, json};
 
@@ -131,4 +131,30 @@ async fn the_first_write_over_a_bucket_of_ramen_keeps_what_it_does_not_know() {
     assert!(keys.contains(&"shop/shop-drpc/kube-objects/0/velero/backups/b/x.tar.gz".to_owned()), "{keys:?}");
     let reading = read_newest_capture(&world.stores(), &app()).await;
     assert!(matches!(reading.newest.unwrap().source, Source::Capture { epoch: 1, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_look_at_a_store_that_ramen_took_over_overwrites_nothing() {
+    let world = World::new();
+    let stores = world.stores();
+    write_capture(&stores, &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1)).await;
+    fill(&world.dr1, 2, "2041-05-06T08:00:00Z", "primary");
+    for _ in 0..2 {
+        let answers = look_again(&stores, &app()).await;
+        let why = answers[0].result.as_ref().unwrap_err();
+        assert!(why.kind == S3ErrorKind::Conflict && why.to_string().contains("2041-05-06T08:00:00Z"), "{why}");
+        assert!(matches!(answers[1].result, Ok(true)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_volumes_of_one_claim_make_a_store_unusable_beside_an_older_set_of_ours_too() {
+    let server = server();
+    let stores = StoreSet::new([store(&server)]);
+    write_capture(&stores, &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1)).await;
+    fill(&server, 1, "2041-05-06T08:00:00Z", "primary");
+    put(&server, "v1.PersistentVolume/pv-twin", pv("pv-twin", "data-0"));
+    let reading = read_newest_capture(&stores, &app()).await;
+    assert!(matches!(&reading.stores[0].result, StoreReading::Unusable(_)), "{:?}", reading.stores[0].result);
+    assert!(reading.newest.is_none());
 }

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use serde_json::Value;
+
 use super::load::{self, Loaded};
 use super::{ConfigError, RamenConfig, Role};
+use crate::yaml::{self, YamlError};
 
 /// The data key.
 pub const KEY: &str = "ramen_manager_config.yaml";
@@ -58,7 +61,14 @@ impl LastRead {
         {
             return Ok(config.clone());
         }
-        let config = Arc::new(RamenConfig::from_config_map(config_map, role)?.config);
+        let loaded = RamenConfig::from_config_map(config_map, role)?;
+        for path in &loaded.ignored {
+            tracing::warn!(path, "the configuration has a member that means nothing");
+        }
+        for error in loaded.config.profile_errors() {
+            tracing::warn!(%error, "the configuration has a profile that cannot be used as it is");
+        }
+        let config = Arc::new(loaded.config);
         *last = Some((version, config.clone()));
         Ok(config)
     }
@@ -119,7 +129,8 @@ pub fn at_start(
     if role == Role::Hub {
         loaded.config.apply_installation(operator_namespace, subscription);
     }
-    let yaml = loaded.config.to_yaml().map_err(|error| {
+    let text = existing.and_then(|map| map.data.as_ref()?.get(KEY)).map(String::as_str).unwrap_or_default();
+    let yaml = with_unknown(&loaded, text).map_err(|error| {
         ConfigError::new(KEY, KEY, format!("cannot be written: {error}"), "report this as a defect of the operator")
     })?;
     let mut config_map = existing.cloned().unwrap_or_else(|| ConfigMap {
@@ -143,6 +154,27 @@ pub fn at_start(
     Ok((config_map, loaded))
 }
 
+/// The configuration as YAML, with what the user wrote and we do not know: a misspelt block is to be corrected, not lost.
+fn with_unknown(loaded: &Loaded, text: &str) -> Result<String, YamlError> {
+    let yaml = loaded.config.to_yaml()?;
+    if loaded.ignored.is_empty() {
+        return Ok(yaml);
+    }
+    let (mut known, written): (Value, Value) = (yaml::from_str(&yaml)?, yaml::from_str(text)?);
+    keep_unknown(&mut known, &written);
+    yaml::to_string(&known)
+}
+
+fn keep_unknown(known: &mut Value, written: &Value) {
+    let (Value::Object(known), Value::Object(written)) = (known, written) else { return };
+    for (name, value) in written {
+        match known.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            Some((_, known)) => keep_unknown(known, value),
+            None => drop(known.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
 fn label((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
@@ -161,6 +193,19 @@ mod tests {
         assert_eq!(made.metadata.labels, Some([label(CREATED_BY), label(BACKUP)].into()));
         let (again, _) = at_start(Some(&made), Role::Hub, "ramen-system", None).unwrap();
         assert_eq!(again, made);
+    }
+
+    #[test]
+    fn what_is_misspelt_is_kept_to_be_corrected() {
+        let text = "s3StoreProfile:\n- s3ProfileName: east\nvolsync: {disabled: true, twice: 2}\n";
+        let existing: ConfigMap = serde_json::from_value(json!({ "metadata": {}, "data": { KEY: text } })).unwrap();
+        let (written, loaded) = at_start(Some(&existing), Role::Spoke, "ramen-system", None).unwrap();
+        assert_eq!(loaded.ignored.len(), 2, "{:?}", loaded.ignored);
+        let written: Value = yaml::from_str(&written.data.unwrap()[KEY]).unwrap();
+        assert_eq!(written["s3StoreProfile"], json!([{ "s3ProfileName": "east" }]));
+        assert_eq!(written["volSync"]["disabled"], true);
+        assert_eq!(written["volSync"]["twice"], 2);
+        assert!(written.get("volsync").is_none());
     }
 
     #[test]

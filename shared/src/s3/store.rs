@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
@@ -20,6 +22,8 @@ use crate::harness::metrics::HarnessMetrics;
 
 /// S3's own limit of keys in one DeleteObjects.
 const DELETE_BATCH: usize = 1000;
+/// Objects that are deleted at the same time from a store that does not know that request.
+const DELETES: usize = 8;
 
 /// An object as it was read.
 #[derive(Clone, Debug)]
@@ -51,6 +55,8 @@ struct Inner {
     retries: u32,
     retry_pause: Duration,
     metrics: Option<HarnessMetrics>,
+    /// The store refused to delete several objects in one request.
+    deletes_singly: AtomicBool,
     memory: Mutex<HashMap<AppId, Remembered>>,
 }
 
@@ -79,6 +85,7 @@ impl S3Store {
                 retries: options.retries,
                 retry_pause: options.retry_pause,
                 metrics: options.metrics.clone(),
+                deletes_singly: AtomicBool::new(false),
                 memory: Mutex::new(HashMap::new()),
             }),
         })
@@ -241,13 +248,29 @@ impl S3Store {
 
     /// Deletes several objects, 1000 per request. Keys that are not there are no error; no keys, no request.
     ///
+    /// A store that refuses the request as it is sent today, with a checksum in place of the older Content-MD5, is asked
+    /// for one object after the other from then on.
+    ///
     /// # Errors
     /// The first failure; the others may have been deleted.
     pub async fn delete_many(&self, keys: &[String]) -> Result<(), S3Error> {
         let Some(first) = keys.first() else { return Ok(()) };
         self.within_deadline(Operation::Delete, first, async {
             for batch in keys.chunks(DELETE_BATCH) {
-                self.repeating(|| self.delete_batch(batch)).await?;
+                if !self.inner.deletes_singly.load(Ordering::Relaxed) {
+                    match self.repeating(|| self.delete_batch(batch)).await {
+                        Err(error) if matches!(error.kind, S3ErrorKind::Other | S3ErrorKind::Unsupported) => {
+                            tracing::info!(%error, "objects are deleted one at a time from now on");
+                            self.inner.deletes_singly.store(true, Ordering::Relaxed);
+                        }
+                        result => {
+                            result?;
+                            continue;
+                        }
+                    }
+                }
+                let singly = stream::iter(batch.to_vec()).map(|key| async move { self.delete(&key).await });
+                singly.buffer_unordered(DELETES).try_collect::<()>().await?;
             }
             Ok(())
         })

@@ -67,11 +67,12 @@ pub(super) fn fingerprint(profile: &S3StoreProfile) -> String {
     hex(&Sha256::digest(text.as_bytes())[..8])
 }
 
-/// One store's answer.
-pub(super) fn judged(reading: capture::Reading) -> StoreRead {
+/// One store's answer. A move that is `planned` takes no set of which it is not certain that there is no newer one.
+pub(super) fn judged(reading: capture::Reading, planned: bool) -> StoreRead {
     let mut reading = reading;
     let unreadable = reading.stores.iter().find_map(|store| match &store.result {
         StoreReading::Unknown(error) | StoreReading::Unusable(error) => Some(error.to_string()),
+        StoreReading::Set { doubts, .. } if planned && !doubts.is_empty() => Some(doubts.join("; ")),
         StoreReading::Set { .. } | StoreReading::Empty => None,
     });
     if let Some(why) = unreadable {
@@ -91,5 +92,21 @@ pub(super) fn judged(reading: capture::Reading) -> StoreRead {
     match read() {
         Ok(set) => StoreRead::Set(Box::new(set)),
         Err(error) => StoreRead::Unreadable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kaedama_shared::s3::PerStore;
+
+    use super::*;
+
+    #[test]
+    fn only_a_planned_move_waits_for_what_is_in_doubt() {
+        let source = Source::RamenLayout { updated: None };
+        let result = StoreReading::Set { source, objects: 1, gaps: Vec::new(), doubts: vec!["a newer one?".into()] };
+        let reading = capture::Reading { stores: vec![PerStore { profile: "s1".into(), result }], newest: None };
+        assert!(matches!(judged(reading.clone(), true), StoreRead::Unreadable(why) if why.contains("a newer one?")));
+        assert!(!matches!(judged(reading, false), StoreRead::Unreadable(_)));
     }
 }

@@ -15,6 +15,10 @@ const RETRY_CAPS: (Duration, Duration) = (Duration::from_secs(10), Duration::fro
 /// Attempts after which a store counts as failing for long.
 const RETRY_LONG: u32 = 15;
 
+/// A store that holds all that it should is asked whether it still does after this long: nothing else would tell of one
+/// that died, or was emptied, while nothing changes.
+const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
+
 /// What is known of one store of one group.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -25,6 +29,8 @@ pub(super) struct Memory {
     pub(super) failure: Option<StoreFailure>,
     pub(super) attempts: u32,
     pub(super) retry_at: Option<Instant>,
+    /// When `holds` was last known to be so.
+    pub(super) seen: Option<Instant>,
     pub(super) busy: bool,
 }
 
@@ -38,11 +44,29 @@ impl Memory {
             fingerprint: std::mem::take(&mut self.fingerprint),
             epoch: self.epoch,
             holds: Some(Holdings { parts, group }),
+            seen: Some(Instant::now()),
             ..Self::default()
         };
     }
 
-    /// Writing failed.
+    /// The store was looked at again: it holds what it did, or nobody knows what.
+    pub(super) fn looked(&mut self, same: bool) {
+        let holds = self.holds.take().filter(|_| same);
+        *self = Self {
+            fingerprint: std::mem::take(&mut self.fingerprint),
+            epoch: self.epoch,
+            holds,
+            seen: Some(Instant::now()),
+            ..Self::default()
+        };
+    }
+
+    /// When the store is to be asked next, if it holds all that it should.
+    pub(super) fn look_at(&self) -> Instant {
+        self.retry_at.or_else(|| Some(self.seen? + LOOK_AGAIN)).unwrap_or_else(Instant::now)
+    }
+
+    /// Writing or looking failed.
     pub(super) fn failed(&mut self, error: &CaptureError, now: jiff::Timestamp) {
         let since = self.failure.as_ref().map_or(now, |failure| failure.since);
         self.attempts = self.attempts.saturating_add(1);

@@ -25,7 +25,9 @@ use kaedama_shared::clock::Clock;
 use kaedama_shared::config::{ProfileChoice, RamenConfig, S3StoreProfile};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Cache;
-use kaedama_shared::s3::capture::{CaptureError, delete_application, raise_epoch, read_newest_capture, write_capture};
+use kaedama_shared::s3::capture::{
+    self, CaptureError, delete_application, raise_epoch, read_newest_capture, write_capture,
+};
 use kaedama_shared::s3::{
     Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet,
 };
@@ -136,12 +138,13 @@ impl Stores {
     /// to the end once another has given a set.
     pub async fn read(&self, group: &ObjectKey, order: &Order) -> Vec<(String, StoreRead)> {
         let app = app(group);
+        let planned = order.intent == Intent::Relocate || order.intent.is_way_back();
         let reads = order.profiles.iter().map(|profile| {
             let app = app.clone();
             async move {
                 let mut set = StoreSet::default();
                 set.push(profile.clone(), self.open(profile).await);
-                (profile.clone(), judged(read_newest_capture(&set, &app).await))
+                (profile.clone(), judged(read_newest_capture(&set, &app).await, planned))
             }
         });
         let mut running: futures::stream::FuturesUnordered<_> = reads.collect();
@@ -183,7 +186,9 @@ impl Stores {
                 .iter()
                 .map(|claim| (PartKey::Claim(ObjectKey::of(claim)), recovery::store_claim(claim).digest));
             let holds = Holdings { parts: volumes.chain(claims).collect(), group: String::new() };
-            of_group.entry(profile.clone()).or_default().holds = Some(holds);
+            let known = of_group.entry(profile.clone()).or_default();
+            known.holds = Some(holds);
+            known.seen = Some(Instant::now());
         }
     }
 
@@ -261,27 +266,38 @@ impl Stores {
         busy
     }
 
-    /// Brings the stores to hold `capture`, beside the passes. Returns when a store that failed is due again.
+    /// Brings the stores to hold `capture`, beside the passes, and looks from time to time whether they still do. Returns
+    /// when a store is due again.
     pub fn keep(self: &Arc<Self>, group: &ObjectKey, uid: &str, order: &Order, capture: &Capture) -> Option<Duration> {
         let now = Instant::now();
         let mut due: Vec<(String, bool)> = Vec::new();
+        let mut look: Vec<String> = Vec::new();
         let mut next: Option<Instant> = None;
         {
             let mut memory = self.lock();
             let of_group = memory.entry(group.clone()).or_default();
             for profile in &order.profiles {
                 let known = of_group.entry(profile.clone()).or_default();
-                if known.busy || known.holds.as_ref().is_some_and(|holds| satisfies(holds, capture)) {
+                if known.busy {
                     continue;
                 }
-                match known.retry_at.filter(|at| *at > now) {
+                let holds = known.holds.as_ref().is_some_and(|holds| satisfies(holds, capture));
+                let at = if holds { Some(known.look_at()) } else { known.retry_at };
+                match at.filter(|at| *at > now) {
                     Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
                     None => {
                         known.busy = true;
-                        due.push((profile.clone(), known.failure.is_some()));
+                        match holds {
+                            true => look.push(profile.clone()),
+                            false => due.push((profile.clone(), known.failure.is_some())),
+                        }
                     }
                 }
             }
+        }
+        for profile in look {
+            let (stores, group, epoch) = (self.clone(), group.clone(), order.writer.epoch);
+            self.tasks.spawn(async move { stores.look_again(group, profile, epoch).await });
         }
         // A store that failed before is written on its own, so that it holds no healthy one up.
         let (failing, healthy): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, failing)| *failing);
@@ -342,6 +358,37 @@ impl Stores {
         }
         // The receiver is gone only when the operator stops.
         let _ = self.wake.unbounded_send(job.group);
+    }
+
+    /// Asks a store whether it still holds what it did.
+    async fn look_again(self: &Arc<Self>, group: ObjectKey, profile: String, epoch: u64) {
+        let mut set = StoreSet::default();
+        set.push(profile.clone(), self.open(&profile).await);
+        let answer = capture::look_again(&set, &app(&group)).await.pop().map(|answer| answer.result);
+        let now = self.clock.now_seconds();
+        {
+            let mut memory = self.lock();
+            let known = memory.entry(group.clone()).or_default().entry(profile.clone()).or_default();
+            known.busy = false;
+            match answer {
+                // What was learnt is of another action.
+                _ if known.epoch != epoch => {}
+                None | Some(Ok(true)) => known.looked(true),
+                Some(Ok(false)) => {
+                    tracing::warn!(%group, store = profile, "the store does not hold what was stored; it is stored again");
+                    known.looked(false);
+                }
+                Some(Err(error)) => {
+                    let unreachable = error.is_unreachable();
+                    known.failed(&error.into(), now);
+                    if unreachable {
+                        self.await_return(&profile);
+                    }
+                }
+            }
+        }
+        // The receiver is gone only when the operator stops.
+        let _ = self.wake.unbounded_send(group);
     }
 
     async fn open(&self, name: &str) -> Result<S3Store, S3Error> {

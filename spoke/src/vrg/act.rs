@@ -113,7 +113,7 @@ impl Observer {
         };
         match result {
             Ok(()) => {
-                acted.released |= matches!(action, Action::ReleaseGroup(_));
+                acted.released |= matches!(action, Action::ReleaseGroup { .. });
                 true
             }
             Err(Obstacle::Overtaken) => {
@@ -148,7 +148,7 @@ impl Observer {
                 let body = pinned(id, json!({ "finalizers": finalizers }), None);
                 self.patch(&self.groups(id), &caches.groups, id, body, "put the finalizer on").await
             }
-            Action::ReleaseGroup(id) => {
+            Action::ReleaseGroup { id, evidence: _ } => {
                 let finalizers =
                     without(group.metadata.finalizers.as_deref().unwrap_or_default(), names::VRG_FINALIZER);
                 let body = pinned(id, json!({ "finalizers": finalizers }), None);

@@ -6,7 +6,12 @@
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::names;
 use kaedama_shared::seen::Seen;
+use kube::core::PartialObjectMeta;
+
+use super::owner::{self, Owner};
+use super::snapshot::carries;
 
 /// The answer to a question whose "yes" permits something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,6 +123,30 @@ pub fn replication_gone<T>(claim: ObjectKey, answer: &Seen<T>) -> Proven<LetGo> 
     }
 }
 
+/// No claim of the cluster carries the marks of a group any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NothingHeld(());
+
+/// Judges from an uncached list of the claims that are labelled as `group`'s whether it still holds any.
+#[must_use]
+pub fn nothing_held(
+    group: &ObjectKey,
+    labelled: &Seen<Vec<PartialObjectMeta<PersistentVolumeClaim>>>,
+) -> Proven<NothingHeld> {
+    if let Some(why) = labelled.unknown() {
+        return Proven::Unknown(format!("whether the group still holds claims could not be read: {why}"));
+    }
+    let held = |claim: &&PartialObjectMeta<PersistentVolumeClaim>| {
+        owner::of(group, &claim.metadata) == Owner::Us && carries(&claim.metadata, names::PVC_VR_FINALIZER)
+    };
+    let claims = labelled.present().into_iter().flatten().filter(held);
+    let held: Vec<String> = claims.map(|claim| ObjectKey::of(claim).to_string()).collect();
+    match held.is_empty() {
+        true => Proven::Yes(NothingHeld(())),
+        false => Proven::No(format!("the group still holds {}", held.join(", "))),
+    }
+}
+
 /// The cluster data is restored, or there was provably nothing to restore: volumes may be promoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterData(());
@@ -125,6 +154,12 @@ pub struct ClusterData(());
 impl ClusterData {
     /// Made where restoring is decided, nowhere else.
     pub(in crate::vrg) fn settled() -> Self {
+        Self(())
+    }
+
+    /// The volume is bound to its claim still, on the cluster that it never left by an order which leads back to it: nothing
+    /// has to be restored before it is promoted.
+    pub(in crate::vrg) fn never_left() -> Self {
         Self(())
     }
 }

@@ -17,7 +17,7 @@ use kube::api::ListParams;
 use kube::core::ObjectList;
 use kube::{Api, Client};
 
-use super::evidence::{self, LetGo, NotInUse, Proven};
+use super::evidence::{self, LetGo, NotInUse, NothingHeld, Proven};
 use super::order::{Order, Role, Settings};
 use super::owner::{self, Owner};
 use super::plan::Needs;
@@ -35,6 +35,8 @@ pub struct Asked {
     pub unused: BTreeMap<ObjectKey, Proven<NotInUse>>,
     /// Whether the replication of claims is gone.
     pub let_go: BTreeMap<ObjectKey, Proven<LetGo>>,
+    /// Whether no claim carries the group's marks.
+    pub nothing_held: Proven<NothingHeld>,
     /// What the stores hold.
     pub recovery: Option<Vec<(String, StoreRead)>>,
     /// Whether the stores know this cluster as the writer.
@@ -101,6 +103,7 @@ impl Observer {
             classes: self.classes(),
             stores,
             recovery: asked.recovery.as_ref().map(|reads| self.recovery(reads, asked)),
+            nothing_held: asked.nothing_held.clone(),
             purged: asked.purged.clone(),
             vrg,
         })
@@ -205,9 +208,15 @@ impl Observer {
     /// Makes the reads that a plan needs.
     pub async fn read(&self, snapshot: &Snapshot, needs: &Needs, asked: &mut Asked) {
         let of = |key: &ObjectKey| snapshot.volumes.iter().find(|volume| volume.key() == *key);
-        let (in_use, gone, stored) = futures::join!(
+        let (in_use, gone, held, stored) = futures::join!(
             self.in_use(needs.unused.iter().filter_map(of).map(|volume| volume.claim.clone()).collect()),
             join_all(needs.let_go.iter().map(|key| self.replication_gone(key))),
+            async {
+                match needs.nothing_held {
+                    true => self.nothing_held(&snapshot.key()).await,
+                    false => Proven::NotAsked,
+                }
+            },
             async {
                 match (&snapshot.order, needs.recovery) {
                     (Ok(order), true) => Some(self.stores.read(&snapshot.key(), order).await),
@@ -217,6 +226,9 @@ impl Observer {
         );
         asked.unused.extend(in_use);
         asked.let_go.extend(needs.let_go.iter().cloned().zip(gone));
+        if needs.nothing_held {
+            asked.nothing_held = held;
+        }
         if stored.is_some() {
             asked.recovery = stored;
         }
@@ -254,6 +266,15 @@ impl Observer {
         let api = Api::<VolumeReplication>::namespaced(self.client.clone(), key.namespace());
         let answer = Seen::from_api(api.get_metadata_opt(&key.name).await);
         evidence::replication_gone(key.clone(), &answer)
+    }
+
+    /// Asks the API server whether no claim carries the group's marks any more: a claim that was made a moment ago may not
+    /// be in the copy yet, and nobody would take the marks off when the group is gone.
+    async fn nothing_held(&self, group: &ObjectKey) -> Proven<NothingHeld> {
+        let labels: Vec<String> = owner::labels(group).iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let api = Api::<PersistentVolumeClaim>::all(self.client.clone());
+        let answer = api.list_metadata(&ListParams::default().labels(&labels.join(","))).await;
+        evidence::nothing_held(group, &listed(answer))
     }
 }
 

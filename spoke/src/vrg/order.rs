@@ -6,6 +6,8 @@ use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, ActionRecord, MalformedRecord};
 use kube::core::{Expression, Selector};
 
+use super::snapshot::Snapshot;
+
 /// The role that this cluster is told to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -24,6 +26,11 @@ pub enum Intent {
     Failover,
     /// Planned move: nothing may be lost.
     Relocate,
+    /// A planned move away from here was called off after the application had been stopped. Nothing was promoted
+    /// anywhere else, so what is here is all that counts.
+    Return,
+    /// The same, and the peer is lost or given up.
+    Reclaim,
 }
 
 /// How the two sides hold their data.
@@ -43,6 +50,32 @@ pub enum Mode {
         /// Storage classes that are shared.
         peers: Vec<PeerClass>,
     },
+}
+
+impl Intent {
+    /// The intent of a group, also of one whose order is not valid: in doubt the one that lets go of less.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        if let Ok(order) = &snapshot.order {
+            return order.intent;
+        }
+        let vrg = &snapshot.vrg;
+        let annotations = vrg.metadata.annotations.as_ref();
+        let own_cluster = annotations.and_then(|all| all.get(names::DESTINATION_CLUSTER)).map(String::as_str);
+        let record = annotations.map_or(Ok(None), ActionRecord::from_annotations);
+        match (&vrg.spec.action, record) {
+            (None, _) => Self::Steady,
+            (Some(DRAction::Failover), Ok(record)) if returns(record.as_ref(), own_cluster) => Self::Reclaim,
+            (Some(DRAction::Failover), Ok(_)) => Self::Failover,
+            (Some(_), _) => Self::Relocate,
+        }
+    }
+
+    /// Back to where the application was stopped, and never left.
+    #[must_use]
+    pub fn is_way_back(self) -> bool {
+        matches!(self, Self::Return | Self::Reclaim)
+    }
 }
 
 /// Parts of the operator's configuration that a decision needs.
@@ -181,9 +214,12 @@ impl Order {
             .as_ref()
             .map_or(Ok(None), ActionRecord::from_annotations)
             .map_err(|error| error.to_string())?;
+        let returns = returns(record.as_ref(), annotation(names::DESTINATION_CLUSTER));
         let intent = match &spec.action {
             None => Intent::Steady,
+            Some(DRAction::Failover) if returns => Intent::Reclaim,
             Some(DRAction::Failover) => Intent::Failover,
+            Some(DRAction::Relocate) if returns => Intent::Return,
             Some(DRAction::Relocate) => Intent::Relocate,
             Some(other) => return Err(format!("spec.action is {:?}, neither Failover nor Relocate", other.as_str())),
         };
@@ -223,6 +259,11 @@ impl Order {
         use kube::core::SelectorExt as _;
         self.namespaces.iter().any(|wanted| wanted == namespace) && self.selector.matches(labels)
     }
+}
+
+/// The action leads back to this cluster, which it never left.
+fn returns(record: Option<&ActionRecord>, own_cluster: Option<&str>) -> bool {
+    record.is_some_and(|record| record.from == record.to && own_cluster == Some(record.to.as_str()))
 }
 
 /// The claims' selector. Objects that VolSync or we made for a while are never protected themselves (an endless

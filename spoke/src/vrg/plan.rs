@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kaedama_shared::api::{ConditionStatus, ProtectedPVC};
 use kaedama_shared::harness::ObjectKey;
 
-use super::evidence::{AtRest, ClusterData, LetGo, NotInUse};
+use super::evidence::{AtRest, ClusterData, LetGo, NotInUse, NothingHeld};
 use super::recovery::Capture;
 use super::snapshot::ObjectId;
 
@@ -53,13 +53,15 @@ pub struct Needs {
     pub unused: BTreeSet<ObjectKey>,
     /// Whether the replication of these claims is gone.
     pub let_go: BTreeSet<ObjectKey>,
+    /// Whether no claim carries the group's marks.
+    pub nothing_held: bool,
 }
 
 impl Needs {
     /// Nothing is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.recovery && self.unused.is_empty() && self.let_go.is_empty()
+        !self.recovery && self.unused.is_empty() && self.let_go.is_empty() && !self.nothing_held
     }
 }
 
@@ -89,7 +91,12 @@ pub enum Action {
     /// Puts our finalizer on the group.
     HoldGroup(ObjectId),
     /// Takes our finalizer off the group; it is gone afterwards.
-    ReleaseGroup(ObjectId),
+    ReleaseGroup {
+        /// Which.
+        id: ObjectId,
+        /// What permits it.
+        evidence: NothingHeld,
+    },
     /// Tells the stores that this cluster is the writer from now on.
     ClaimEpoch,
     /// Deletes everything stored of the group, in these profiles. A store that knows a newer primary is left alone.
@@ -216,7 +223,7 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Self::HoldGroup(_) => "HoldGroup",
-            Self::ReleaseGroup(_) => "ReleaseGroup",
+            Self::ReleaseGroup { .. } => "ReleaseGroup",
             Self::ClaimEpoch => "ClaimEpoch",
             Self::PurgeStores { .. } => "PurgeStores",
             Self::CreateVolume(_) => "CreateVolume",
@@ -247,7 +254,7 @@ impl Action {
             Self::CreateVolume(volume) => ObjectKey::of(&**volume).to_string(),
             Self::CreateClaim(claim) => ObjectKey::of(&**claim).to_string(),
             Self::StartReplication { claim, .. } => claim.to_string(),
-            Self::HoldGroup(id) | Self::ReleaseGroup(id) | Self::RetainVolume(id) => id.key.to_string(),
+            Self::HoldGroup(id) | Self::ReleaseGroup { id, .. } | Self::RetainVolume(id) => id.key.to_string(),
             Self::AdoptVolume { id, .. }
             | Self::NoteDestination { id, .. }
             | Self::ProtectClaim { id, .. }

@@ -14,7 +14,7 @@ use kaedama_shared::api::{Condition, GoDuration, VolumeReplicationGroup};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::names;
 
-use super::evidence::{LetGo, NotInUse, Proven};
+use super::evidence::{LetGo, NotInUse, NothingHeld, Proven};
 use super::order::{Order, Role, Settings};
 use super::owner::Owner;
 
@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub stores: Vec<StoreView>,
     /// What was read to restore the cluster data; only in passes that ask for it.
     pub recovery: Option<Recovery>,
+    /// Whether the API server says that no claim carries the group's marks; asked while the group is being deleted.
+    pub nothing_held: Proven<NothingHeld>,
     /// Stores whose content was deleted in this pass, or why that failed; only while the group is being deleted.
     pub purged: Option<Vec<(String, Result<(), String>)>>,
 }
@@ -129,6 +131,13 @@ impl Volume {
     #[must_use]
     pub fn bound(&self) -> bool {
         self.claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+    }
+
+    /// The consistency group that the claim is labelled with.
+    #[must_use]
+    pub fn consistency_group(&self) -> Option<&str> {
+        let labels = self.claim.metadata.labels.as_ref()?;
+        labels.get(names::CONSISTENCY_GROUP).map(String::as_str).filter(|group| !group.is_empty())
     }
 
     /// Name of the claim's volume; empty while it has none.
@@ -330,6 +339,13 @@ impl StoredSet {
         if self.gaps.is_empty() != other.gaps.is_empty() {
             return self.gaps.is_empty();
         }
+        self.is_later_than(other)
+    }
+
+    /// Whether this set is of a later time than `other`, however complete each is: captures by epoch and number, else by
+    /// time.
+    #[must_use]
+    pub fn is_later_than(&self, other: &Self) -> bool {
         match (self.capture, other.capture) {
             (Some(own), Some(theirs)) => own > theirs,
             _ => self.time > other.time,

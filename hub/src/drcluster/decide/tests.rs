@@ -41,6 +41,30 @@ fn automatic_fencing_never_claims_to_have_fenced() {
 }
 
 #[test]
+fn a_fence_of_the_reference_product_stands() {
+    let mut s = snapshot(DRClusterSpec { cluster_fence: Some(ClusterFence::Fenced), ..Default::default() });
+    let condition = |type_: &str, status| Condition::new(type_, status, "Fenced", "Cluster successfully fenced", 2);
+    s.drcluster.status = Some(DRClusterStatus {
+        phase: DRClusterPhase::Fenced,
+        conditions: vec![
+            condition(types::FENCED, ConditionStatus::True),
+            condition(types::CLEAN, ConditionStatus::False),
+        ],
+        ..Default::default()
+    });
+    for _ in 0..2 {
+        let plan = decide(&s);
+        assert_eq!(plan.status.phase, DRClusterPhase::Fenced);
+        assert!(condition_of(&plan, types::FENCED).is_true_at(3) && condition_of(&plan, types::CLEAN).is_false());
+        assert!(condition_of(&plan, types::FENCED).message.contains("ManuallyFenced"));
+        s.drcluster.status = Some(plan.status);
+    }
+    // One that was being lifted is none.
+    s.drcluster.status.as_mut().unwrap().phase = DRClusterPhase::Unfencing;
+    assert!(condition_of(&decide(&s), types::FENCED).is_false());
+}
+
+#[test]
 fn a_bad_store_does_not_keep_the_cluster_from_being_supplied() {
     let mut s = snapshot(DRClusterSpec::default());
     s.store = StoreCheck::Bad { reason: reasons::S3_CONNECTION_FAILED, message: "no".into() };

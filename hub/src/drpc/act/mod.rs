@@ -17,7 +17,7 @@ use kube::{Api, Client, Resource};
 use serde_json::json;
 
 use crate::caches::Caches;
-use crate::works;
+use crate::{status_write, unlabelled, works};
 
 use super::counters;
 use super::plan::{Action, DrpcMarks};
@@ -208,7 +208,13 @@ impl Actor<'_> {
             Err(ActError::Api { source: kube::Error::Api(status), .. }) if status.code == 422 => {
                 self.view(cluster).await
             }
-            // Its namespace went with the cluster: there is nobody to ask, which what waits for the answer goes on saying.
+            answer => self.tolerate_nobody(cluster, answer),
+        }
+    }
+
+    /// A cluster's namespace goes with it: there is nobody to ask then, which what waits for the answer goes on saying.
+    fn tolerate_nobody(&self, cluster: &str, answer: Result<(), ActError>) -> Result<(), ActError> {
+        match answer {
             Err(ActError::Api { source: kube::Error::Api(status), .. })
                 if status.code == 404 || has_cause(&status, "NamespaceTerminating") =>
             {
@@ -223,6 +229,10 @@ impl Actor<'_> {
         let api: Api<ManifestWork> = self.api(cluster);
         let name = work.metadata.name.clone().unwrap_or_default();
         let written = api.create(&post_params(), &work).await;
+        if unlabelled::is_taken(&written) {
+            let labelled = unlabelled::label_work(self.client, cluster, &work).await;
+            checked(labelled, || format!("label ManifestWork {cluster}/{name}"))?;
+        }
         self.caches.works.note_written(checked(written, || format!("create ManifestWork {cluster}/{name}"))?);
         Ok(())
     }
@@ -277,8 +287,12 @@ impl Actor<'_> {
         };
         let api: Api<ManagedClusterView> = self.api(cluster);
         let written = api.create(&post_params(), &view).await;
-        self.caches.views.note_written(checked(written, || format!("create ManagedClusterView {cluster}/{name}"))?);
-        Ok(())
+        if unlabelled::is_taken(&written) {
+            let removed = unlabelled::remove_view(&api, &view).await;
+            checked(removed, || format!("remove ManagedClusterView {cluster}/{name}"))?;
+        }
+        let written = checked(written, || format!("create ManagedClusterView {cluster}/{name}"));
+        self.tolerate_nobody(cluster, written.map(|view| self.caches.views.note_written(view)))
     }
 
     async fn delete<K>(&self, namespace: &str, id: &ObjectId) -> Result<(), ActError>
@@ -318,15 +332,8 @@ impl Actor<'_> {
 
     /// Writes the status, by server-side apply.
     pub async fn status(&self, status: &DRPlacementControlStatus) -> Result<(), ActError> {
-        let body = json!({
-            "apiVersion": DRPlacementControl::api_version(&()),
-            "kind": DRPlacementControl::kind(&()),
-            "metadata": { "name": self.name(), "namespace": self.namespace(), "uid": self.drpc().metadata.uid },
-            "status": status,
-        });
         let api: Api<DRPlacementControl> = self.api(self.namespace());
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let written = api.patch_status(self.name(), &params, &Patch::Apply(&body)).await;
+        let written = status_write::write(&api, self.drpc(), status).await;
         let what = || format!("write the status of DRPlacementControl {}/{}", self.namespace(), self.name());
         self.caches.drpcs.note_written(checked(written, what)?);
         Ok(())

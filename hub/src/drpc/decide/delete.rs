@@ -11,13 +11,19 @@ use kaedama_shared::seen::Seen;
 
 use super::super::facts;
 use super::super::plan::{Action, Owner, Plan, Verdict, Waiting};
-use super::super::snapshot::{Site, Snapshot};
+use super::super::snapshot::{PlacementSite, Site, Snapshot};
+use super::course::{self, Course};
 use super::draft::Draft;
 
 pub(super) fn decide(s: &Snapshot) -> Plan {
     let mut draft = Draft::new(s);
     let ours = s.drpc.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::DRPC_FINALIZER);
     if !ours {
+        return draft.finish();
+    }
+    // It was refused for another DRPC, and made nothing: what is there is the other's.
+    if s.conflict.is_some() {
+        draft.actions.push(Action::ReleaseDrpc);
         return draft.finish();
     }
     let unknown =
@@ -32,7 +38,8 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
             match super::admission::check(s) {
                 Ok(()) => return end(draft, &record),
                 Err(refusal) if refusal.passing => return waiting(draft, Owner::System, refusal.message),
-                // It cannot go on either.
+                // It cannot go on either; no cluster would be left with the application.
+                Err(refusal) if !stays_somewhere(s) => return waiting(draft, Owner::User, refusal.message),
                 Err(_) => {}
             }
         }
@@ -83,6 +90,7 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
     }
     if let Seen::Present(placement) = &s.placement
         && placement.finalizers.iter().any(|finalizer| finalizer == names::DRPC_FINALIZER)
+        && is_ours(s, placement)
     {
         draft.actions.push(Action::ReleasePlacement(placement.id.clone()));
     }
@@ -90,10 +98,29 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
     draft.finish()
 }
 
-/// Carries an action out before the protection ends.
+/// Some cluster is told to keep the application.
+fn stays_somewhere(s: &Snapshot) -> bool {
+    s.sites.iter().filter_map(Site::asked).any(|work| facts::stays_primary(&work.vrg))
+}
+
+/// The Placement names this DRPC as its owner.
+fn is_ours(s: &Snapshot, placement: &PlacementSite) -> bool {
+    let metadata = &s.drpc.metadata;
+    placement.annotations.get(names::DRPC_NAME) == metadata.name.as_ref()
+        && placement.annotations.get(names::DRPC_NAMESPACE) == metadata.namespace.as_ref()
+}
+
+/// Carries an action out before the protection ends. It can still be turned: its target may be lost meanwhile.
 fn end(mut draft: Draft<'_>, record: &ActionRecord) -> Plan {
+    let s = draft.s;
     draft.record(record);
-    super::drive::drive(&mut draft, record);
+    let confirmed = super::phase(s) != DRState::Unset || super::recovery::is_confirmed(s);
+    match course::course(s, record) {
+        Course::Accept(new) if confirmed => super::accept(&mut draft, record, new),
+        Course::Accept(_) | Course::Keep | Course::Note(_) | Course::Refuse(_) => {
+            super::drive::drive(&mut draft, record);
+        }
+    }
     let note = "The DRPlacementControl is being deleted; its protection ends when this action has ended";
     super::note(&mut draft, note.to_owned());
     draft.finish()
@@ -116,6 +143,8 @@ fn ask_for_orphans(draft: &mut Draft<'_>) -> Option<String> {
                 draft.take_over(site, vrg);
                 pending.push(format!("taking over the VolumeReplicationGroup on {}", site.cluster));
             }
+            // Nobody will ever answer for a cluster that was detached, and nothing of ours reaches it any more.
+            Seen::Unknown(_) if site.detached => {}
             Seen::Unknown(why) => {
                 draft.ask(site);
                 pending.push(format!("whether {} has a VolumeReplicationGroup is not known: {why}", site.cluster));

@@ -135,7 +135,8 @@ fn maintenance_is_active(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -
         return Ok(());
     }
     // The source's last report is good enough to learn which storage is involved, however old it is: the work keeps it.
-    let mut sources: Vec<&VolumeReplicationGroup> = s.others(&record.to).filter_map(last_known).collect();
+    // One that was demoted since lists its claims without their replication ids.
+    let mut sources: Vec<&VolumeReplicationGroup> = s.others(&record.to).filter_map(last_as_primary).collect();
     if sources.is_empty() {
         match &s.stored {
             Seen::Present(vrg) => sources.push(vrg),
@@ -147,7 +148,7 @@ fn maintenance_is_active(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -
                     Owner::System,
                     format!(
                         "which storage the application's volumes are on is not known, so nobody can tell whether it needs \
-                         a maintenance mode: no report of the former home is left, and the stores: {why}"
+                         a maintenance mode: no report of the former home as primary is left, and the stores: {why}"
                     ),
                 ));
             }
@@ -184,9 +185,10 @@ fn maintenance_is_active(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -
     Ok(())
 }
 
-/// What a cluster last said of its VRG, however long ago.
-fn last_known(site: &Site) -> Option<&VolumeReplicationGroup> {
-    site.vrg.present().or_else(|| site.work.present()?.last_report.as_ref())
+/// What a cluster last said of its VRG, however long ago, if it was primary then.
+fn last_as_primary(site: &Site) -> Option<&VolumeReplicationGroup> {
+    let last = site.vrg.present().or_else(|| site.work.present()?.last_report.as_ref());
+    last.filter(|vrg| facts::is_primary(vrg))
 }
 
 /// A failover that has no report of the former home has to learn from the stores which storage is involved.
@@ -196,7 +198,7 @@ pub(super) fn needs_stores(s: &Snapshot) -> bool {
     spec.action == Some(DRAction::Failover)
         && !placed
         && !s.sites.is_empty()
-        && s.others(&spec.failover_cluster).all(|site| last_known(site).is_none())
+        && s.others(&spec.failover_cluster).all(|site| last_as_primary(site).is_none())
 }
 
 /// All gates of a failover, in order.

@@ -27,12 +27,13 @@ mod recovery;
 mod settle;
 
 use kaedama_shared::api::{DRState, Progression};
+use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 
 use super::dr_type::dr_type;
 use super::facts;
 use super::plan::{Action, Owner, Plan, Verdict, Waiting};
-use super::snapshot::{Snapshot, action_of};
+use super::snapshot::{Site, Snapshot, action_of};
 use admission::Refusal;
 use course::Course;
 use draft::Draft;
@@ -43,9 +44,15 @@ pub fn needs_stores(s: &Snapshot) -> bool {
     if s.drpc.metadata.deletion_timestamp.is_some() {
         return false;
     }
-    let lost_sight =
-        memory(s).is_ok_and(|memory| !memory.is_sound) && s.sites.iter().any(|site| site.reachable.is_err());
-    lost_sight || gates::needs_stores(s)
+    let Ok(memory) = memory(s) else { return false };
+    let is_rebuilt = !memory.is_sound || memory.record.is_none();
+    let lost_sight = s.sites.iter().any(|site| site.reachable.is_err());
+    let vanished = !s.sites.is_empty()
+        && s.sites.iter().all(|site| site.vrg.is_absent())
+        && placed_before(s, memory.record.as_ref()).is_some();
+    // Where it is, or is on its way to, every gate was passed.
+    let is_there = memory.record.is_some_and(|record| memory.is_sound && home(&record) == s.drpc.spec.failover_cluster);
+    is_rebuilt && (lost_sight || vanished) || !is_there && gates::needs_stores(s)
 }
 
 /// What this hub knows of the application's last action.
@@ -53,6 +60,8 @@ struct Memory {
     record: Option<ActionRecord>,
     /// Nothing can have happened that the hub does not know of.
     is_sound: bool,
+    /// Somebody else has moved the application since.
+    is_overtaken: bool,
 }
 
 fn phase(s: &Snapshot) -> DRState {
@@ -64,7 +73,7 @@ fn memory(s: &Snapshot) -> Result<Memory, String> {
     let stored = stored.map(Option::flatten).map_err(|malformed| malformed.to_string())?;
     let sent = sent(s);
     // Neither status nor works are restored with a hub, annotations are: alone they may be older than the clusters.
-    let is_sound = match phase(s) {
+    let is_there = match phase(s) {
         DRState::Unset => sent.is_some(),
         DRState::WaitForUser => false,
         _ => true,
@@ -74,24 +83,66 @@ fn memory(s: &Snapshot) -> Result<Memory, String> {
         (Some(stored), _) => Some(stored),
         (None, sent) => sent,
     };
-    Ok(Memory { record, is_sound })
+    let is_overtaken = record.as_ref().is_some_and(|record| is_overtaken(s, record));
+    Ok(Memory { record, is_sound: is_there && !is_overtaken, is_overtaken })
 }
 
-/// The failover or relocate that has begun and not yet placed the application again.
+/// The reference product was in charge for a while: it moves the application and leaves the record as it is. The DRPC then
+/// names another home than the record, or a work that was written for the record tells its home to let go.
+fn is_overtaken(s: &Snapshot, record: &ActionRecord) -> bool {
+    if record.step < Step::Placed {
+        return false;
+    }
+    let last = s.annotation(names::LAST_APP_DEPLOYMENT_CLUSTER).filter(|last| !last.is_empty());
+    if last.is_some_and(|last| last != record.to) {
+        return true;
+    }
+    let lets_go = s.site(&record.to).and_then(Site::asked).is_some_and(|work| {
+        !facts::stays_primary(&work.vrg) && action_of(&work.vrg).is_some_and(|theirs| theirs.id == record.id)
+    });
+    // A relocate that was called off brings its home to rest itself; but it makes nobody else primary.
+    let elsewhere = || s.others(&record.to).filter_map(Site::asked).any(|work| facts::stays_primary(&work.vrg));
+    lets_go && (record.from != record.to || elsewhere())
+}
+
+/// Where the application was placed last, as far as is known. A first placement that has only begun has placed nothing.
+fn placed_before(s: &Snapshot, remembered: Option<&ActionRecord>) -> Option<String> {
+    match remembered {
+        Some(record) if record.kind == ActionKind::Deploy && record.step < Step::Placed => None,
+        Some(record) => Some(home(record).to_owned()),
+        None => s.annotation(names::LAST_APP_DEPLOYMENT_CLUSTER).filter(|last| !last.is_empty()).map(str::to_owned),
+    }
+}
+
+/// The failover or relocate that has begun, until no other cluster would go on with the application if it was left as it
+/// is: each has worked on being a secondary and has lost its decision, or has no work any more.
 fn under_way(s: &Snapshot) -> Option<ActionRecord> {
     let memory = memory(s).ok().filter(|memory| memory.is_sound)?;
-    memory.record.filter(|record| record.kind != ActionKind::Deploy && record.step < Step::Placed)
+    let moves = memory.record.filter(|record| record.kind != ActionKind::Deploy && record.is_running())?;
+    let decided = s.placement.present().map(|placement| placement.decisions.entries()).unwrap_or_default();
+    let goes_on = s.others(&moves.to).filter(|site| site.work.present().is_some()).any(|site| {
+        let stopped = site.answer(&moves).is_some_and(|vrg| facts::is_secondary(vrg) && facts::is_observed(vrg));
+        !stopped || decided.iter().any(|entry| entry.cluster == site.cluster)
+    });
+    (moves.step < Step::Placed || goes_on).then_some(moves)
 }
 
 /// The latest action that works carry. They do not tell how far it has come, and level-triggered steps find out.
 fn sent(s: &Snapshot) -> Option<ActionRecord> {
     let works = s.sites.iter().filter_map(|site| site.work.present());
     let newest = works.filter_map(|work| action_of(&work.vrg)).max_by_key(|record| record.epoch)?;
-    let promoted = s.site(&newest.to).and_then(|site| site.work.present()).is_some_and(|work| {
-        // The source of a relocate that was called off is the target as well, and primary until it is at rest.
-        facts::stays_primary(&work.vrg) && action_of(&work.vrg).is_some_and(|record| record.id == newest.id)
-    });
-    let promoting = newest.kind != ActionKind::Relocate || promoted;
+    let target = s
+        .site(&newest.to)
+        .and_then(|site| site.work.present())
+        .filter(|work| action_of(&work.vrg).is_some_and(|record| record.id == newest.id));
+    // The source of a relocate that was called off is the target as well, and primary until it is at rest.
+    let promoted = target.is_some_and(|work| facts::stays_primary(&work.vrg));
+    let relocates = newest.kind == ActionKind::Relocate;
+    if target.is_some() && !promoted && !relocates {
+        // Nothing of ours makes a secondary of the target: somebody else has moved the application since.
+        return None;
+    }
+    let promoting = !relocates || promoted;
     Some(newest.reached(if promoting { Step::Promoting } else { Step::Quiescing }))
 }
 
@@ -116,10 +167,12 @@ pub fn decide(s: &Snapshot) -> Plan {
     let record = match memory.record.clone().filter(|_| memory.is_sound) {
         Some(record) => record,
         None => match recovery::rebuild(s, memory.record.as_ref()) {
-            recovery::Rebuilt::Fresh => return deploy(draft, memory.record.map_or(0, |record| record.epoch)),
+            recovery::Rebuilt::Fresh => return deploy(draft, memory.record.as_ref()),
             // How far it had come is known best by who wrote it.
             recovery::Rebuilt::Found(record) => {
-                let known = memory.record.filter(|known| known.id == record.id && known.step > record.step);
+                let known = memory
+                    .record
+                    .filter(|known| !memory.is_overtaken && known.id == record.id && known.step > record.step);
                 known.unwrap_or(record)
             }
             recovery::Rebuilt::Asking { ask, message } => return recovery::wait_for_answers(draft, &ask, message),
@@ -201,15 +254,16 @@ fn note(draft: &mut Draft<'_>, message: String) {
     }
 }
 
-/// A spoke that has its VRG and reports nothing is the reference product's: it is looked at through a view.
+/// A spoke that has its VRG and reports nothing is the reference product's: it is looked at through a view. One that is
+/// away would not answer, and its namespace may be on its way out.
 fn ask_mute(draft: &mut Draft<'_>) {
-    for site in draft.s.sites.iter().filter(|site| site.mute && site.view.is_none()) {
+    for site in draft.s.sites.iter().filter(|site| site.mute && site.view.is_none() && site.reachable.is_ok()) {
         draft.actions.push(Action::EnsureView { cluster: site.cluster.clone() });
     }
 }
 
 /// The first placement.
-fn deploy(mut draft: Draft<'_>, epoch: u64) -> Plan {
+fn deploy(mut draft: Draft<'_>, remembered: Option<&ActionRecord>) -> Plan {
     let s = draft.s;
     let to = s.drpc.spec.preferred_cluster.clone();
     if let Some(elsewhere) = s.live_decision().filter(|live| *live != to) {
@@ -219,9 +273,18 @@ fn deploy(mut draft: Draft<'_>, epoch: u64) -> Plan {
         );
         return refused(draft, Refusal::by_user(message));
     }
+    if let Some(elsewhere) = placed_before(s, remembered).filter(|before| *before != to) {
+        let message = format!(
+            "spec.preferredCluster is {to}, but the application was placed on {elsewhere} last: set \
+             spec.preferredCluster to {elsewhere} to place it there again, or make this DRPlacementControl anew"
+        );
+        return refused(draft, Refusal::by_user(message));
+    }
+    // One more than a first placement that was cut off before: what it has sent must not be taken for this one's.
+    let epoch = remembered.map_or(1, |record| record.epoch + 1);
     let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
-    let record = ActionRecord::accept(&uid, epoch.max(1), ActionKind::Deploy, "", &to, s.generation(), s.now)
-        .reached(Step::Promoting);
+    let record =
+        ActionRecord::accept(&uid, epoch, ActionKind::Deploy, "", &to, s.generation(), s.now).reached(Step::Promoting);
     draft.outlook.started = Some(s.now);
     draft.accept(&record);
     drive::drive(&mut draft, &record);

@@ -8,7 +8,9 @@
 //! | no VRG so far, and the answers are on their way | wait for them |
 //! | exactly one primary, every cluster was asked | its record, or one made from what it says |
 //! | exactly one primary, others silent | the same, where the spec and all that is known agree with it; else the user decides |
+//! | several primaries, every cluster was asked | the latest record, or the failover that the spec asks for; in a test failover none |
 //! | only secondaries that carry a record, every cluster was asked | that record: an interrupted relocate goes on |
+//! | only secondaries, every cluster was asked, the spec asks for a relocate | that relocate |
 //! | a secondary, others silent | the user decides |
 //! | anything else | paused, and the condition says which cluster to ask |
 //!
@@ -45,7 +47,7 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
     let found: Vec<(&Site, &VolumeReplicationGroup)> =
         s.sites.iter().filter_map(|site| site.vrg.present().map(|vrg| (site, vrg))).collect();
     let primaries: Vec<_> = found.iter().filter(|(_, vrg)| facts::is_primary(vrg)).collect();
-    let newest = found.iter().filter_map(|(_, vrg)| record_of(vrg)).max_by_key(|record| record.epoch);
+    let newest = found.iter().filter_map(|(_, vrg)| carried(vrg)).max_by_key(|record| record.epoch);
     let silent: Vec<&Site> = s.sites.iter().filter(|site| !site.vrg.is_conclusive()).collect();
     let unheard: Vec<String> = silent.iter().map(|site| site.cluster.clone()).collect();
     // Clusters that can be reached will answer: nobody has to be bothered before they have.
@@ -54,21 +56,15 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
     }
     match primaries.as_slice() {
         [(site, vrg)] if silent.is_empty() => {
-            return Rebuilt::Found(record_of(vrg).unwrap_or_else(|| made_from(s, site, vrg)));
+            return Rebuilt::Found(record_of(site, vrg).unwrap_or_else(|| made_from(s, site, vrg, remembered)));
         }
         [(site, vrg)] => return with_silent(s, site, vrg, remembered, &silent),
         [] => {}
         several => {
             let names: Vec<&str> = several.iter().map(|(site, _)| site.cluster.as_str()).collect();
-            // Two primaries, one of them by the latest record, are a failover on its way; otherwise nobody can say.
-            let latest = newest.filter(|record| {
-                several.iter().any(|(site, vrg)| {
-                    site.cluster == record.to && action_of(vrg).is_some_and(|theirs| theirs.id == record.id)
-                })
-            });
-            return match latest {
-                Some(record) if silent.is_empty() => Rebuilt::Found(record),
-                _ => Rebuilt::Unclear {
+            return match of_several(s, several, newest, remembered).filter(|_| silent.is_empty()) {
+                Some(record) => Rebuilt::Found(record),
+                None => Rebuilt::Unclear {
                     ask: unheard,
                     message: format!(
                         "the application is primary on {} at once, and no record says which is right",
@@ -78,11 +74,14 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
             };
         }
     }
-    if let Some(record) = newest.filter(|_| silent.is_empty()) {
+    // Of ours only a relocate leaves nobody primary: another record is older than what has happened.
+    let relocate = newest.clone().filter(|record| record.kind == ActionKind::Relocate);
+    let interrupted = relocate.or_else(|| relocate_of(s, &found, remembered)).or(newest);
+    if let Some(record) = interrupted.filter(|_| silent.is_empty()) {
         return Rebuilt::Found(record);
     }
     match (silent.as_slice(), found.as_slice()) {
-        (_, []) => nowhere(s, &silent),
+        (_, []) => nowhere(s, &silent, remembered),
         ([home, ..], [(to, _), ..]) => Rebuilt::FailoverAllowed {
             to: to.cluster.clone(),
             from: home.cluster.clone(),
@@ -102,6 +101,47 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
     }
 }
 
+/// Two primaries, one of them by the latest record, are a failover on its way. So is one that the spec asks for and the
+/// reference product has begun. In a test failover both are what they should be, and neither is touched.
+fn of_several(
+    s: &Snapshot,
+    primaries: &[&(&Site, &VolumeReplicationGroup)],
+    newest: Option<ActionRecord>,
+    remembered: Option<&ActionRecord>,
+) -> Option<ActionRecord> {
+    if primaries.iter().any(|(_, vrg)| vrg.spec.dry_run) {
+        return None;
+    }
+    let failover = Some(DRAction::Failover);
+    let begun = primaries.iter().find(|(site, vrg)| {
+        s.drpc.spec.action == failover
+            && vrg.spec.action == failover
+            && site.cluster == s.drpc.spec.failover_cluster
+            && record_of(site, vrg).is_none()
+    });
+    if let Some((site, vrg)) = begun {
+        return Some(made_from(s, site, vrg, remembered));
+    }
+    newest.filter(|record| {
+        primaries
+            .iter()
+            .any(|(site, vrg)| site.cluster == record.to && action_of(vrg).is_some_and(|theirs| theirs.id == record.id))
+    })
+}
+
+/// Every cluster is a secondary, and the spec asks for a relocate: the reference product was in the middle of it. Its
+/// gates still hold.
+fn relocate_of(
+    s: &Snapshot,
+    found: &[(&Site, &VolumeReplicationGroup)],
+    remembered: Option<&ActionRecord>,
+) -> Option<ActionRecord> {
+    let to = &s.drpc.spec.preferred_cluster;
+    let complete = !found.is_empty() && found.len() == s.sites.len() && s.site(to).is_some();
+    let from = s.others(to).next().filter(|_| complete && s.drpc.spec.action == Some(DRAction::Relocate))?;
+    Some(made(s, remembered, ActionKind::Relocate, &from.cluster, to, Step::Quiescing))
+}
+
 /// One primary, and somebody who could be a newer one is silent. It counts where everything that is known agrees with
 /// it: the spec, the record that the DRPC carries, and the stores (rule S17). Stores that cannot be read agree with
 /// nothing: a failover that this hub does not remember may be written there.
@@ -112,9 +152,12 @@ fn with_silent(
     remembered: Option<&ActionRecord>,
     silent: &[&Site],
 ) -> Rebuilt {
-    let record = record_of(vrg).unwrap_or_else(|| made_from(s, site, vrg));
+    let record = record_of(site, vrg).unwrap_or_else(|| made_from(s, site, vrg, remembered));
+    // A record that is made is later than all others; what the group carries itself is what counts.
+    let epoch = action_of(vrg).map_or(1, |carried| carried.epoch);
     let stored = s.stored.present().and_then(action_of);
-    let later = [remembered, stored.as_ref()].into_iter().flatten().any(|known| known.epoch > record.epoch);
+    let mut known = [remembered, stored.as_ref()].into_iter().flatten();
+    let later = known.any(|known| known.epoch > epoch && known.id != record.id);
     let spec = &s.drpc.spec;
     let to = match &spec.action {
         Some(DRAction::Failover) => &spec.failover_cluster,
@@ -139,10 +182,12 @@ fn with_silent(
     }
 }
 
-/// No VRG was seen, and somebody is silent or nobody is.
-fn nowhere(s: &Snapshot, silent: &[&Site]) -> Rebuilt {
+/// No VRG was seen, and somebody is silent or nobody is. Where the application is known to have been placed before, its
+/// groups are lost, and the stores have to know nothing of it either.
+fn nowhere(s: &Snapshot, silent: &[&Site], remembered: Option<&ActionRecord>) -> Rebuilt {
     let preferred_is_empty = s.site(&s.drpc.spec.preferred_cluster).is_some_and(|site| site.vrg.is_absent());
-    if silent.is_empty() || preferred_is_empty && s.stored.is_absent() {
+    let is_new = silent.is_empty() && s.stored.present().is_none() && super::placed_before(s, remembered).is_none();
+    if is_new || preferred_is_empty && s.stored.is_absent() {
         return Rebuilt::Fresh;
     }
     let store = match &s.stored {
@@ -157,9 +202,17 @@ fn nowhere(s: &Snapshot, silent: &[&Site]) -> Rebuilt {
         Seen::Absent => String::new(),
         Seen::Unknown(why) => format!("; the stores: {why}"),
     };
+    let name = s.drpc.metadata.name.as_deref().unwrap_or_default();
+    let clusters = match silent {
+        [] => format!(
+            "{name} was placed before, and no cluster has a VolumeReplicationGroup of it; it is placed anew when the \
+             stores hold none either"
+        ),
+        silent => not_known_yet(s, silent),
+    };
     Rebuilt::Unclear {
         ask: silent.iter().map(|site| site.cluster.clone()).collect(),
-        message: format!("{}{store}", not_known_yet(s, silent)),
+        message: format!("{clusters}{store}"),
     }
 }
 
@@ -170,30 +223,63 @@ fn not_known_yet(s: &Snapshot, silent: &[&Site]) -> String {
     format!("whether {name} exists on the clusters already is not known yet ({})", reasons.join("; "))
 }
 
-fn record_of(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
-    action_of(vrg).map(|mut record| {
+/// The record that a VRG carries, where it is what the VRG was last written for. The reference product changes groups and
+/// leaves the annotation as it is.
+fn carried(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
+    let asked = vrg.spec.action.as_ref().map(ToString::to_string).unwrap_or_default();
+    action_of(vrg).filter(|record| record.kind.as_spec() == asked).map(|mut record| {
         // The clusters are not told how far an action has come; level-triggered steps find out.
         record.step = if facts::stays_primary(vrg) { Step::Promoting } else { Step::Quiescing };
         record
     })
 }
 
-/// A record for a primary that carries none: the reference product made it.
-fn made_from(s: &Snapshot, home: &Site, vrg: &VolumeReplicationGroup) -> ActionRecord {
-    let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
-    let relocating = vrg.spec.prepare_for_final_sync || vrg.spec.run_final_sync;
+/// The record that a primary carries, where it is what made it what it is: the target of it, or the source of a relocate
+/// that comes to rest.
+fn record_of(site: &Site, vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
+    carried(vrg).filter(|record| match record.step {
+        Step::Quiescing => record.kind == ActionKind::Relocate && record.from == site.cluster,
+        _ => record.to == site.cluster,
+    })
+}
+
+/// A record for a primary that carries none, or an old one: the reference product made it.
+fn made_from(
+    s: &Snapshot,
+    home: &Site,
+    vrg: &VolumeReplicationGroup,
+    remembered: Option<&ActionRecord>,
+) -> ActionRecord {
+    let (cluster, preferred) = (home.cluster.as_str(), s.drpc.spec.preferred_cluster.as_str());
     let (kind, from, to, step) = match &vrg.spec.action {
-        Some(DRAction::Relocate) if relocating => {
-            (ActionKind::Relocate, home.cluster.clone(), s.drpc.spec.preferred_cluster.clone(), Step::Quiescing)
-        }
-        Some(DRAction::Relocate) => (ActionKind::Relocate, String::new(), home.cluster.clone(), Step::Promoting),
+        // Whatever the action says: it was told to come to rest, and its claims may be on their way out.
+        _ if !facts::stays_primary(vrg) => (ActionKind::Relocate, cluster, preferred, Step::Quiescing),
+        Some(DRAction::Relocate) => (ActionKind::Relocate, "", cluster, Step::Promoting),
         Some(DRAction::Failover) => {
-            let from = s.others(&home.cluster).next().map(|site| site.cluster.clone()).unwrap_or_default();
-            (ActionKind::Failover, from, home.cluster.clone(), Step::Promoting)
+            let from = s.others(cluster).next().map(|site| site.cluster.as_str()).unwrap_or_default();
+            (ActionKind::Failover, from, cluster, Step::Promoting)
         }
-        Some(DRAction::Other(_)) | None => (ActionKind::Deploy, String::new(), home.cluster.clone(), Step::Promoting),
+        Some(DRAction::Other(_)) | None => (ActionKind::Deploy, "", cluster, Step::Promoting),
     };
-    ActionRecord::accept(&uid, 1, kind, &from, &to, s.generation(), s.now).reached(step)
+    made(s, remembered, kind, from, to, step)
+}
+
+/// A record for what was found, later than all that is known of; the one that was made before, where that is still it.
+fn made(
+    s: &Snapshot,
+    remembered: Option<&ActionRecord>,
+    kind: ActionKind,
+    from: &str,
+    to: &str,
+    step: Step,
+) -> ActionRecord {
+    let again = remembered
+        .filter(|known| known.kind == kind && known.from == from && known.to == to && known.epoch > latest_epoch(s));
+    if let Some(known) = again {
+        return ActionRecord { step, ..known.clone() };
+    }
+    let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
+    ActionRecord::accept(&uid, next_epoch(s), kind, from, to, s.generation(), s.now).reached(step)
 }
 
 /// Asks the clusters that have not answered, and waits for them. Nothing is wrong yet, and nothing is said to be.
@@ -279,11 +365,15 @@ pub(super) fn wait_for_user(mut draft: Draft<'_>, to: &str, from: &str, message:
 
 /// One more than any epoch that is known of: what is ordered now has to win over all that was before.
 pub(super) fn next_epoch(s: &Snapshot) -> u64 {
-    let seen = s.sites.iter().filter_map(|site| site.vrg.present()).chain(s.stored.present());
     let carried = s.drpc.metadata.annotations.as_ref().and_then(|a| ActionRecord::from_annotations(a).ok().flatten());
+    latest_epoch(s).max(carried.map_or(0, |record| record.epoch)) + 1
+}
+
+/// The latest epoch that clusters, works and stores know of; 0 where they know of none.
+fn latest_epoch(s: &Snapshot) -> u64 {
+    let seen = s.sites.iter().filter_map(|site| site.vrg.present()).chain(s.stored.present());
     let sent = s.sites.iter().filter_map(|site| site.work.present()).map(|work| &work.vrg);
-    let known = seen.chain(sent).filter_map(action_of).chain(carried).map(|record| record.epoch);
-    known.max().unwrap_or_default() + 1
+    seen.chain(sent).filter_map(action_of).map(|record| record.epoch).max().unwrap_or_default()
 }
 
 fn ask_for(draft: &mut Draft<'_>, clusters: &[String]) {

@@ -3,6 +3,7 @@
 //! The same code runs right after an action and years later. At rest it plans nothing.
 
 use kaedama_shared::api::{Progression, VolumeReplicationGroup};
+use kaedama_shared::names;
 use kaedama_shared::record::{ActionKind, ActionRecord, Step};
 use kaedama_shared::seen::Seen;
 
@@ -26,8 +27,23 @@ pub(super) fn settle(draft: &mut Draft<'_>, record: &ActionRecord) {
         draft.wait(Waiting::on(Owner::User, format!("cluster {} is not part of the DRPolicy any more", record.to)));
         return;
     };
-    // A work that disappeared (a hub restored from backup) is made again, from what the cluster itself says.
-    draft.vrg(home, &Role::primary(record), record, gates::passed(record));
+    let permit = match home.asked() {
+        // That an action was completed once is no permit to promote who was told to let go since.
+        Some(work) if !facts::stays_primary(&work.vrg) => {
+            let what = format!(
+                "the ManifestWork of {} tells it to let go of the application, although the last action placed it there: \
+                 somebody else has changed it. Remove annotation {}, and the record is rebuilt from the clusters",
+                home.cluster,
+                names::ACTION_RECORD
+            );
+            draft.wait(Waiting::on(Owner::User, what));
+            return;
+        }
+        Some(_) => Permit::SameSide,
+        // A work that disappeared (a hub restored from backup) is made again, from what the cluster itself says.
+        None => gates::passed(record),
+    };
+    draft.vrg(home, &Role::primary(record), record, permit);
 
     let mut retained = Vec::new();
     let mut pending = Vec::new();

@@ -6,6 +6,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::manifest::Content;
 use super::{CapturedObject, EpochRecord, Objects, corrupt};
 use crate::s3::codec;
 use crate::s3::error::{Operation, S3Error, S3ErrorKind};
@@ -49,6 +50,11 @@ impl StoredVrg {
         let primary = value.pointer("/spec/replicationState").and_then(Value::as_str) == Some("primary");
         let object = CapturedObject::new(&value).map_err(|error| bad(error.into()))?;
         Ok(Self { object, sha256, stored_by, updated, primary })
+    }
+
+    /// Whether another product became primary and wrote after this set was put together.
+    pub(super) fn is_newer_and_foreign(&self, set: &Content) -> bool {
+        self.stored_by.is_none() && self.primary && self.updated.is_some_and(|updated| updated > set.time)
     }
 }
 
@@ -161,6 +167,16 @@ fn refuse_double_claims(store: &S3Store, app: &AppId, objects: &Objects) -> Resu
         }
     }
     Ok(())
+}
+
+/// Whether each claim that the VolumeReplicationGroup protects is there, but for those of VolSync, which are never stored.
+pub(super) fn has_all(objects: &Objects, vrg: &StoredVrg) -> bool {
+    let value = value(&vrg.object);
+    let claims = value.pointer("/status/protectedPVCs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    claims.iter().filter(|claim| claim["protectedByVolSync"] != true).all(|claim| {
+        let member = |name: &str| claim[name].as_str().unwrap_or_default();
+        objects.contains_key(&ObjectRef::pvc(member("namespace"), member("name")))
+    })
 }
 
 /// What is not complete: volumes whose claim is missing, claims whose volume is missing.

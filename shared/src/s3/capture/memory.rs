@@ -64,6 +64,12 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// The VolumeReplicationGroup of another product that became primary after the set was put together.
+    pub(super) fn foreign(&self) -> Option<&StoredVrg> {
+        let content = self.manifest.as_ref().ok()?.content()?;
+        self.vrg.as_ref().ok().filter(|vrg| vrg.is_newer_and_foreign(content))
+    }
+
     /// Who wrote last, as far as anything tells, where the manifest does not.
     pub(super) fn witness(&self) -> Option<&EpochRecord> {
         let vrg = self.vrg.as_ref().ok().and_then(|vrg| vrg.stored_by.as_ref());

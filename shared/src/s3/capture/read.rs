@@ -10,8 +10,8 @@ use super::manifest::{Content as SetContent, Manifest};
 use super::memory::{self, Look};
 use super::{Objects, persistent_volume_claims, persistent_volumes};
 use crate::s3::codec::CodecError;
-use crate::s3::error::{S3Error, S3ErrorKind};
-use crate::s3::layout::{AppId, ObjectRef};
+use crate::s3::error::{Operation, S3Error, S3ErrorKind};
+use crate::s3::layout::{AppId, ObjectRef, S3Key};
 use crate::s3::set::{PerStore, StoreSet};
 use crate::s3::store::S3Store;
 use crate::seen::Seen;
@@ -228,11 +228,13 @@ async fn offer(store: &S3Store, app: &AppId) -> Offer {
                     Err(error) => Offer::Failed(error),
                 };
             };
-            let foreign = vrg.as_ref().filter(|vrg| is_newer_and_foreign(vrg, content));
+            let foreign = vrg.as_ref().filter(|vrg| vrg.is_newer_and_foreign(content));
             let mut sets = Vec::new();
             if let Some(vrg) = foreign {
                 match layout(store, app, Some(vrg.clone()), None, Vec::new()).await {
                     Ok(set) => sets.extend(set),
+                    // Two volumes for one claim: a person has to say which one is right, the older set does not.
+                    Err(error) if error.kind == S3ErrorKind::Conflict => return Offer::Failed(error),
                     Err(error) => doubts.push(format!("what another product wrote later: {error}")),
                 }
             }
@@ -240,6 +242,9 @@ async fn offer(store: &S3Store, app: &AppId) -> Offer {
             Offer::Sets(sets)
         }
         Err(error) if error.is_absent() || error.kind == S3ErrorKind::Corrupt => {
+            if error.is_absent() && vrg.as_ref().is_some_and(|vrg| vrg.stored_by.is_some()) {
+                return Offer::Failed(set_is_gone(store, app));
+            }
             if !error.is_absent() {
                 doubts.push(format!("the capture set: {error}"));
             }
@@ -254,6 +259,14 @@ async fn offer(store: &S3Store, app: &AppId) -> Offer {
         }
         Err(error) => Offer::Failed(error),
     }
+}
+
+/// A VolumeReplicationGroup with our marker is written after its set, never without one. Alone it is what a bucket's expiry
+/// rule or an emptied store has left: taken for a set, it would be one of no volumes, and the newest.
+fn set_is_gone(store: &S3Store, app: &AppId) -> S3Error {
+    let detail = "the capture set is gone, though the VolumeReplicationGroup that was stored after it is there; something \
+                  deletes from the bucket";
+    store.error(Operation::Get, &S3Key::manifest(app).to_string(), S3ErrorKind::Corrupt, detail)
 }
 
 fn capture(
@@ -295,6 +308,9 @@ async fn layout(
     if objects.is_empty() {
         return Ok(None);
     }
+    if vrg.as_ref().is_some_and(|vrg| vrg.stored_by.is_some() && !fallback::has_all(&objects, vrg)) {
+        return Err(set_is_gone(store, app));
+    }
     let as_of = vrg.as_ref().and_then(|vrg| vrg.updated);
     let primary = vrg.as_ref().is_some_and(|vrg| vrg.primary);
     let gaps = fallback::gaps(&objects);
@@ -302,11 +318,6 @@ async fn layout(
     let content = Content::Objects(objects);
     let store = store.clone();
     Ok(Some(Candidate { at: 0, store, source, content, gaps, doubts, as_of, primary, vrg_unread }))
-}
-
-/// Whether another product became primary and wrote after this set was put together.
-fn is_newer_and_foreign(vrg: &StoredVrg, content: &SetContent) -> bool {
-    vrg.stored_by.is_none() && vrg.primary && vrg.updated.is_some_and(|updated| updated > content.time)
 }
 
 /// Whether `a` goes before `b`. Complete before incomplete; captures by epoch and sequence; Ramen's layout before a

@@ -1,5 +1,6 @@
 //! Writing a capture set, and deleting all of an application.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -48,7 +49,8 @@ pub async fn write_capture(
     // The same sequence in all stores, beyond all that is known from any of them.
     let known = stores.stores().filter_map(|store| known_sequence(store, app)).max();
     let sequence = known.map_or(0, |known| known + 1).max(set.time.as_millisecond());
-    let committed = stores.on_all(|store| async move { commit(&store, app, set, sequence).await }).await;
+    let owned = &owned(stores, app, &set.writer);
+    let committed = stores.on_all(|store| async move { commit(&store, app, set, sequence, owned).await }).await;
     let superseded = committed.iter().find_map(|member| match &member.result {
         Err(error) if error.is_superseded() => Some(error.clone()),
         _ => None,
@@ -62,7 +64,7 @@ pub async fn write_capture(
     }
     let mut layouts = Vec::with_capacity(stores.len());
     for (member, committed) in stores.members().zip(committed) {
-        layouts.push(finish(member, committed, app, set));
+        layouts.push(finish(member, committed, app, set, sequence, owned));
     }
     join_all(layouts).await
 }
@@ -73,9 +75,18 @@ async fn finish(
     committed: PerStore<Result<Commit, CaptureError>>,
     app: &AppId,
     set: &CaptureSet,
+    sequence: i64,
+    owned: &[Owned],
 ) -> PerStore<Result<Written, CaptureError>> {
     let result = match (&member.result, committed.result) {
-        (Ok(store), Ok(commit)) => write_layout(store, app, set, commit).await,
+        (Ok(store), Ok(first)) => match write_layout(store, app, set, first).await {
+            // What this process remembered is not what is stored any more. Now it has looked.
+            Err(CaptureError::Changed { .. }) => match commit(store, app, set, sequence, owned).await {
+                Ok(second) => write_layout(store, app, set, second).await,
+                Err(error) => Err(error),
+            },
+            result => result,
+        },
         (_, Err(error)) => Err(error),
         (Err(error), Ok(_)) => Err(error.clone().into()),
     };
@@ -86,6 +97,8 @@ async fn finish(
 struct Commit {
     sequence: i64,
     manifest: bool,
+    /// Entity tag of the manifest.
+    etag: Option<String>,
     /// Part keys of the set before, that no manifest names any more.
     orphans: Vec<String>,
 }
@@ -96,17 +109,23 @@ fn known_sequence(store: &S3Store, app: &AppId) -> Option<i64> {
 
 /// Writes parts and manifest. The manifest's condition is the proof that the epoch is ours: who raises it later has read
 /// what was just written.
-async fn commit(store: &S3Store, app: &AppId, set: &CaptureSet, sequence: i64) -> Result<Commit, CaptureError> {
+async fn commit(
+    store: &S3Store,
+    app: &AppId,
+    set: &CaptureSet,
+    sequence: i64,
+    owned: &[Owned],
+) -> Result<Commit, CaptureError> {
     let key = S3Key::manifest(app).to_string();
     let unwritable = |error: serde_json::Error| corrupt(store, &key, error.into());
     let mut race = Race::default();
     for _ in 0..ATTEMPTS {
         // Nothing is refused because of what is only remembered.
-        let base = match memory::base(store, app).filter(|base| judge(store, app, base, set).is_ok()) {
+        let base = match memory::base(store, app).filter(|base| judge(store, app, base, set, owned).is_ok()) {
             Some(base) => base,
             None => {
                 let base = memory::load(store, app, &set.writer, false).await?;
-                judge(store, app, &base, set)?;
+                judge(store, app, &base, set, owned)?;
                 base
             }
         };
@@ -115,15 +134,15 @@ async fn commit(store: &S3Store, app: &AppId, set: &CaptureSet, sequence: i64) -
         let manifest = Manifest::of(app, set, sequence.max(floor)).map_err(unwritable)?;
         if let Some(content) = stored.filter(|stored| is_up_to_date(stored, &manifest, set)).and_then(Manifest::content)
         {
-            return Ok(Commit { sequence: content.sequence, manifest: false, orphans: Vec::new() });
+            return Ok(Commit { sequence: content.sequence, manifest: false, etag: base.etag, orphans: Vec::new() });
         }
         write_parts(store, app, set, &manifest, stored).await?;
         let body = manifest.body().map_err(unwritable)?;
         match put_conditionally(store, &key, body, base.etag.as_deref()).await {
             Ok(etag) => {
                 let orphans = orphans(app, stored, &manifest);
-                memory::wrote(store, app, Arc::new(manifest), etag);
-                return Ok(Commit { sequence: sequence.max(floor), manifest: true, orphans });
+                memory::wrote(store, app, Arc::new(manifest), etag.clone());
+                return Ok(Commit { sequence: sequence.max(floor), manifest: true, etag: Some(etag), orphans });
             }
             Err(error) => {
                 // What is stored now tells who was faster, or whether only the answer was lost. Another writer may have
@@ -139,10 +158,33 @@ async fn commit(store: &S3Store, app: &AppId, set: &CaptureSet, sequence: i64) -
 }
 
 /// Whether `set` may replace `base`.
-fn judge(store: &S3Store, app: &AppId, base: &Base, set: &CaptureSet) -> Result<(), CaptureError> {
+fn judge(
+    store: &S3Store,
+    app: &AppId,
+    base: &Base,
+    set: &CaptureSet,
+    owned: &[Owned],
+) -> Result<(), CaptureError> {
     let Some(stored) = &base.manifest else { return Ok(()) };
     standing(store, app, stored.writer(), &set.writer)?;
-    refuse_loss(store, app, stored, set)
+    refuse_loss(store, app, stored, set, owned)
+}
+
+/// A set in one of the stores that the writer owns.
+struct Owned {
+    /// Epoch of its author, and its place among that one's sets.
+    order: (u64, i64),
+    places: BTreeSet<ObjectRef>,
+}
+
+fn owned(stores: &StoreSet, app: &AppId, writer: &EpochRecord) -> Vec<Owned> {
+    let known = stores.stores().filter_map(|store| memory::base(store, app)?.manifest);
+    let of = |manifest: Arc<Manifest>| {
+        let content = manifest.content().filter(|_| manifest.writer() == writer)?;
+        let order = (content.author.epoch, content.sequence);
+        Some(Owned { order, places: manifest.places().map(|(place, _)| place).collect() })
+    };
+    known.filter_map(of).collect()
 }
 
 /// Whether the stored manifest says all that the new one would. Objects that a writer before put together count as its
@@ -153,13 +195,30 @@ fn is_up_to_date(stored: &Manifest, new: &Manifest, set: &CaptureSet) -> bool {
     stored.writer() == new.writer() && (authored || confirmed) && stored.digests() == new.digests()
 }
 
-fn refuse_loss(store: &S3Store, app: &AppId, stored: &Manifest, set: &CaptureSet) -> Result<(), CaptureError> {
+/// Refuses a set that lacks what is stored and was not released. A store that was away may hold what was released, or
+/// was never recovered, since: another store of this writer then has a newer set without it.
+fn refuse_loss(
+    store: &S3Store,
+    app: &AppId,
+    stored: &Manifest,
+    set: &CaptureSet,
+    owned: &[Owned],
+) -> Result<(), CaptureError> {
     let keys: Vec<ObjectRef> = stored
         .places()
         .map(|(place, _)| place)
         .filter(|place| !set.objects().contains_key(place) && !set.released().contains(place))
         .collect();
     if keys.is_empty() {
+        return Ok(());
+    }
+    let order = stored.content().map(|content| (content.author.epoch, content.sequence));
+    // One that this writer does not own was away when it became the primary.
+    let away = *stored.writer() != set.writer;
+    let newer = |other: &&Owned| away || Some(other.order) > order;
+    if owned.iter().filter(newer).any(|newer| keys.iter().all(|key| !newer.places.contains(key))) {
+        let what: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        tracing::warn!(store = store.profile(), %app, ?what, "an older set is replaced; what it alone has stays in Ramen's layout");
         return Ok(());
     }
     Err(CaptureError::WouldLose { profile: store.profile().to_owned(), app: app.clone(), keys })
@@ -226,7 +285,7 @@ async fn write_layout(store: &S3Store, app: &AppId, set: &CaptureSet, commit: Co
     put_all(store, volumes.into_iter().map(|(key, _, body)| (key, body)).collect()).await?;
     memory::wrote_layout(store, app, digests);
     if let Some(vrg) = set.objects().get(&ObjectRef::Vrg) {
-        objects += usize::from(write_vrg(store, app, vrg, &set.writer).await?);
+        objects += usize::from(write_vrg(store, app, vrg, &set.writer, commit.etag.as_deref()).await?);
     }
     note_complete_layout(store, app, &set.writer).await?;
     if let Err(error) = store.delete_many(&commit.orphans).await {
@@ -237,12 +296,14 @@ async fn write_layout(store: &S3Store, app: &AppId, set: &CaptureSet, commit: Co
 }
 
 /// Writes the VolumeReplicationGroup if it is not there as it is; whether it was written. It is conditional on the one
-/// that is known: an old primary that has nothing else to write learns here that there is a new one.
+/// that is known: an old primary that has nothing else to write learns here that there is a new one. If the stored one
+/// is not what was known, the `manifest` with this entity tag has to be there still.
 async fn write_vrg(
     store: &S3Store,
     app: &AppId,
     vrg: &CapturedObject,
     writer: &EpochRecord,
+    manifest: Option<&str>,
 ) -> Result<bool, CaptureError> {
     let key = S3Key::object(app, ObjectRef::Vrg).to_string();
     let vrg = fallback::marked(vrg, writer).map_err(|error| corrupt(store, &key, error.into()))?;
@@ -252,7 +313,11 @@ async fn write_vrg(
         let known = match memory::vrg(store, app).filter(|_| !race.was_lost()) {
             Some(known) => known,
             None => {
-                memory::load(store, app, writer, false).await?;
+                let base = memory::load(store, app, writer, false).await?;
+                if base.etag.as_deref() != manifest {
+                    // Without the set that it belongs to it would be taken for one of no volumes.
+                    return Err(CaptureError::Changed { profile: store.profile().to_owned(), app: app.clone() });
+                }
                 let unknown = || store.error(Operation::Get, &key, S3ErrorKind::Unreachable, "it could not be read");
                 memory::vrg(store, app).ok_or_else(unknown)?
             }
@@ -316,6 +381,33 @@ fn keys_of(app: &AppId, place: &ObjectRef) -> Vec<String> {
         keys.push(S3Key::object(app, legacy).to_string());
     }
     keys
+}
+
+/// Whether each store still holds what this process wrote or read there last: a store that was emptied, or whose bucket
+/// expires objects, says nothing of it. Where it does not, the next write stores everything again.
+pub async fn look_again(stores: &StoreSet, app: &AppId) -> Vec<PerStore<Result<bool, S3Error>>> {
+    stores
+        .on_all(|store| async move {
+            let tags = || {
+                let manifest = memory::base(&store, app).and_then(|base| base.etag);
+                (manifest, memory::vrg(&store, app).and_then(|vrg| vrg.etag))
+            };
+            let known = tags();
+            let look = memory::look(&store, app, false).await;
+            let errors = [look.manifest.as_ref().err(), look.vrg.as_ref().err()];
+            let silent = errors.into_iter().flatten().find(|e| !e.is_absent() && e.kind != S3ErrorKind::Corrupt);
+            if let Some(error) = silent {
+                return Err(error.clone());
+            }
+            if let Some(foreign) = look.foreign() {
+                let key = S3Key::object(app, ObjectRef::Vrg).to_string();
+                let since = foreign.updated.map(|updated| updated.to_string()).unwrap_or_default();
+                let detail = format!("another product's primary has stored its VolumeReplicationGroup, as of {since}");
+                return Err(store.error(Operation::Get, &key, S3ErrorKind::Conflict, &detail));
+            }
+            Ok(look.manifest.is_ok() && tags() == known)
+        })
+        .await
 }
 
 /// Deletes all of an application from all stores, as the deletion of a primary does; returns how many objects there were.

@@ -188,7 +188,7 @@ fn of_the_group(snapshot: &Snapshot, order: &Order) -> Option<Verdict> {
         .iter()
         .filter_map(|store| {
             let failure = store.failure.as_ref()?;
-            Some(format!("store {} could not be written since {}: {}", store.profile, failure.since, failure.message))
+            Some(format!("store {} has not been usable since {}: {}", store.profile, failure.since, failure.message))
         })
         .collect();
     if !failures.is_empty() {

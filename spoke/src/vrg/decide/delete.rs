@@ -1,6 +1,6 @@
 //! A group that is being deleted: every claim is brought to rest and released, then the stores are cleared if it was
-//! the primary, then the finalizer goes. Depends on nothing but what is recorded: a group that cannot be understood
-//! any more can still be deleted.
+//! a primary whose cluster data was there, then the finalizer goes. Depends on nothing but what is recorded: a group
+//! that cannot be understood any more can still be deleted.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,9 @@ use kaedama_shared::names;
 use super::leave;
 use super::primary::{drive, only};
 use super::replication;
+use super::restore;
 use super::secondary;
-use crate::vrg::evidence::LetGo;
+use crate::vrg::evidence::{LetGo, Proven};
 use crate::vrg::order::Writer;
 use crate::vrg::owner::Owner;
 use crate::vrg::plan::{Action, Plan, Verdict, VolumePlan};
@@ -56,7 +57,7 @@ fn claim(snapshot: &Snapshot, volume: &Volume, plan: &mut Plan) -> Option<Volume
         return Some(leave::stop(snapshot, volume, replication::as_primary(found, true)));
     }
     match &snapshot.order {
-        Ok(_) if let Some(cluster_data) = super::restore::settled_before(snapshot) => {
+        Ok(_) if let Some(cluster_data) = restore::settled_before(snapshot) => {
             let (judgement, actions) = drive(found, &cluster_data);
             let says = judgement
                 .map_or_else(|| replication::as_primary(found, true).data_ready, |judgement| judgement.data_ready);
@@ -66,10 +67,24 @@ fn claim(snapshot: &Snapshot, volume: &Volume, plan: &mut Plan) -> Option<Volume
     }
 }
 
-/// Clears the stores of a primary and lets the group go.
+/// Clears the stores of a primary and lets the group go, when the API server says that it holds no claim any more.
+///
+/// Before the cluster data was restored, what is stored is not this primary's to delete: it may be the only copy.
 fn finish(snapshot: &Snapshot, plan: &mut Plan) {
+    let nothing_held = match &snapshot.nothing_held {
+        Proven::Yes(evidence) => evidence.clone(),
+        Proven::NotAsked => {
+            plan.needs.nothing_held = true;
+            return;
+        }
+        Proven::No(why) | Proven::Unknown(why) => {
+            plan.outlook.data_ready = Some(Verdict::waits(reason::PROGRESSING, why.clone()));
+            plan.outlook.retry = true;
+            return;
+        }
+    };
     let spec = &snapshot.vrg.spec;
-    let primary = spec.replication_state == ReplicationState::Primary;
+    let primary = spec.replication_state == ReplicationState::Primary && restore::settled_before(snapshot).is_some();
     let profiles: BTreeSet<&String> =
         spec.s3_profiles.iter().filter(|name| !name.is_empty() && *name != names::NO_S3).collect();
     if primary && !spec.dry_run && !profiles.is_empty() {
@@ -107,5 +122,5 @@ fn finish(snapshot: &Snapshot, plan: &mut Plan) {
             return;
         }
     }
-    plan.last.push(Action::ReleaseGroup(ObjectId::of(&*snapshot.vrg)));
+    plan.last.push(Action::ReleaseGroup { id: ObjectId::of(&*snapshot.vrg), evidence: nothing_held });
 }

@@ -78,8 +78,18 @@ pub fn stop(snapshot: &Snapshot, volume: &Volume, judgement: Judgement) -> Volum
     }
 }
 
-/// Releases the claim once the API server says that its replication is gone.
+/// Releases the claim once the API server says that its replication is gone. One of a consistency group is never
+/// released: what replicates it has another name.
 pub fn when_gone(snapshot: &Snapshot, volume: &Volume, as_primary: bool, plan: &mut Plan) -> VolumePlan {
+    if let Some(group) = volume.consistency_group() {
+        let text = format!(
+            "the claim is in consistency group {group}: a VolumeGroupReplication may replicate it, and those are not \
+             built yet, so the claim is not released. Let RamenDR's operator release it; or delete the \
+             VolumeGroupReplication, and when it is gone remove label {} from the claim",
+            names::CONSISTENCY_GROUP
+        );
+        return only(snapshot, volume, None, Verdict::no(reason::ERROR, text));
+    }
     let waits = |text: &str| only(snapshot, volume, None, Verdict::waits(reason::PROGRESSING, text));
     match &volume.let_go {
         Proven::Yes(evidence) => release(snapshot, volume, evidence.clone(), as_primary),
@@ -96,12 +106,14 @@ pub fn when_gone(snapshot: &Snapshot, volume: &Volume, as_primary: bool, plan: &
 }
 
 /// Takes our marks off volume and claim. On shared storage a secondary leaves the volume's policy alone: the image is
-/// the primary's too.
+/// the primary's too. So does one that is to be the primary again: nothing replicates the volume until then, and whoever
+/// reclaims volumes would delete the only good copy.
 pub fn release(snapshot: &Snapshot, volume: &Volume, evidence: LetGo, as_primary: bool) -> VolumePlan {
     let mut actions = Vec::new();
     let asynchronous = snapshot.vrg.spec.async_.is_some();
     if let Some(pv) = &volume.pv {
-        let delete = (asynchronous || as_primary) && annotation(&pv.metadata, names::VR_RETAINED).is_some();
+        let returns = Intent::of(snapshot).is_way_back();
+        let delete = (as_primary || asynchronous && !returns) && annotation(&pv.metadata, names::VR_RETAINED).is_some();
         if delete || annotation(&pv.metadata, names::VR_ARCHIVED).is_some() {
             actions.push(Action::ReleaseVolume { id: ObjectId::of(&**pv), delete, evidence: evidence.clone() });
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`primary`], [`secondary`], [`delete`] | one for each course that a group can take |
 //! | [`restore`], [`adopt`] | cluster data: whether and how it is brought back, and whether what is there already is right |
+//! | `choice` | which of the stored sets that is |
 //! | [`leave`] | how a claim leaves protection |
 //! | [`replication`] | what a VolumeReplication's status says |
 //! | [`classify`] | by which mechanism and class a claim is protected |
@@ -20,6 +21,7 @@
 
 pub mod adopt;
 pub mod capture;
+mod choice;
 pub mod classify;
 pub mod delete;
 pub mod entry;

@@ -157,7 +157,10 @@ fn protect(snapshot: &Snapshot, order: &Order, volume: &Volume, cluster_data: &C
         (Mechanism::Replication(_), Some(found)) => {
             let (verdict, steps) = drive(found, cluster_data);
             actions.extend(steps);
-            if order.intent == Intent::Failover && replication::asks_for_force(found) {
+            // Of one that goes, or that somebody else made, nothing is believed.
+            let ours = found.ours && !found.deleting;
+            let forces = matches!(order.intent, Intent::Failover | Intent::Reclaim);
+            if ours && forces && replication::asks_for_force(found) {
                 let (id, generation) = (found.id.clone(), found.generation);
                 actions.push(Action::AllowForce { id, generation, evidence: cluster_data.clone() });
             }
@@ -166,7 +169,9 @@ fn protect(snapshot: &Snapshot, order: &Order, volume: &Volume, cluster_data: &C
             if judgement.counters {
                 count(&mut said, found);
             }
-            actions.extend(note_destination(found, pv, &mut said));
+            if ours {
+                actions.extend(note_destination(found, pv, &mut said));
+            }
         }
     }
     actions.extend(capture::mark_stored(snapshot, volume, &mut said));

@@ -171,7 +171,8 @@ pub fn as_secondary(replication: &Replication, intent: Intent) -> Judgement {
                 reason::REPLICATING,
                 "waiting for the volume to be in step with its peer",
             )),
-            at_rest: (intent != Intent::Relocate).then(|| AtRest::judged(&replication.id.uid)),
+            at_rest: (!matches!(intent, Intent::Relocate | Intent::Return))
+                .then(|| AtRest::judged(&replication.id.uid)),
             counters: false,
         },
         (Some(false), Some(false)) if replication.state == "Secondary" => Judgement {

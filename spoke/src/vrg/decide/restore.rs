@@ -13,8 +13,9 @@ use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::names;
 
 use super::adopt;
+use super::choice::{self, is_own};
 use crate::vrg::evidence::{ClusterData, LetGo, Proven};
-use crate::vrg::order::{Intent, Mode, Order};
+use crate::vrg::order::{Mode, Order};
 use crate::vrg::owner::Owner;
 use crate::vrg::plan::{Action, Verdict, VolumePlan};
 use crate::vrg::recovery;
@@ -53,6 +54,9 @@ pub fn restore(snapshot: &Snapshot, order: &Order) -> Restore {
     if !is_needed(last, snapshot.generation()) {
         return settled(last.map_or("restored", |condition| condition.message.as_str()));
     }
+    if let Some(why) = volsync(snapshot) {
+        return Restore::Blocked(Verdict::no(reason::ERROR, why));
+    }
     if order.profiles.is_empty() {
         return match order.without_store {
             true => settled("nothing to restore: the group is kept without a store"),
@@ -85,11 +89,26 @@ fn is_needed(last: Option<&Condition>, generation: i64) -> bool {
     }
 }
 
+/// Claims that VolSync received here are in no store: a primary without them would start empty.
+fn volsync(snapshot: &Snapshot) -> Option<String> {
+    let received = &snapshot.vrg.spec.vol_sync.rd_spec;
+    let claims: Vec<&str> = received.iter().map(|destination| destination.protected_pvc.name.as_str()).collect();
+    (!received.is_empty()).then(|| {
+        format!(
+            "spec.volSync.rdSpec: restoring with VolSync is not built yet; what it received here of claims {} would be \
+             left aside. Let RamenDR's operator do this action; or make these claims from their ReplicationDestinations by \
+             hand and then remove spec.volSync.rdSpec",
+            claims.join(", ")
+        )
+    })
+}
+
 fn from_stores(snapshot: &Snapshot, order: &Order, recovery: &Recovery) -> Restore {
     if let EpochClaim::Refused(why) = &recovery.claim {
         return Restore::Blocked(Verdict::no(reason::ERROR, why.clone()));
     }
-    let chosen = match choose(order, recovery) {
+    let accepts_nothing = snapshot.annotation(names::ACCEPT_EMPTY_S3) == Some("true");
+    let chosen = match choice::choose(order, recovery, accepts_nothing) {
         Ok(chosen) => chosen,
         Err(verdict) => return Restore::Blocked(verdict),
     };
@@ -114,95 +133,6 @@ fn from_stores(snapshot: &Snapshot, order: &Order, recovery: &Recovery) -> Resto
         false => Verdict::waits(reason::ERROR, problems.join(". ")),
     };
     Restore::Act { first: claim.into_iter().collect(), pairs, verdict }
-}
-
-/// The set that is restored.
-struct Chosen<'a> {
-    set: Option<&'a StoredSet>,
-    profile: &'a str,
-    /// Stores that could not be read, and why.
-    unread: Vec<String>,
-}
-
-impl Chosen<'_> {
-    fn origin(&self) -> String {
-        match self.set {
-            None => "from empty stores".to_owned(),
-            Some(StoredSet { capture: Some((epoch, _)), cluster, .. }) => {
-                format!("from store {}, epoch {epoch} by cluster {cluster}", self.profile)
-            }
-            Some(StoredSet { capture: None, .. }) => format!("from store {}", self.profile),
-        }
-    }
-
-    fn describe(&self, recovery: &Recovery) -> String {
-        let mut text = match self.set {
-            None => "Nothing to restore: the stores hold nothing of the group".to_owned(),
-            Some(set) => format!(
-                "Restored {} PersistentVolumes and {} claims {}",
-                set.volumes.len(),
-                set.claims.len(),
-                self.origin()
-            ),
-        };
-        for missed in &self.unread {
-            text.push_str(&format!(". Not read: {missed}"));
-        }
-        if let EpochClaim::Made(Some(missed)) = &recovery.claim {
-            text.push_str(&format!(". Not told of the new primary: {missed}"));
-        }
-        text
-    }
-}
-
-/// Chooses the newest complete set of the stores that answered.
-///
-/// A store that did not answer may hold a newer one. A failover takes the newest that can be had, because waiting for
-/// a store that died with its cluster would defeat it; it does not take *nothing* while a store is silent. A
-/// relocation waits. A first placement goes on when the others are provably empty.
-fn choose<'a>(order: &Order, recovery: &'a Recovery) -> Result<Chosen<'a>, Verdict> {
-    let mut sets: Vec<(&'a str, &'a StoredSet)> = Vec::new();
-    let (mut unread, mut empty) = (Vec::new(), 0);
-    for (profile, read) in &recovery.stores {
-        match read {
-            StoreRead::Empty => empty += 1,
-            StoreRead::Unreadable(why) => unread.push(format!("{profile}: {why}")),
-            StoreRead::Set(set) => match conflict(set) {
-                Some(why) => unread.push(format!("{profile}: {why}")),
-                None => sets.push((profile, set)),
-            },
-        }
-    }
-    // The first of equally new ones in the order of the spec.
-    let newest = sets.into_iter().reduce(|best, other| if other.1.is_newer_than(best.1) { other } else { best });
-    let silent = !unread.is_empty();
-    let waits = |text: String| Err(Verdict::waits(reason::ERROR, text));
-    match newest {
-        _ if silent && order.intent == Intent::Relocate => waits(format!(
-            "a relocation restores from the newest data only, and not every store could be read: {}",
-            unread.join("; ")
-        )),
-        None if silent && !(order.deploys && empty > 0) => {
-            waits(format!("no store could be read that holds the group's data: {}", unread.join("; ")))
-        }
-        None => Ok(Chosen { set: None, profile: "", unread }),
-        Some((profile, set)) => Ok(Chosen { set: Some(set), profile, unread }),
-    }
-}
-
-/// Two volumes for one claim: two clusters were primary, and a person has to say which one is right.
-fn conflict(set: &StoredSet) -> Option<String> {
-    let mut claimed: BTreeMap<ObjectKey, &str> = BTreeMap::new();
-    for volume in &set.volumes {
-        let name = volume.metadata.name.as_deref().unwrap_or_default();
-        let Some(claim) = claim_of(volume) else { continue };
-        if let Some(other) = claimed.insert(claim.clone(), name) {
-            return Some(format!(
-                "PersistentVolumes {other} and {name} both belong to claim {claim}; remove the wrong one from the store"
-            ));
-        }
-    }
-    None
 }
 
 /// The claim that a volume is for.
@@ -236,7 +166,7 @@ fn pairs(
         };
         with_volume.insert(claim.clone());
         let live_claim = recovery.live_claims.get(&claim).map(|claim| &**claim);
-        let own = set.capture.is_some() && !set.cluster.is_empty() && set.cluster == order.writer.cluster;
+        let own = is_own(order, set);
         if stored.contains_key(&claim)
             && let Some(dying) = dying(snapshot, order, recovery, volume, own)
         {
@@ -300,7 +230,8 @@ fn dying<'a>(
     let survives = live.spec.as_ref()?.persistent_volume_reclaim_policy.as_deref() == Some("Retain");
     let restored = annotation(&live.metadata, names::RESTORED) == Some("True");
     let adoptable = own || restored || matches!(order.mode, Mode::Sync { .. });
-    let held = volume.owner == Owner::Us && volume.has_finalizer() && volume.deleting();
+    let grouped = volume.consistency_group().is_some();
+    let held = volume.owner == Owner::Us && volume.has_finalizer() && volume.deleting() && !grouped;
     (held && volume.pv_name() == name && survives && adoptable).then_some(volume)
 }
 

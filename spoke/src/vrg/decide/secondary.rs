@@ -6,13 +6,13 @@
 
 use kaedama_shared::api::conditions::vrg as group_condition;
 use kaedama_shared::api::reasons::vrg as reason;
-use kaedama_shared::api::{DRAction, condition};
+use kaedama_shared::api::condition;
 
 use super::classify::classify;
 use super::leave;
-use super::primary::{describe, only};
+use super::primary::{describe, drive, only};
 use super::replication;
-use crate::vrg::evidence::{LetGo, NotInUse, Proven};
+use crate::vrg::evidence::{ClusterData, LetGo, NotInUse, Proven};
 use crate::vrg::order::{Intent, Mode, Order};
 use crate::vrg::owner::Owner;
 use crate::vrg::plan::{Action, Plan, Verdict, VolumePlan};
@@ -57,11 +57,7 @@ impl Terms {
             },
             Err(_) => {
                 let spec = &snapshot.vrg.spec;
-                let intent = match &spec.action {
-                    None => Intent::Steady,
-                    Some(DRAction::Failover) => Intent::Failover,
-                    Some(_) => Intent::Relocate,
-                };
+                let intent = Intent::of(snapshot);
                 let shared = spec.async_.is_none() && volume.replication.is_none();
                 Self { shared, intent, auto_resync: intent == Intent::Failover }
             }
@@ -91,6 +87,9 @@ pub(super) fn step(snapshot: &Snapshot, volume: &Volume, plan: &mut Plan) -> Opt
 
 fn replicated(snapshot: &Snapshot, terms: Terms, volume: &Volume, found: &Replication, plan: &mut Plan) -> VolumePlan {
     let Terms { intent, auto_resync, .. } = terms;
+    if intent == Intent::Reclaim && found.ours && !found.deleting {
+        return reclaimed(snapshot, volume, found, plan);
+    }
     if !found.ours || found.deleting {
         return leave::stop(snapshot, volume, replication::as_secondary(found, intent));
     }
@@ -133,6 +132,27 @@ fn replicated(snapshot: &Snapshot, terms: Terms, volume: &Volume, found: &Replic
         },
         None => leave::stop(snapshot, volume, judgement),
     }
+}
+
+/// The volume stays here, and its peer is given up: replication ends as that of a primary does. A secondary that is not in
+/// step, and cannot come into step with a peer that is lost, is nothing that every storage lets go.
+fn reclaimed(snapshot: &Snapshot, volume: &Volume, found: &Replication, plan: &mut Plan) -> VolumePlan {
+    if let Err(verdict) = gate(Intent::Reclaim, volume, plan) {
+        return only(snapshot, volume, None, verdict);
+    }
+    let (verdict, mut steps) = drive(found, &ClusterData::never_left());
+    if replication::asks_for_force(found) {
+        let (id, generation) = (found.id.clone(), found.generation);
+        steps.push(Action::AllowForce { id, generation, evidence: ClusterData::never_left() });
+    }
+    if steps.is_empty() {
+        return leave::stop(snapshot, volume, replication::as_primary(found, true));
+    }
+    let verdict = verdict.map_or_else(
+        || Verdict::waits(reason::PROGRESSING, "waiting for the storage to make it primary"),
+        |judgement| judgement.data_ready,
+    );
+    VolumePlan { actions: steps, ..only(snapshot, volume, None, verdict) }
 }
 
 /// May the claim be demoted? Only what the application has let go of, unless the other side took over already; and in

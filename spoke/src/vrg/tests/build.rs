@@ -8,6 +8,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kaedama_shared::api::{Condition, ConditionStatus, VolumeReplicationGroup};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::names;
+use kaedama_shared::record::{ActionKind, ActionRecord};
 use kube::core::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -172,6 +173,13 @@ pub fn reached(state: &str, resyncing: bool, degraded: bool) -> Replication {
     }
 }
 
+/// One that the storage promotes only by force.
+pub fn refused() -> Replication {
+    let mut failed = said("Completed", "False", "FailedToPromote");
+    failed.message = "force required: peer is primary".into();
+    Replication { state: "Secondary".into(), conditions: vec![failed], ..reached("Primary", false, false) }
+}
+
 pub fn replication_class(name: &str, interval: &str, with: &[(&str, &str)]) -> ReplicationClass {
     ReplicationClass {
         name: name.into(),
@@ -225,6 +233,7 @@ pub fn snapshot(vrg: VolumeReplicationGroup, volumes: Vec<Volume>) -> Snapshot {
         classes: classes(),
         stores: vrg.spec.s3_profiles.iter().map(|name| store(name)).collect(),
         recovery: None,
+        nothing_held: Proven::NotAsked,
         purged: None,
         vrg: Arc::new(vrg),
     }
@@ -245,6 +254,21 @@ pub fn settled_primary(volumes: Vec<Volume>) -> Snapshot {
 
 pub fn secondary(action: Option<&str>, volumes: Vec<Volume>) -> Snapshot {
     snapshot(group(json!({"spec": {"replicationState": "secondary", "action": action}})), volumes)
+}
+
+/// Makes the group's action a relocation that was called off: it leads back to the cluster that it never left.
+pub fn returning(vrg: &mut VolumeReplicationGroup) {
+    let now = "2026-03-01T03:00:00Z".parse().unwrap();
+    let back = ActionRecord::accept("u", 2, ActionKind::Relocate, "dr2", "dr2", 5, now);
+    vrg.metadata.annotations.get_or_insert_default().extend([
+        (names::DESTINATION_CLUSTER.to_owned(), "dr2".to_owned()),
+        (names::ACTION_RECORD.to_owned(), back.to_annotation()),
+    ]);
+}
+
+/// A label of a consistency group.
+pub fn grouped() -> Value {
+    json!({"metadata": {"labels": {names::CONSISTENCY_GROUP: "cg"}}})
 }
 
 pub fn set(volumes: &[&str]) -> StoredSet {

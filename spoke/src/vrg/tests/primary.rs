@@ -100,26 +100,20 @@ fn a_policy_that_somebody_changed_back_is_put_right() {
 
 #[test]
 fn a_forced_promotion_is_allowed_in_a_failover_only_and_once() {
-    let refused = |consent: &str| {
-        let mut refused = reached("Primary", false, false);
-        refused.state = "Secondary".into();
-        refused.force_consent = consent.into();
-        refused.conditions = vec![{
-            let mut failed = said("Completed", "False", "FailedToPromote");
-            failed.message = "force required: peer is primary".into();
-            failed
-        }];
-        replicated("a", refused)
-    };
-    let with = |action: &str, consent: &str| {
+    let decided = |action: &str, found: Replication| {
         let mut vrg = group(restored());
         vrg.spec.action = Some(action.into());
-        let plan = decide(&snapshot(vrg, vec![refused(consent)]));
-        actions(&plan, "a")
+        actions(&decide(&snapshot(vrg, vec![replicated("a", found)])), "a")
     };
+    let with =
+        |action: &str, consent: &str| decided(action, Replication { force_consent: consent.into(), ..refused() });
     assert_eq!(with("Failover", ""), ["AllowForce"]);
     assert_eq!(with("Failover", "1"), [""; 0], "given already");
     assert_eq!(with("Relocate", ""), [""; 0]);
+    for (ours, deleting) in [(false, false), (true, true), (false, true)] {
+        let found = Replication { ours, deleting, ..refused() };
+        assert_eq!(decided("Failover", found), [""; 0], "ours: {ours}, being deleted: {deleting}");
+    }
 }
 
 #[test]
@@ -222,6 +216,12 @@ fn the_peers_handle_is_noted_and_nothing_is_stored_before_it_is() {
     found.destination_id = "h-peer".into();
     let known = replicated("a", found);
     assert_eq!(actions(&decide(&settled_primary(vec![known.clone()])), "a"), ["NoteDestination"]);
+    for (ours, deleting) in [(false, false), (true, true)] {
+        let found = Replication { ours, deleting, ..known.replication.clone().unwrap() };
+        let plan = decide(&settled_primary(vec![replicated("a", found)]));
+        assert_eq!(actions(&plan, "a"), [""; 0], "ours: {ours}, being deleted: {deleting}");
+        assert!(!of(&plan, "a").unwrap().entry.as_ref().unwrap().verdicts.contains_key("DestinationInfoAvailable"));
+    }
     let noted = Volume {
         pv: Some(Arc::new(pv("a", json!({"metadata": {"annotations": {names::DESTINATION_VOLUME_HANDLE: "h-peer"}}})))),
         ..known

@@ -1,11 +1,12 @@
 //! What must hold for every snapshot: all combinations of a small world.
 
 use kaedama_shared::api::{DRAction, ReplicationState};
+use kaedama_shared::seen::Seen;
 use serde_json::{Value, json};
 
 use super::build::*;
 use crate::vrg::decide::decide;
-use crate::vrg::evidence::Proven;
+use crate::vrg::evidence::{self, Proven};
 use crate::vrg::plan::Action;
 use crate::vrg::snapshot::{Replication, Snapshot, StoreRead, Volume};
 
@@ -43,6 +44,13 @@ fn replications() -> Vec<Option<Replication>> {
                     all.push(Some(Replication { deleting, ours, id: id("a"), ..reached(state, resyncing, degraded) }));
                 }
             }
+        }
+    }
+    for deleting in [false, true] {
+        for ours in [false, true] {
+            let mut refused = Replication { deleting, ours, id: id("a"), destination_id: "h-peer".into(), ..refused() };
+            refused.conditions.push(said("DestinationInfoAvailable", "True", "DestinationInfoUpdated"));
+            all.push(Some(refused));
         }
     }
     all
@@ -97,6 +105,10 @@ fn nothing_destructive_without_proof_and_no_promotion_from_ignorance() {
                 check(&snapshot);
                 seen += 1;
                 if snapshot.deleting() {
+                    let none = Seen::Present(Vec::new());
+                    snapshot.nothing_held = evidence::nothing_held(&snapshot.key(), &none);
+                    check(&snapshot);
+                    seen += 1;
                     check(&Snapshot { order: Err("the configuration cannot be read".to_owned()), ..snapshot });
                     seen += 1;
                 }
@@ -149,6 +161,17 @@ fn check(snapshot: &Snapshot) {
                 assert!(!foreign);
                 assert_eq!(snapshot.role(), Some(crate::vrg::order::Role::Primary));
                 assert!(restored || known, "promoted without knowing the cluster data");
+            }
+            Action::AllowForce { .. } | Action::NoteDestination { .. } => {
+                let found = volume.replication.as_ref().unwrap();
+                assert!(found.ours && !found.deleting, "nobody knows what that one says");
+                assert!(restored || known);
+                let failover = snapshot.vrg.spec.action == Some(DRAction::Failover);
+                assert!(failover || matches!(action, Action::NoteDestination { .. }));
+            }
+            Action::PurgeStores { .. } | Action::ReleaseGroup { .. } => {
+                assert!(matches!(snapshot.nothing_held, Proven::Yes(_)));
+                assert!(restored || matches!(action, Action::ReleaseGroup { .. }), "it may be the only copy");
             }
             Action::ProtectClaim { .. } | Action::RetainVolume(_) => assert!(!foreign),
             _ => {}

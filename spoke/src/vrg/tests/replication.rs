@@ -48,7 +48,7 @@ fn one_that_can_never_complete_may_go_and_one_that_may_still_may_not() {
 #[test]
 fn a_relocation_waits_until_the_copy_is_in_step_and_a_failover_does_not() {
     let table = [
-        // resyncing, degraded, ready reason, at rest in a failover, in a relocation
+        // resyncing, degraded, ready reason, at rest in a failover, in a relocation, called off or not
         (true, true, "Replicating", true, false),
         (false, false, "Replicated", true, true),
         (false, true, "Progressing", false, false),
@@ -60,6 +60,7 @@ fn a_relocation_waits_until_the_copy_is_in_step_and_a_failover_does_not() {
         assert_eq!(after(Intent::Failover).data_ready.reason, reason);
         assert_eq!(after(Intent::Failover).at_rest.is_some(), failover, "{resyncing} {degraded}");
         assert_eq!(after(Intent::Relocate).at_rest.is_some(), relocation, "{resyncing} {degraded}");
+        assert_eq!(after(Intent::Return).at_rest.is_some(), relocation, "{resyncing} {degraded}");
     }
     let unreported =
         Replication { conditions: vec![said("Completed", "True", "Demoted")], ..reached("Secondary", false, false) };
@@ -69,5 +70,7 @@ fn a_relocation_waits_until_the_copy_is_in_step_and_a_failover_does_not() {
 #[test]
 fn what_was_demoted_and_claims_to_be_primary_is_not_at_rest() {
     let found = Replication { state: "Primary".into(), ..reached("Secondary", false, false) };
-    assert!(as_secondary(&found, Intent::Failover).at_rest.is_none());
+    for intent in [Intent::Failover, Intent::Return] {
+        assert!(as_secondary(&found, intent).at_rest.is_none());
+    }
 }

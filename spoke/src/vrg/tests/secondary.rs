@@ -1,5 +1,7 @@
 //! A secondary.
 
+use std::sync::Arc;
+
 use kaedama_shared::names;
 use serde_json::json;
 
@@ -7,7 +9,7 @@ use super::build::*;
 use crate::vrg::decide::decide;
 use crate::vrg::evidence::Proven;
 use crate::vrg::plan::Action;
-use crate::vrg::snapshot::Volume;
+use crate::vrg::snapshot::{Replication, Volume};
 
 fn primary(name: &str) -> Volume {
     replicated(name, reached("Primary", false, false))
@@ -109,4 +111,68 @@ fn a_claim_on_a_settled_secondary_is_a_conflict() {
     assert_eq!(plan.outlook.no_conflict.unwrap().reason, "ClusterDataConflictSecondary");
     assert!(decide(&snapshot(group(settled), vec![])).outlook.no_conflict.is_none());
     assert!(decide(&secondary(None, vec![volume("a", json!({}))])).outlook.no_conflict.is_none(), "still acting");
+}
+
+#[test]
+fn on_the_way_back_the_volume_is_kept_for_the_primary_to_be() {
+    let decided = |returns: bool, volume: Volume| {
+        let mut vrg = group(json!({"spec": {"replicationState": "secondary", "action": "Relocate"}}));
+        if returns {
+            returning(&mut vrg);
+        }
+        decide(&snapshot(vrg, vec![volume]))
+    };
+    let free = || primary("a").letting(deleting()).proven_gone();
+    assert_eq!(actions(&decided(true, free()), "a"), ["ReleaseClaim"], "policy and marker stay");
+    assert_eq!(actions(&decided(false, free()), "a"), ["ReleaseVolume", "ReleaseClaim"]);
+    let stored = pv("a", json!({"metadata": {"annotations": {names::VR_ARCHIVED: "archiveV1-0"}}}));
+    let plan = decided(true, Volume { pv: Some(Arc::new(stored)), ..free() });
+    let [Action::ReleaseVolume { delete, .. }, Action::ReleaseClaim { .. }] = &of(&plan, "a").unwrap().actions[..]
+    else {
+        panic!("{plan:?}")
+    };
+    assert!(!delete, "only what says that it is stored goes");
+}
+
+#[test]
+fn a_claim_of_a_consistency_group_is_not_released() {
+    let claim = || volume("a", protected()).letting(deleting()).letting(grouped());
+    for volume in [claim(), claim().proven_unused().proven_gone()] {
+        let plan = decide(&secondary(Some("Failover"), vec![volume]));
+        assert!(plan.is_idle(), "that no VolumeReplication has its name proves nothing: {plan:?}");
+        let (status, reason, message) = verdict(&plan, "a", "DataReady");
+        assert_eq!((status.as_str(), reason), ("False", "Error"));
+        assert!(message.contains("consistency group cg") && message.contains(names::CONSISTENCY_GROUP), "{message}");
+    }
+    let taken_out = claim().letting(json!({"metadata": {"labels": {names::CONSISTENCY_GROUP: ""}}})).proven_gone();
+    let plan = decide(&secondary(Some("Failover"), vec![taken_out]));
+    assert_eq!(actions(&plan, "a"), ["ReleaseVolume", "ReleaseClaim"]);
+}
+
+#[test]
+fn on_the_way_back_from_a_lost_peer_a_volume_is_let_go_as_a_primary() {
+    let ordered = |volume: Volume, readable: bool| {
+        let mut vrg = group(json!({"spec": {"replicationState": "secondary", "action": "Failover"}}));
+        returning(&mut vrg);
+        let mut snapshot = snapshot(vrg, vec![volume]);
+        if !readable {
+            snapshot.order = Err("spec.async.replicationClassSelector is not valid".to_owned());
+        }
+        decide(&snapshot)
+    };
+    let decided = |volume: Volume| ordered(volume, true);
+    let at = |found: Replication| Volume { replication: Some(found), ..volume("a", protected()) };
+    let leaving = |found: Replication| at(found).letting(deleting()).proven_unused();
+    // Whether the copy is in step is nothing that anybody can say any more.
+    for degraded in [true, false] {
+        assert_eq!(actions(&decided(leaving(reached("Secondary", false, degraded))), "a"), ["Promote"]);
+    }
+    assert_eq!(actions(&decided(leaving(reached("Primary", false, false))), "a"), ["StopReplication"]);
+    // Taken for a failover, an order that is not valid would throw the only good copy away.
+    let plan = ordered(leaving(reached("Primary", false, false)), false);
+    assert!(!actions(&plan, "a").contains(&"Demote"), "{plan:?}");
+    // Not while the application has the claim.
+    for volume in [at(reached("Secondary", false, true)), at(reached("Primary", false, false)).proven_unused()] {
+        assert!(decided(volume).is_idle());
+    }
 }

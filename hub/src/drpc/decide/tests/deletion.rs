@@ -137,15 +137,119 @@ fn an_action_that_is_under_way_ends_before_the_protection_does() {
         world.delete();
         world.pass();
         assert!(world.available().message.contains("is being deleted"), "{:?}", world.available());
+        if let Some(cluster) = lost {
+            // Its work still asks for a primary: deleted as it is, the application would go on there as well.
+            run(&mut world, 30);
+            assert!(!world.writes.iter().any(|write| write.starts_with("delete")), "{:?}", world.writes);
+            assert!(world.peer_ready().message.contains(cluster), "{:?}", world.peer_ready());
+            world.restore(cluster);
+        }
         while !world.writes.iter().any(|write| write.starts_with("delete")) {
             world.tick();
         }
         assert_eq!(world.decided().last().map(String::as_str), Some("dr2"), "{:?}", world.decided());
-        if let Some(cluster) = lost {
-            world.restore(cluster);
-        }
         run(&mut world, 30);
         assert!(world.drpc.is_none(), "{:?}", world.writes);
-        assert!(world.clusters["dr2"].app);
+        assert!(world.clusters["dr2"].app && !world.clusters["dr1"].app);
     }
+}
+
+#[test]
+fn an_action_that_cannot_go_on_leaves_no_cluster_without_the_application() {
+    let mut world = World::deployed();
+    world.relocate("dr2");
+    while world.clusters.values().any(|cluster| cluster.is_primary()) {
+        world.tick();
+    }
+    world.delete();
+    let mut s = world.snapshot();
+    s.policy = Seen::Absent;
+    let plan = decide(&s);
+    assert!(plan.actions.is_empty(), "{plan:?}");
+    assert!(plan.outlook.available.unwrap().message.contains("there is no DRPolicy gold"));
+    // One that keeps it is enough.
+    let Seen::Present(work) = &mut s.sites[1].work else { unreachable!() };
+    work.vrg.spec.replication_state = kaedama_shared::api::ReplicationState::Primary;
+    assert!(matches!(decide(&s).actions.as_slice(), [Action::DeleteVrgWork { cluster, .. }] if cluster == "dr1"));
+}
+
+#[test]
+fn an_action_is_turned_although_the_protection_is_to_end() {
+    let mut world = World::deployed();
+    world.relocate("dr2");
+    while !world.clusters["dr1"].vrg.as_ref().unwrap().spec.run_final_sync {
+        world.tick();
+    }
+    world.delete();
+    world.lose("dr2");
+    run(&mut world, 10);
+    world.order(None, "dr1", "");
+    run(&mut world, 10);
+    assert_eq!(world.record().unwrap().to, "dr1", "{:?}", world.writes);
+    world.restore("dr2");
+    run(&mut world, 40);
+    assert!(world.drpc.is_none(), "{:?}", world.writes);
+    assert!(world.clusters["dr1"].app && world.decided() == ["dr1"]);
+}
+
+#[test]
+fn a_lost_source_of_a_relocate_is_failed_over_from_although_the_protection_is_to_end() {
+    let mut world = World::deployed();
+    world.relocate("dr2");
+    while !world.clusters["dr1"].vrg.as_ref().unwrap().spec.run_final_sync {
+        world.tick();
+    }
+    world.delete();
+    world.lose("dr1");
+    world.fail_over("dr2");
+    run(&mut world, 20);
+    assert!(world.clusters["dr2"].app, "{:?}", world.available());
+    world.restore("dr1");
+    run(&mut world, 40);
+    assert!(world.drpc.is_none() && world.clusters["dr2"].app && !world.clusters["dr1"].app, "{:?}", world.writes);
+}
+
+#[test]
+fn the_deletion_does_not_wait_for_an_old_home_whose_work_is_gone() {
+    let mut world = World::deployed();
+    world.lose("dr1");
+    world.fail_over("dr2");
+    run(&mut world, 20);
+    world.delete();
+    run(&mut world, 10);
+    assert!(world.drpc.is_some() && world.phase() == DRState::FailedOver, "{:?}", world.writes);
+    // Its namespace went with it.
+    world.detached.push("dr1".to_owned());
+    world.works.remove("dr1");
+    run(&mut world, 20);
+    assert!(world.drpc.is_none(), "{:?}", world.writes);
+}
+
+#[test]
+fn a_refused_drpc_takes_nothing_of_another_with_it() {
+    let mut world = World::deployed();
+    world.delete();
+    let mut s = world.snapshot();
+    s.conflict = Some("another protects it".to_owned());
+    let Seen::Present(placement) = &mut s.placement else { unreachable!() };
+    placement.annotations.insert(names::DRPC_NAME.to_owned(), "rival".to_owned());
+    assert_eq!(decide(&s).actions, [Action::ReleaseDrpc]);
+    // Not in conflict, and yet the Placement is another's.
+    s.conflict = None;
+    s.sites.clear();
+    assert_eq!(decide(&s).actions, [Action::ReleaseDrpc]);
+}
+
+#[test]
+fn nobody_waits_for_the_answer_of_a_cluster_that_was_detached() {
+    let mut world = World::deployed();
+    world.forget();
+    world.delete();
+    world.lose("dr2");
+    run(&mut world, 10);
+    assert!(world.drpc.is_some(), "it may come back");
+    world.detached.push("dr2".to_owned());
+    run(&mut world, 20);
+    assert!(world.drpc.is_none(), "{:?}", world.available());
+    assert!(world.clusters["dr1"].vrg.is_none());
 }

@@ -9,7 +9,7 @@ use super::world::{CLUSTERS, World};
 use crate::drpc::decide::decide;
 use crate::drpc::facts;
 use crate::drpc::plan::{Action, DrpcMarks, Permit};
-use crate::drpc::snapshot::{Decision, Site, Snapshot};
+use crate::drpc::snapshot::{Decision, Decisions, Site, Snapshot};
 use crate::drpc::status::status;
 
 impl World {
@@ -25,7 +25,18 @@ impl World {
                 }
             }
             Action::MarkDrpc(marks) => self.check_placed(s, marks),
-            Action::Decide { entries, .. } => self.check_decision(s, entries),
+            Action::Decide { decision, entries, .. } => {
+                let live: Vec<&Decision> = entries.iter().filter(|entry| !entry.is_retained()).collect();
+                assert!(live.len() <= 1, "two live decisions: {entries:?}");
+                let version = match &self.placement.decisions {
+                    Decisions::One { id, .. } => Some(id),
+                    Decisions::None | Decisions::Ambiguous(_) => None,
+                };
+                // What was decided on an outdated decision is refused.
+                if version == decision.as_ref() {
+                    self.check_decision(s, entries);
+                }
+            }
             _ => {}
         }
     }
@@ -52,8 +63,6 @@ impl World {
     }
 
     fn check_decision(&self, s: &Snapshot, entries: &[Decision]) {
-        let live: Vec<&Decision> = entries.iter().filter(|entry| !entry.is_retained()).collect();
-        assert!(live.len() <= 1, "two live decisions: {entries:?}");
         let had = |cluster: &str| {
             s.placement.present().unwrap().decisions.entries().iter().any(|entry| entry.cluster == cluster)
         };

@@ -8,6 +8,7 @@
 //! | [`actions`] | tables: what each kind of action does step by step |
 //! | [`refusals`] | tables: what is refused, and what holds a gate shut |
 //! | [`recovery`] | tables: what a hub without memory makes of what it finds |
+//! | [`takeover`] | the reference product was in charge before, or in between |
 //! | [`deletion`] | tables: protection ends |
 //! | [`properties`] | random histories |
 
@@ -19,4 +20,5 @@ mod properties;
 mod recovery;
 mod refusals;
 pub(crate) mod site;
+mod takeover;
 mod world;

@@ -1,11 +1,10 @@
-//! What a hub without memory makes of what it finds: of a first placement, after a restore from a backup, and in place of
-//! the reference product.
+//! What a hub without memory makes of what it finds: of a first placement, and after a restore from a backup.
 
 use kaedama_shared::api::conditions::drpolicy;
 use kaedama_shared::api::reasons::drpolicy as reasons;
 use kaedama_shared::api::{Condition, ConditionStatus, DRAction, DRPolicyStatus, DRState, Progression};
 use kaedama_shared::names;
-use kaedama_shared::record::{ActionKind, Step};
+use kaedama_shared::record::Step;
 use kaedama_shared::seen::Seen;
 
 use super::world::{Crash, World};
@@ -317,32 +316,6 @@ fn a_later_primary_that_turns_up_is_not_demoted_without_a_word() {
 }
 
 #[test]
-fn an_application_of_the_reference_product_is_taken_over_without_a_change() {
-    let mut world = World::deployed();
-    world.fail_over("dr2");
-    world.settle();
-    let strip = |annotations: &mut Option<std::collections::BTreeMap<String, String>>| {
-        annotations.as_mut().unwrap().remove(names::ACTION_RECORD);
-    };
-    strip(&mut world.drpc.as_mut().unwrap().metadata.annotations);
-    for work in world.works.values_mut() {
-        strip(&mut work.vrg.as_mut().unwrap().metadata.annotations);
-        strip(&mut work.report.as_mut().unwrap().metadata.annotations);
-    }
-    for cluster in world.clusters.values_mut() {
-        strip(&mut cluster.vrg.as_mut().unwrap().metadata.annotations);
-        strip(&mut cluster.reported.as_mut().unwrap().metadata.annotations);
-    }
-    let specs = |world: &World| -> Vec<_> { world.clusters.values().map(|c| c.vrg.clone().unwrap().spec).collect() };
-    let before = specs(&world);
-    world.settle();
-    world.assert_at_rest("dr2", DRState::FailedOver);
-    assert_eq!(specs(&world), before);
-    let record = world.record().unwrap();
-    assert_eq!((record.kind, record.from.as_str(), record.to.as_str()), (ActionKind::Failover, "dr1", "dr2"));
-}
-
-#[test]
 fn works_that_are_ahead_of_the_drpc_prove_an_old_view_of_it() {
     let mut world = World::deployed();
     let old = world.drpc().clone();
@@ -357,4 +330,83 @@ fn works_that_are_ahead_of_the_drpc_prove_an_old_view_of_it() {
     world.settle();
     world.assert_at_rest("dr2", DRState::FailedOver);
     assert_eq!(world.record().unwrap().step, Step::Completed);
+}
+
+/// Failed over to dr2; then hub and groups are lost, and the backup knows where the application was.
+fn lost_with_its_groups() -> World {
+    let mut world = World::deployed();
+    world.fail_over("dr2");
+    world.settle();
+    world.order(None, "dr1", "");
+    world.settle();
+    world.forget();
+    for cluster in world.clusters.values_mut() {
+        (cluster.vrg, cluster.reported, cluster.app, cluster.writable) = (None, None, false, false);
+    }
+    world
+}
+
+#[test]
+fn an_application_that_was_placed_before_is_not_placed_elsewhere() {
+    for recorded in [true, false] {
+        let mut world = lost_with_its_groups();
+        if !recorded {
+            world.drpc.as_mut().unwrap().metadata.annotations.as_mut().unwrap().remove(names::ACTION_RECORD);
+        }
+        world.settle();
+        assert!(world.available().message.contains("was placed on dr2 last"), "{:?}", world.available());
+        assert_eq!((world.asked("dr1"), world.decided()), (String::new(), Vec::new()));
+        world.order(None, "dr2", "");
+        world.settle();
+        world.assert_at_rest("dr2", DRState::Deployed);
+    }
+}
+
+#[test]
+fn an_application_that_a_store_knows_of_is_no_new_one() {
+    let mut world = lost_with_its_groups();
+    world.order(None, "dr2", "");
+    world.stored = Seen::Unknown("not read".into());
+    world.settle();
+    assert!(crate::drpc::decide::needs_stores(&world.snapshot()));
+    for stored in
+        [Seen::Unknown("timed out".into()), Seen::Present(World::deployed().works["dr1"].vrg.clone().unwrap())]
+    {
+        world.stored = stored;
+        world.settle();
+        assert!(paused(&world) && world.asked("dr2").is_empty(), "{:?}", world.available());
+    }
+    world.stored = Seen::Absent;
+    world.settle();
+    world.assert_at_rest("dr2", DRState::Deployed);
+}
+
+#[test]
+fn a_first_placement_that_is_cut_off_begins_again() {
+    for writes in 0..9 {
+        let mut world = World::new();
+        for _ in 0..4 {
+            let snapshot = world.snapshot();
+            assert!(!crate::drpc::decide::needs_stores(&snapshot), "a first placement reads no store");
+            world.pass_on(&snapshot, Crash::After(writes));
+            world.clusters_answer();
+        }
+        world.settle();
+        world.assert_at_rest("dr1", DRState::Deployed);
+    }
+}
+
+#[test]
+fn an_application_that_was_given_up_is_protected_again_elsewhere() {
+    let mut world = World::deployed();
+    world.delete();
+    for _ in 0..20 {
+        world.tick();
+    }
+    assert!(world.drpc.is_none());
+    world.placement.decisions = crate::drpc::snapshot::Decisions::None;
+    world.drpc = World::new().drpc;
+    world.order(None, "dr2", "");
+    world.settle();
+    world.assert_at_rest("dr2", DRState::Deployed);
 }

@@ -10,7 +10,7 @@ use kaedama_shared::seen::Seen;
 
 use super::world::World;
 use crate::drpc::decide::decide;
-use crate::drpc::plan::Plan;
+use crate::drpc::plan::{Action, Plan};
 use crate::drpc::snapshot::{Decision, Decisions, ObjectId, Snapshot};
 
 fn refusal(change: impl FnOnce(&mut Snapshot)) -> String {
@@ -316,4 +316,32 @@ fn an_edit_while_another_order_waits_has_one_start_time() {
     world.restore("dr2");
     world.settle();
     world.assert_at_rest("dr1", DRState::Deployed);
+}
+
+#[test]
+fn who_was_demoted_does_not_tell_which_storage_is_involved() {
+    let mut world = World::deployed();
+    let mut primary = world.clusters["dr1"].vrg.clone().unwrap();
+    with_modes(&mut primary);
+    world.stored = Seen::Present(primary);
+    world.relocate("dr2");
+    while world.asked("dr1") == "primary" {
+        world.tick();
+    }
+    world.clusters_answer();
+    world.lose("dr1");
+    world.fail_over("dr2");
+    assert!(crate::drpc::decide::needs_stores(&world.snapshot()));
+    world.pass();
+    assert_eq!(world.progression(), Progression::WaitForStorageMaintenanceActivation, "{:?}", world.available());
+}
+
+#[test]
+fn a_cluster_that_is_away_is_not_asked_for_a_view() {
+    let mut s = World::deployed().snapshot();
+    s.sites[1].mute = true;
+    let asks = |s: &Snapshot| decide(s).actions.iter().any(|action| matches!(action, Action::EnsureView { .. }));
+    assert!(asks(&s));
+    s.sites[1].reachable = Err("there is no ManagedCluster dr2".to_owned());
+    assert!(!asks(&s));
 }

@@ -35,6 +35,8 @@ pub(super) struct World {
     pub(super) clusters: BTreeMap<String, Cluster>,
     /// Clusters that Open Cluster Management takes for lost.
     pub(super) lost: Vec<String>,
+    /// Clusters that have no ManagedCluster any more; they are lost as well.
+    pub(super) detached: Vec<String>,
     pub(super) stored: Seen<kaedama_shared::api::VolumeReplicationGroup>,
     /// Writes to the hub, in order.
     pub(super) writes: Vec<String>,
@@ -106,6 +108,7 @@ impl World {
             namespaces: BTreeMap::new(),
             clusters: CLUSTERS.map(|name| (name.to_owned(), cluster(name))).into(),
             lost: vec![],
+            detached: vec![],
             stored: Seen::Absent,
             writes: vec![],
             failover_ordered: false,
@@ -206,10 +209,15 @@ impl World {
         self.lost.push(cluster.to_owned());
     }
 
-    pub(super) fn restore(&mut self, cluster: &str) {
-        self.cluster(cluster).alive = true;
-        self.cluster(cluster).connected = true;
-        self.lost.retain(|lost| lost != cluster);
+    pub(super) fn restore(&mut self, name: &str) {
+        let cluster = self.cluster(name);
+        if !cluster.alive {
+            // The spoke starts by looking at everything there is.
+            cluster.reported.clone_from(&cluster.vrg);
+        }
+        cluster.alive = true;
+        cluster.connected = true;
+        self.lost.retain(|lost| lost != name);
     }
 
     pub(super) fn next_version(&mut self) -> u64 {
@@ -262,6 +270,7 @@ impl World {
             cluster: cluster.to_owned(),
             drcluster: self.drclusters.get(cluster).cloned().map_or(Seen::Absent, Seen::Present),
             reachable,
+            detached: self.detached.iter().any(|detached| detached == cluster),
             namespace_work: self.namespaces.get(cluster).cloned().map_or(Seen::Absent, Seen::Present),
             work,
             question: found.filter(|work| work.vrg.is_none()).map(|work| work.id.clone()),
@@ -390,8 +399,12 @@ impl World {
         drpc.metadata.resource_version = Some(version.to_string());
     }
 
-    /// The hub is restored from a backup: without status, works and decisions.
+    /// The hub is restored from a backup: without status, works and decisions. That takes longer than a spoke takes to
+    /// report, so what is reported afterwards is of the group as it is.
     pub(super) fn forget(&mut self) {
+        for cluster in self.clusters.values_mut().filter(|cluster| cluster.alive) {
+            cluster.reported.clone_from(&cluster.vrg);
+        }
         let version = self.next_version();
         if let Some(drpc) = &mut self.drpc {
             drpc.status = None;
