@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kaedama_e2e::bytes::{audit, audit_at_home, last_syncs, records, volumes};
 use kaedama_e2e::objects::{decisions, message, site_now, stage};
-use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, pass, regional};
+use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, pass, regional, writes};
 use kaedama_sandbox::storage::array::{Code, StorageError};
 use kaedama_sandbox::storage::fabric::{Fault, Operation};
 use kaedama_sandbox::world::app::App;
@@ -126,11 +126,47 @@ pub async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_so
 
     world.order(&app, DRAction::Failover, "dr1").await?;
     world.placed(&app, DRState::FailedOver).await?;
-    pass(10).await;
+    writes(&world, &app, "dr1", 0).await;
     let now = audit_at_home(&world, &app)?;
     assert!(now.is_clean() && now.cluster == "dr1", "{now:#?}");
     world.revive("dr2")?;
     world.completed(&app, DRState::FailedOver).await?;
+    let now = audit_at_home(&world, &app)?;
+    assert_eq!((now.lost, now.cluster.as_str()), (0, "dr1"), "{now:#?}");
+    Ok(())
+}
+
+pub async fn a_target_that_dies_before_the_last_sync_arrives_does_not_keep_the_application_from_home() -> anyhow::Result<()>
+{
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
+    pass(20).await;
+    world.set_replication_link("dr1", "dr2", false);
+    world.order(&app, DRAction::Relocate, "dr2").await?;
+    let demoted = |drpc: &DRPlacementControl| stage(drpc) == "Relocating/EnsuringVolumesAreSecondary";
+    world.until_drpc(&app, "the source to be demoted", demoted).await?;
+    pass(20).await;
+    world.kill("dr2")?;
+    let written = volumes(&world, "dr1", &app)?;
+
+    // A Relocate back would keep the peer's copy, and waits for it; the admin is told how to give it up.
+    world.order(&app, DRAction::Relocate, "dr1").await?;
+    let told = |drpc: &DRPlacementControl| message(drpc, "Available").contains("spec.failoverCluster to dr1");
+    world.until_drpc(&app, "the way to give dr2 up", told).await?;
+    assert_eq!(volumes(&world, "dr1", &app)?, written, "bytes are gone");
+
+    world.order(&app, DRAction::Failover, "dr1").await?;
+    world.placed(&app, DRState::FailedOver).await?;
+    writes(&world, &app, "dr1", 0).await;
+    let now = audit_at_home(&world, &app)?;
+    assert!(now.is_clean() && now.cluster == "dr1", "{now:#?}");
+    for (claim, bytes) in volumes(&world, "dr1", &app)? {
+        assert!(bytes.starts_with(&written[&claim]) && bytes.len() > written[&claim].len(), "{claim}");
+    }
+    world.revive("dr2")?;
+    world.set_replication_link("dr1", "dr2", true);
+    world.completed(&app, DRState::FailedOver).await?;
+    world.protected(&app).await?;
     let now = audit_at_home(&world, &app)?;
     assert_eq!((now.lost, now.cluster.as_str()), (0, "dr1"), "{now:#?}");
     Ok(())
@@ -146,7 +182,7 @@ pub async fn a_target_that_dies_right_after_a_relocate_can_be_failed_over_from()
     let kept = records(&world, "dr1", &app)?;
     world.order(&app, DRAction::Failover, "dr1").await?;
     world.placed(&app, DRState::FailedOver).await?;
-    pass(10).await;
+    writes(&world, &app, "dr1", 0).await;
     let now = audit_at_home(&world, &app)?;
     assert_eq!((now.cluster.as_str(), now.damaged, now.out_of_order), ("dr1", 0, 0), "{now:#?}");
     for (claim, home) in records(&world, "dr1", &app)? {

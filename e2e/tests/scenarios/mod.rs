@@ -30,6 +30,7 @@ macro_rules! every {
                 a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it,
                 a_source_that_dies_while_it_comes_to_rest_can_be_failed_over,
                 a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source,
+                a_target_that_dies_before_the_last_sync_arrives_does_not_keep_the_application_from_home,
                 a_target_that_dies_right_after_a_relocate_can_be_failed_over_from,
                 a_failover_whose_target_dies_is_turned_to_the_cluster_that_came_back,
                 a_promotion_that_the_storage_refuses_is_told_in_the_storages_words,
@@ -62,6 +63,8 @@ macro_rules! every {
                 a_store_that_is_away_is_named_and_filled_up_when_it_returns,
                 a_failover_restores_from_the_store_that_is_left_and_says_which_was_not_read,
                 a_failover_without_any_store_waits_and_promotes_nothing,
+                a_store_that_dies_or_is_emptied_while_nothing_happens_is_noticed_and_filled = "it takes a quarter of an hour, and objects away from the sandbox's store",
+                a_failover_from_stores_that_were_emptied_starts_nothing_until_somebody_says_so = "it takes objects away from the sandbox's store",
             }
         }
     };

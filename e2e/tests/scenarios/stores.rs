@@ -1,9 +1,15 @@
 //! Stores come and go: what is protected where is told, a store that returns is filled up, and one store is enough.
 
+use anyhow::Context as _;
 use kaedama_e2e::bytes::{audit_at_home, keys, stored};
 use kaedama_e2e::objects::{conditions, message, site, stage, until_site};
 use kaedama_e2e::start::{app, deployed, dr1, drpc, pass, regional};
-use kaedama_shared::api::{DRAction, DRPlacementControl, DRState};
+use kaedama_sandbox::world::World;
+use kaedama_sandbox::world::app::App;
+use kaedama_shared::api::{DRAction, DRPlacementControl, DRState, VolumeReplicationGroup};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
 
 const MANIFEST: &str = "kaedama/v1/manifest";
 
@@ -88,5 +94,58 @@ pub async fn a_failover_without_any_store_waits_and_promotes_nothing() -> anyhow
     world.placed(&app, DRState::FailedOver).await?;
     pass(5).await;
     assert_eq!(audit_at_home(&world, &app)?.cluster, "dr2");
+    Ok(())
+}
+
+/// Takes everything of an application away from a store that is in this process.
+fn empty(world: &World, cluster: &str, app: &App) -> anyhow::Result<()> {
+    let store = world.store(cluster).context("the store is not in this process")?;
+    for key in keys(world, cluster, app) {
+        let key = format!("{}/{}/{key}", app.namespace, app.name);
+        anyhow::ensure!(store.remove(&world.store_access(cluster)?.bucket, &key), "{key} is not there");
+    }
+    Ok(())
+}
+
+pub async fn a_store_that_dies_or_is_emptied_while_nothing_happens_is_noticed_and_filled() -> anyhow::Result<()> {
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
+    pass(5).await;
+    let before = keys(&world, "dr2", &app);
+    empty(&world, "dr2", &app)?;
+    pass(16 * 60).await;
+    assert_eq!(keys(&world, "dr2", &app), before);
+    world.protected(&app).await?;
+
+    world.set_store_down("dr2", true);
+    pass(16 * 60).await;
+    let seen = drpc(&world, &app).await?;
+    assert!(conditions(&seen)[2].starts_with("Protected=False/"), "{:?}", conditions(&seen));
+    assert!(message(&seen, "Protected").contains("s3-dr2"), "{}", message(&seen, "Protected"));
+    world.set_store_down("dr2", false);
+    world.protected(&app).await?;
+    assert_eq!(keys(&world, "dr2", &app), before);
+    Ok(())
+}
+
+pub async fn a_failover_from_stores_that_were_emptied_starts_nothing_until_somebody_says_so() -> anyhow::Result<()> {
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
+    pass(70).await;
+    world.kill("dr1")?;
+    empty(&world, "dr2", &app)?;
+    world.set_store_down("dr1", false);
+    empty(&world, "dr1", &app)?;
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    let told = |drpc: &DRPlacementControl| message(drpc, "Available").contains("accept-empty-stores");
+    world.until_drpc(&app, "what the stores lack", told).await?;
+    pass(60).await;
+    let there = site(&world, "dr2", &app).await?;
+    assert!(there.claims.is_empty() && there.replications.is_empty(), "{there:#?}");
+
+    let groups: Api<VolumeReplicationGroup> = Api::namespaced(world.cluster("dr2")?, &app.namespace);
+    let consent = json!({ "metadata": { "annotations": { "kaedama.dev/accept-empty-stores": "true" } } });
+    groups.patch(&app.name, &PatchParams::default(), &Patch::Merge(&consent)).await?;
+    world.placed(&app, DRState::FailedOver).await?;
     Ok(())
 }

@@ -4,7 +4,8 @@
 
 use kaedama_shared::api::condition;
 use kaedama_shared::api::conditions::vrg as types;
-use kaedama_shared::api::{Condition, ReplicationState, VRGState, VolumeReplicationGroup};
+use kaedama_shared::api::{Condition, DRAction, ReplicationState, VRGState, VolumeReplicationGroup};
+use kaedama_shared::record::ActionRecord;
 
 /// What one condition says about the generation at hand.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,11 @@ pub fn is_primary(vrg: &VolumeReplicationGroup) -> bool {
 /// Told to be primary, and not to come to rest.
 pub fn stays_primary(vrg: &VolumeReplicationGroup) -> bool {
     is_primary(vrg) && !vrg.spec.prepare_for_final_sync && !vrg.spec.run_final_sync
+}
+
+/// The spec asks for the action that the record is of. The reference product changes it, and leaves the record.
+pub fn is_for(vrg: &VolumeReplicationGroup, record: &ActionRecord) -> bool {
+    vrg.spec.action.as_ref().map(DRAction::as_str).unwrap_or_default() == record.kind.as_spec()
 }
 
 /// The spec asks for secondary.

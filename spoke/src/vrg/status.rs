@@ -257,7 +257,11 @@ fn state(snapshot: &Snapshot, conditions: &[Condition]) -> VRGState {
     match &snapshot.order {
         Ok(order) if holds(of_group::DATA_READY) => match (order.role, order.intent) {
             (Role::Primary, _) => VRGState::Primary,
-            (Role::Secondary, Intent::Relocate) if !holds(of_group::DATA_PROTECTED) => VRGState::Unknown,
+            (Role::Secondary, Intent::Relocate | Intent::Return | Intent::Reclaim)
+                if !holds(of_group::DATA_PROTECTED) =>
+            {
+                VRGState::Unknown
+            }
             (Role::Secondary, _) => VRGState::Secondary,
         },
         _ => VRGState::Unknown,

@@ -5,6 +5,7 @@
 //! | any | the same action and target | goes on |
 //! | Quiescing (relocate) | back to the source, application still running | called off: the source goes on as primary |
 //! | Quiescing (relocate) | back to the source, application stopped already | the source comes to rest, and is restored |
+//! | Quiescing, on that way back | Failover to the source | the same without the other cluster, which is given up |
 //! | Quiescing (relocate) | Failover to the target | replaces it: nothing has been promoted |
 //! | Promoting | Failover to another cluster | replaces it: the target may have been lost meanwhile |
 //! | Promoting | anything else | taken up when the action has ended |
@@ -42,7 +43,8 @@ pub(super) fn course(s: &Snapshot, record: &ActionRecord) -> Course {
         // Any other value was refused on admission.
         Some(DRAction::Other(_)) | None => return without_action(s, record, preferred),
     };
-    if record.to == to && (record.kind == kind || is_way_back(record)) {
+    let gives_up = is_way_back(record) && record.step < Step::Promoting && kind == ActionKind::Failover;
+    if record.to == to && (record.kind == kind || is_way_back(record) && !gives_up) {
         return Course::Keep;
     }
     if is_quiescing(record) {
@@ -86,6 +88,8 @@ fn new(s: &Snapshot, record: &ActionRecord, kind: ActionKind, from: &str, to: &s
 /// A relocate is called off. While the application runs, its home simply goes on. Once it was told to stop, claims may be
 /// on their way out: going on with those would end in empty new ones, so the volumes come to rest first. The decision goes
 /// before the source is told anything, so both have to be as they were.
+///
+/// A Failover back says that the other cluster is lost: then nothing waits for it.
 fn way_back(s: &Snapshot, record: &ActionRecord, kind: ActionKind) -> Course {
     let keeps_its_volumes = s
         .site(&record.from)
@@ -95,7 +99,8 @@ fn way_back(s: &Snapshot, record: &ActionRecord, kind: ActionKind) -> Course {
     if runs {
         new(s, record, kind, "", &record.from)
     } else {
-        new(s, record, ActionKind::Relocate, &record.from, &record.from)
+        let kind = if kind == ActionKind::Failover { kind } else { ActionKind::Relocate };
+        new(s, record, kind, &record.from, &record.from)
     }
 }
 
@@ -116,11 +121,11 @@ fn without_action(s: &Snapshot, record: &ActionRecord, preferred: &str) -> Cours
 }
 
 fn is_quiescing(record: &ActionRecord) -> bool {
-    record.step < Step::Promoting && record.kind == ActionKind::Relocate && !record.from.is_empty()
+    record.step < Step::Promoting && !record.from.is_empty()
 }
 
 /// The way back of a relocate that was called off after its application had been stopped.
-fn is_way_back(record: &ActionRecord) -> bool {
+pub(super) fn is_way_back(record: &ActionRecord) -> bool {
     !record.from.is_empty() && record.from == record.to
 }
 

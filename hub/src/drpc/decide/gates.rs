@@ -13,6 +13,7 @@ use super::super::dr_type::DrType;
 use super::super::facts::{self, Says};
 use super::super::plan::{DemotePermit, Owner, Permit, PromotePermit, Waiting};
 use super::super::snapshot::{Site, Snapshot};
+use super::course::is_way_back;
 
 /// A gate that is shut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ impl Shut {
 /// The gates that an action has to pass before its record is written, and the step that it then begins with.
 pub(super) fn entry(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Result<Step, Shut> {
     match record.kind {
+        // Its first half has been through the gates.
+        _ if is_way_back(record) => Ok(Step::Quiescing),
         ActionKind::Failover => failover(s, record, dr_type).map(|_| Step::Promoting),
         ActionKind::Relocate if stays_home(s, record) => Ok(Step::Promoting),
         ActionKind::Relocate => relocate_may_begin(s, record, dr_type).map(|()| Step::Quiescing),
@@ -247,10 +250,6 @@ fn one_source(s: &Snapshot) -> Result<(), Shut> {
 /// What has to hold before the source of a relocate is touched at all (rules S3 to S7).
 fn relocate_may_begin(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Result<(), Shut> {
     let shut = |owner, what: String| Err(Shut::new(Progression::PreparingFinalSync, owner, what));
-    if record.from == record.to {
-        // The way back of a relocate that was called off: its first half has been through these gates.
-        return Ok(());
-    }
     all_clusters_answer(s)?;
     one_source(s)?;
     target_may_take_over(s, record)?;
@@ -360,6 +359,18 @@ pub(super) fn source_may_be_demoted(record: &ActionRecord, source: &Site) -> Res
     ))
 }
 
+/// What to do where the way back waits for a peer that may never come.
+fn way_out(s: &Snapshot, record: &ActionRecord) -> String {
+    let lost = s.others(&record.to).find(|site| site.reachable.is_err());
+    match lost.filter(|_| record.kind == ActionKind::Relocate) {
+        Some(lost) => format!(
+            "; {} cannot be reached: if it is lost, set spec.action to Failover and spec.failoverCluster to {}",
+            lost.cluster, record.to
+        ),
+        None => String::new(),
+    }
+}
+
 /// Every cluster is a settled secondary, and every one but the target has handed all data over (rule S10).
 pub(super) fn relocate_may_promote(s: &Snapshot, record: &ActionRecord) -> Result<PromotePermit, Shut> {
     let shut = |site: &Site, what: &str| {
@@ -374,7 +385,8 @@ pub(super) fn relocate_may_promote(s: &Snapshot, record: &ActionRecord) -> Resul
         let home = site(s, &record.to)?;
         return match home.answer(record) {
             Some(vrg) if facts::is_settled_secondary(vrg) => Ok(PromotePermit { action: record.id.clone() }),
-            Some(_) | None => shut(home, "its volumes are not yet at rest"),
+            Some(vrg) => shut(home, &format!("{}{}", facts::unsettled(vrg), way_out(s, record))),
+            None => shut(home, "it has not yet taken up the change"),
         };
     }
     all_clusters_answer(s)?;

@@ -88,7 +88,7 @@ fn memory(s: &Snapshot) -> Result<Memory, String> {
 }
 
 /// The reference product was in charge for a while: it moves the application and leaves the record as it is. The DRPC then
-/// names another home than the record, or a work that was written for the record tells its home to let go.
+/// names another home than the record, or the work that was written for the record does not say what it says.
 fn is_overtaken(s: &Snapshot, record: &ActionRecord) -> bool {
     if record.step < Step::Placed {
         return false;
@@ -97,9 +97,12 @@ fn is_overtaken(s: &Snapshot, record: &ActionRecord) -> bool {
     if last.is_some_and(|last| last != record.to) {
         return true;
     }
-    let lets_go = s.site(&record.to).and_then(Site::asked).is_some_and(|work| {
-        !facts::stays_primary(&work.vrg) && action_of(&work.vrg).is_some_and(|theirs| theirs.id == record.id)
-    });
+    let of_home = s.site(&record.to).and_then(Site::asked).map(|work| &work.vrg);
+    let of_home = of_home.filter(|vrg| action_of(vrg).is_some_and(|theirs| theirs.id == record.id));
+    if of_home.is_some_and(|vrg| !facts::is_for(vrg, record)) {
+        return true;
+    }
+    let lets_go = of_home.is_some_and(|vrg| !facts::stays_primary(vrg));
     // A relocate that was called off brings its home to rest itself; but it makes nobody else primary.
     let elsewhere = || s.others(&record.to).filter_map(Site::asked).any(|work| facts::stays_primary(&work.vrg));
     lets_go && (record.from != record.to || elsewhere())
@@ -137,7 +140,7 @@ fn sent(s: &Snapshot) -> Option<ActionRecord> {
         .filter(|work| action_of(&work.vrg).is_some_and(|record| record.id == newest.id));
     // The source of a relocate that was called off is the target as well, and primary until it is at rest.
     let promoted = target.is_some_and(|work| facts::stays_primary(&work.vrg));
-    let relocates = newest.kind == ActionKind::Relocate;
+    let relocates = newest.kind == ActionKind::Relocate || course::is_way_back(&newest);
     if target.is_some() && !promoted && !relocates {
         // Nothing of ours makes a secondary of the target: somebody else has moved the application since.
         return None;

@@ -26,6 +26,7 @@ use kaedama_shared::seen::Seen;
 use super::super::facts;
 use super::super::plan::{Owner, Plan, Verdict, Waiting};
 use super::super::snapshot::{Site, Snapshot, action_of};
+use super::course::is_way_back;
 use super::draft::Draft;
 
 /// What could be rebuilt.
@@ -75,7 +76,7 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
         }
     }
     // Of ours only a relocate leaves nobody primary: another record is older than what has happened.
-    let relocate = newest.clone().filter(|record| record.kind == ActionKind::Relocate);
+    let relocate = newest.clone().filter(|record| record.kind == ActionKind::Relocate || is_way_back(record));
     let interrupted = relocate.or_else(|| relocate_of(s, &found, remembered)).or(newest);
     if let Some(record) = interrupted.filter(|_| silent.is_empty()) {
         return Rebuilt::Found(record);
@@ -223,11 +224,9 @@ fn not_known_yet(s: &Snapshot, silent: &[&Site]) -> String {
     format!("whether {name} exists on the clusters already is not known yet ({})", reasons.join("; "))
 }
 
-/// The record that a VRG carries, where it is what the VRG was last written for. The reference product changes groups and
-/// leaves the annotation as it is.
+/// The record that a VRG carries, where it is what the VRG was last written for.
 fn carried(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
-    let asked = vrg.spec.action.as_ref().map(ToString::to_string).unwrap_or_default();
-    action_of(vrg).filter(|record| record.kind.as_spec() == asked).map(|mut record| {
+    action_of(vrg).filter(|record| facts::is_for(vrg, record)).map(|mut record| {
         // The clusters are not told how far an action has come; level-triggered steps find out.
         record.step = if facts::stays_primary(vrg) { Step::Promoting } else { Step::Quiescing };
         record
@@ -238,7 +237,7 @@ fn carried(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
 /// that comes to rest.
 fn record_of(site: &Site, vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
     carried(vrg).filter(|record| match record.step {
-        Step::Quiescing => record.kind == ActionKind::Relocate && record.from == site.cluster,
+        Step::Quiescing => (record.kind == ActionKind::Relocate || is_way_back(record)) && record.from == site.cluster,
         _ => record.to == site.cluster,
     })
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::build::*;
 use crate::vrg::decide::decide;
+use crate::vrg::order::Order;
 use crate::vrg::snapshot::Snapshot;
 use crate::vrg::status::{OVERDUE, Outcome, status};
 
@@ -49,6 +50,14 @@ fn the_state_follows_what_was_reached() {
         VRGState::Unknown,
         "not everything has arrived"
     );
+    // The same on the way back: the hub would make it the primary again while its claims are on their way out.
+    for action in ["Relocate", "Failover"] {
+        let mut back = secondary(Some(action), vec![resyncing()]);
+        let vrg = Arc::make_mut(&mut back.vrg);
+        returning(vrg);
+        back.order = Order::of(vrg, &settings());
+        assert_eq!(written(&back).state, VRGState::Unknown, "{action}");
+    }
 }
 
 #[test]

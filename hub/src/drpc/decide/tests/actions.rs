@@ -211,6 +211,40 @@ fn a_relocate_is_called_off_before_the_application_stops() {
     world.assert_at_rest("dr1", DRState::Deployed);
 }
 
+/// What a relocate that was called off by this order ends as.
+fn way_back_ends(order: &Option<DRAction>) -> DRState {
+    match order {
+        None => DRState::Deployed,
+        Some(DRAction::Failover) => DRState::FailedOver,
+        Some(_) => DRState::Relocated,
+    }
+}
+
+#[test]
+fn a_way_back_that_waits_for_a_lost_peer_is_turned_into_one_that_gives_it_up() {
+    let mut world = World::deployed();
+    world.relocate("dr2");
+    run(&mut world, |world| world.writes.iter().any(|write| write.contains("final-sync")));
+    world.lose("dr2");
+    world.relocate("dr1");
+    run(&mut world, |world| world.asked("dr1") == "secondary");
+    let first = world.record().unwrap();
+    assert_eq!((first.kind, first.from.as_str(), first.to.as_str()), (ActionKind::Relocate, "dr1", "dr1"));
+    world.fail_over("dr1");
+    world.pass();
+    let turned = world.record().unwrap();
+    assert_eq!((turned.kind, turned.from.as_str(), turned.to.as_str()), (ActionKind::Failover, "dr1", "dr1"));
+    assert_eq!((turned.step, turned.epoch), (Step::Quiescing, first.epoch + 1));
+    assert_eq!(world.works["dr1"].vrg.as_ref().unwrap().spec.action, Some(DRAction::Failover));
+    for _ in 0..5 {
+        world.tick();
+        assert_eq!(world.record().unwrap().epoch, turned.epoch, "one order, one action");
+    }
+    world.restore("dr2");
+    world.settle();
+    world.assert_at_rest("dr1", DRState::FailedOver);
+}
+
 #[test]
 fn a_relocate_called_off_after_the_application_was_stopped_comes_to_rest_before_it_goes_on() {
     for order in [None, Some(DRAction::Relocate), Some(DRAction::Failover)] {
@@ -223,7 +257,7 @@ fn a_relocate_called_off_after_the_application_was_stopped_comes_to_rest_before_
         assert_eq!(world.decided(), [""; 0]);
         world.restore("dr2");
         world.settle();
-        world.assert_at_rest("dr1", if order.is_none() { DRState::Deployed } else { DRState::Relocated });
+        world.assert_at_rest("dr1", way_back_ends(&order));
     }
 }
 
@@ -248,7 +282,7 @@ fn a_relocate_called_off_between_the_decision_and_the_final_sync_comes_to_rest_t
         world.order(order.clone(), "dr1", "dr1");
         run(&mut world, |world| world.asked("dr1") == "secondary");
         world.settle();
-        world.assert_at_rest("dr1", if order.is_none() { DRState::Deployed } else { DRState::Relocated });
+        world.assert_at_rest("dr1", way_back_ends(&order));
     }
 }
 

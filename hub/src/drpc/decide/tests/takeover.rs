@@ -186,6 +186,24 @@ fn an_old_record_is_not_believed_after_a_spell_of_the_reference_product() {
 }
 
 #[test]
+fn an_old_record_of_the_same_home_is_not_believed_either() {
+    for restored in [false, true] {
+        let mut world = relocated();
+        let record = world.record().unwrap();
+        for to in ["dr2", "dr1"] {
+            world.fail_over(to);
+            world.settle();
+        }
+        let mut world = with_record(world, &record);
+        if restored {
+            world.forget();
+        }
+        world.settle();
+        world.assert_at_rest("dr1", DRState::FailedOver);
+    }
+}
+
+#[test]
 fn a_hub_that_was_restored_does_not_believe_an_old_record_either() {
     for world in [World::deployed(), relocated()] {
         let mut world = relocated_by_the_reference_product(world);
