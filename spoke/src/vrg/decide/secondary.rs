@@ -4,9 +4,9 @@
 //! application lets go ─► nobody uses the claim (proven) ─► demoted ─► at rest ─► replication deleted ─► released
 //! ```
 
+use kaedama_shared::api::condition;
 use kaedama_shared::api::conditions::vrg as group_condition;
 use kaedama_shared::api::reasons::vrg as reason;
-use kaedama_shared::api::condition;
 
 use super::classify::classify;
 use super::leave;
