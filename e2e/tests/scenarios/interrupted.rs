@@ -136,8 +136,8 @@ pub async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_so
     Ok(())
 }
 
-pub async fn a_target_that_dies_before_the_last_sync_arrives_does_not_keep_the_application_from_home() -> anyhow::Result<()>
-{
+pub async fn a_target_that_dies_before_the_last_sync_arrives_does_not_keep_the_application_from_home()
+-> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(20).await;

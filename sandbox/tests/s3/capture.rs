@@ -467,7 +467,9 @@ async fn a_group_whose_set_is_gone_is_no_set_of_no_volumes() {
             raise_epoch(&new, &app(), &writer(2, "dr2")).await.remove(0).result.unwrap();
         }
         let reading = read_newest_capture(&world.stores(), &app()).await;
-        assert!(matches!(&reading.stores[0].result, StoreReading::Unusable(why) if why.to_string().contains("is gone")));
+        assert!(
+            matches!(&reading.stores[0].result, StoreReading::Unusable(why) if why.to_string().contains("is gone"))
+        );
         assert_eq!(source(&reading), ("dr2", 1, 3));
         world.dr2.set_down(true);
         let reading = read_newest_capture(&world.stores(), &app()).await;

@@ -172,7 +172,8 @@ fn refuse_double_claims(store: &S3Store, app: &AppId, objects: &Objects) -> Resu
 /// Whether each claim that the VolumeReplicationGroup protects is there, but for those of VolSync, which are never stored.
 pub(super) fn has_all(objects: &Objects, vrg: &StoredVrg) -> bool {
     let value = value(&vrg.object);
-    let claims = value.pointer("/status/protectedPVCs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let claims =
+        value.pointer("/status/protectedPVCs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     claims.iter().filter(|claim| claim["protectedByVolSync"] != true).all(|claim| {
         let member = |name: &str| claim[name].as_str().unwrap_or_default();
         objects.contains_key(&ObjectRef::pvc(member("namespace"), member("name")))

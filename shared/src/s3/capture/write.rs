@@ -158,13 +158,7 @@ async fn commit(
 }
 
 /// Whether `set` may replace `base`.
-fn judge(
-    store: &S3Store,
-    app: &AppId,
-    base: &Base,
-    set: &CaptureSet,
-    owned: &[Owned],
-) -> Result<(), CaptureError> {
+fn judge(store: &S3Store, app: &AppId, base: &Base, set: &CaptureSet, owned: &[Owned]) -> Result<(), CaptureError> {
     let Some(stored) = &base.manifest else { return Ok(()) };
     standing(store, app, stored.writer(), &set.writer)?;
     refuse_loss(store, app, stored, set, owned)
