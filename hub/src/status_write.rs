@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::drpc::act::FIELD_MANAGER;
 
 /// Members that are never left out: it does no harm that somebody else owns them too, and nobody sees them missing.
-const ALWAYS_THERE: [&str; 2] = ["phase", "conditions"];
+const ALWAYS_THERE: [&str; 3] = ["phase", "conditions", "observedGeneration"];
 
 /// Writes the status of `object`, and returns the object as it is then. Two more writes, once, where another manager
 /// has a share in it.

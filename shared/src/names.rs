@@ -48,7 +48,8 @@ pub const ACTION_RECORD: &str = "kaedama.dev/action";
 /// comma-separated.
 pub const ABANDON_S3: &str = "kaedama.dev/abandon-s3-profiles";
 
-/// On a VRG: `true` lets a failover or relocate go on although every store says that it holds nothing of the application.
+/// On a VRG: lets the action that it names go on although every store says that it holds nothing of the application. For a
+/// hub that keeps no action records: `true`.
 pub const ACCEPT_EMPTY_S3: &str = "kaedama.dev/accept-empty-stores";
 
 /// PVC: protected by VolumeReplication; value [`PROTECTED`].

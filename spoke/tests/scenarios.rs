@@ -378,12 +378,7 @@ async fn shared_storage_moves_without_replication_objects() {
     };
     world.dr1.until("all claims protected", all).await;
     world.dr1.is_stored().await;
-    let patch = Patch::Merge(json!({"spec": {"replicationState": "secondary", "action": "Relocate"}}));
-    world.dr1.api::<VolumeReplicationGroup>().patch("web", &Default::default(), &patch).await.unwrap();
-    for name in CLAIMS {
-        world.dr1.api::<PersistentVolumeClaim>().delete(name, &Default::default()).await.unwrap();
-    }
-    world.dr1.settles_as("Secondary").await;
+    world.dr1.lets_go().await;
     let volume = world.dr1.volumes().get("pv-a").await.unwrap();
     assert_eq!(
         volume.spec.unwrap().persistent_volume_reclaim_policy.as_deref(),
@@ -395,12 +390,7 @@ async fn shared_storage_moves_without_replication_objects() {
     world.dr2.settles_as("Primary").await;
     assert_eq!((claims(&world.dr2).await, replications(&world.dr2).await), (3, 0));
     // And back: the volumes of the first cluster are still there, released, and are taken again.
-    let patch = Patch::Merge(json!({"spec": {"replicationState": "secondary", "action": "Relocate"}}));
-    world.dr2.api::<VolumeReplicationGroup>().patch("web", &Default::default(), &patch).await.unwrap();
-    for name in CLAIMS {
-        world.dr2.api::<PersistentVolumeClaim>().delete(name, &Default::default()).await.unwrap();
-    }
-    world.dr2.settles_as("Secondary").await;
+    world.dr2.lets_go().await;
     let patch = Patch::Merge(json!({"spec": {"replicationState": "primary", "action": "Relocate"}}));
     world.dr1.api::<VolumeReplicationGroup>().patch("web", &Default::default(), &patch).await.unwrap();
     world.dr1.settles_as("Primary").await;

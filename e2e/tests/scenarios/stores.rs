@@ -137,14 +137,16 @@ pub async fn a_failover_from_stores_that_were_emptied_starts_nothing_until_someb
     world.set_store_down("dr1", false);
     empty(&world, "dr1", &app)?;
     world.order(&app, DRAction::Failover, "dr2").await?;
-    let told = |drpc: &DRPlacementControl| message(drpc, "Available").contains("accept-empty-stores");
-    world.until_drpc(&app, "what the stores lack", told).await?;
+    const CONSENT: &str = "kaedama.dev/accept-empty-stores=";
+    let told = |drpc: &DRPlacementControl| message(drpc, "Available").contains(CONSENT);
+    let told = message(&world.until_drpc(&app, "what the stores lack", told).await?, "Available");
+    let action = told.split(CONSENT).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
     pass(60).await;
     let there = site(&world, "dr2", &app).await?;
     assert!(there.claims.is_empty() && there.replications.is_empty(), "{there:#?}");
 
     let groups: Api<VolumeReplicationGroup> = Api::namespaced(world.cluster("dr2")?, &app.namespace);
-    let consent = json!({ "metadata": { "annotations": { "kaedama.dev/accept-empty-stores": "true" } } });
+    let consent = json!({ "metadata": { "annotations": { "kaedama.dev/accept-empty-stores": action } } });
     groups.patch(&app.name, &PatchParams::default(), &Patch::Merge(&consent)).await?;
     world.placed(&app, DRState::FailedOver).await?;
     Ok(())

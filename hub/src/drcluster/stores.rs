@@ -73,9 +73,14 @@ impl StoreChecks {
         };
         checks.insert(name.clone(), Check { with: with.clone(), outcome: known.clone(), at: None });
         drop(checks);
-        let this = self.clone();
+        let (this, before) = (self.clone(), known.clone());
         tokio::spawn(async move {
-            let outcome = check(&store, &name).await;
+            let mut outcome = check(&store, &name).await;
+            if before == StoreCheck::Good && outcome != StoreCheck::Good {
+                // One that was good has a second try before anybody is alarmed.
+                tokio::time::sleep(TRY_AGAIN).await;
+                outcome = check(&store, &name).await;
+            }
             let mut checks = this.checks.lock().unwrap_or_else(PoisonError::into_inner);
             // An answer of a configuration that was replaced meanwhile is of no use.
             if checks.get(&name).is_some_and(|check| check.with == with) {

@@ -207,7 +207,9 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, ActError> {
 /// A write was refused (a webhook, a quota, a missing right): that is shown, or nobody would learn why an order hangs.
 /// Phase and progression stay as they are, for the plan was not carried out.
 async fn tell_refusal(context: &Context, actor: &Actor<'_>, plan: &Plan, error: &ActError) {
-    if !matches!(error, ActError::Api { source: kube::Error::Api(_), .. }) {
+    // What passes by itself (an API server that is busy) is nothing to tell.
+    let ActError::Api { source: kube::Error::Api(answer), .. } = error else { return };
+    if !matches!(answer.code, 400 | 403 | 404 | 413 | 422) {
         return;
     }
     let drpc = &actor.s.drpc;

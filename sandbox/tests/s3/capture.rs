@@ -5,8 +5,9 @@ use std::time::Duration;
 use kaedama_sandbox::s3::{S3Server, S3ServerOptions};
 use kaedama_shared::s3::capture::{
     CaptureError, Source, StoreReading, look_again, raise_epoch, read_newest_capture, write_capture,
+    write_capture_beside,
 };
-use kaedama_shared::s3::{ObjectRef, PerStore, S3Error, S3ErrorKind, StoreSet};
+use kaedama_shared::s3::{ObjectRef, PerStore, S3ErrorKind, StoreSet};
 use kaedama_shared::seen::Seen;
 use serde_json::{Value, json};
 
@@ -501,17 +502,19 @@ async fn a_second_look_tells_whether_a_store_still_holds_what_was_stored() {
     let stores = world.stores();
     let first = set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 3);
     written(write_capture(&stores, &app(), &first).await);
-    let same = |answers: Vec<PerStore<Result<bool, S3Error>>>| -> Vec<Option<bool>> {
+    let same = |answers: Vec<PerStore<Result<bool, CaptureError>>>| -> Vec<Option<bool>> {
         answers.into_iter().map(|answer| answer.result.ok()).collect()
     };
-    assert_eq!(same(look_again(&stores, &app()).await), [Some(true), Some(true)]);
+    assert_eq!(same(look_again(&stores, &app(), &writer(1, "dr1")).await), [Some(true), Some(true)]);
     world.dr1.remove(BUCKET, MANIFEST);
     world.dr2.set_down(true);
-    assert_eq!(same(look_again(&stores, &app()).await), [Some(false), None]);
+    assert_eq!(same(look_again(&stores, &app(), &writer(1, "dr1")).await), [Some(false), None]);
     world.dr2.set_down(false);
     let stored = written(write_capture(&stores, &app(), &first).await);
+    let late = look_again(&stores, &app(), &writer(0, "dr0")).await;
+    assert!(late.iter().all(|answer| answer.result.as_ref().is_err_and(CaptureError::is_superseded)), "{late:?}");
     assert_eq!(stored.iter().map(|store| store.manifest).collect::<Vec<_>>(), [true, false]);
-    assert_eq!(same(look_again(&stores, &app()).await), [Some(true), Some(true)]);
+    assert_eq!(same(look_again(&stores, &app(), &writer(1, "dr1")).await), [Some(true), Some(true)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -530,10 +533,12 @@ async fn a_store_that_was_away_at_the_failover_is_brought_up_to_date_although_it
     let second = set(writer(2, "dr2"), "2041-05-06T07:02:00Z", 1);
     write_capture(&new, &app(), &second).await.remove(1).result.unwrap();
     world.dr1.set_down(false);
-    // Also by a process that has just started, as soon as it has seen the other store.
+    // Also by a process that has just started, as soon as it has seen the other store. One that failed is written alone.
     for stores in [world.stores(), new] {
         write_capture(&stores, &app(), &second).await;
-        written(write_capture(&stores, &app(), &second).await);
+        let all: Vec<_> = stores.stores().cloned().collect();
+        let (alone, beside) = (StoreSet::new([all[0].clone()]), StoreSet::new([all[1].clone()]));
+        written(write_capture_beside(&alone, &beside, &app(), &second).await);
     }
     assert_eq!(source(&read_newest_capture(&world.stores(), &app()).await).1, 2);
     world.dr2.set_down(true);

@@ -1,7 +1,7 @@
 //! Buckets that Ramen wrote.
 
 use kaedama_sandbox::s3::S3Server;
-use kaedama_shared::s3::capture::{Source, StoreReading, look_again, read_newest_capture, write_capture};
+use kaedama_shared::s3::capture::{CaptureError, Source, StoreReading, look_again, read_newest_capture, write_capture};
 use kaedama_shared::s3::{ObjectRef, S3ErrorKind, StoreSet, codec};
 use kaedama_shared::seen::Seen;
 use serde_json::{Value, json};
@@ -140,8 +140,8 @@ async fn a_second_look_at_a_store_that_ramen_took_over_overwrites_nothing() {
     write_capture(&stores, &app(), &set(writer(1, "dr1"), "2041-05-06T07:00:00Z", 1)).await;
     fill(&world.dr1, 2, "2041-05-06T08:00:00Z", "primary");
     for _ in 0..2 {
-        let answers = look_again(&stores, &app()).await;
-        let why = answers[0].result.as_ref().unwrap_err();
+        let answers = look_again(&stores, &app(), &writer(1, "dr1")).await;
+        let Err(CaptureError::Store(why)) = &answers[0].result else { panic!("{:?}", answers[0].result) };
         assert!(why.kind == S3ErrorKind::Conflict && why.to_string().contains("2041-05-06T08:00:00Z"), "{why}");
         assert!(matches!(answers[1].result, Ok(true)));
     }

@@ -26,7 +26,7 @@ use kaedama_shared::config::{ProfileChoice, RamenConfig, S3StoreProfile};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Cache;
 use kaedama_shared::s3::capture::{
-    self, CaptureError, delete_application, raise_epoch, read_newest_capture, write_capture,
+    self, CaptureError, delete_application, raise_epoch, read_newest_capture, write_capture_beside,
 };
 use kaedama_shared::s3::{
     Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet,
@@ -296,8 +296,8 @@ impl Stores {
             }
         }
         for profile in look {
-            let (stores, group, epoch) = (self.clone(), group.clone(), order.writer.epoch);
-            self.tasks.spawn(async move { stores.look_again(group, profile, epoch).await });
+            let (stores, group, writer) = (self.clone(), group.clone(), order.writer.clone());
+            self.tasks.spawn(async move { stores.look_again(group, profile, writer).await });
         }
         // A store that failed before is written on its own, so that it holds no healthy one up.
         let (failing, healthy): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, failing)| *failing);
@@ -309,6 +309,7 @@ impl Stores {
                 uid: uid.to_owned(),
                 writer: order.writer.clone(),
                 profiles,
+                others: order.profiles.clone(),
                 capture: capture.clone(),
             };
             let stores = self.clone();
@@ -322,8 +323,12 @@ impl Stores {
         for profile in &job.profiles {
             set.push(profile.clone(), self.open(profile).await);
         }
+        let mut beside = StoreSet::default();
+        for profile in job.others.iter().filter(|other| !job.profiles.contains(other)) {
+            beside.push(profile.clone(), self.open(profile).await);
+        }
         let results = match job.set(&self.clock) {
-            Ok(content) => write_capture(&set, &app(&job.group), &content)
+            Ok(content) => write_capture_beside(&set, &beside, &app(&job.group), &content)
                 .await
                 .into_iter()
                 .map(|answer| (answer.profile, answer.result.map(drop)))
@@ -361,10 +366,10 @@ impl Stores {
     }
 
     /// Asks a store whether it still holds what it did.
-    async fn look_again(self: &Arc<Self>, group: ObjectKey, profile: String, epoch: u64) {
+    async fn look_again(self: &Arc<Self>, group: ObjectKey, profile: String, writer: Writer) {
         let mut set = StoreSet::default();
         set.push(profile.clone(), self.open(&profile).await);
-        let answer = capture::look_again(&set, &app(&group)).await.pop().map(|answer| answer.result);
+        let answer = capture::look_again(&set, &app(&group), &record(&writer)).await.pop().map(|answer| answer.result);
         let now = self.clock.now_seconds();
         {
             let mut memory = self.lock();
@@ -372,15 +377,15 @@ impl Stores {
             known.busy = false;
             match answer {
                 // What was learnt is of another action.
-                _ if known.epoch != epoch => {}
+                _ if known.epoch != writer.epoch => {}
                 None | Some(Ok(true)) => known.looked(true),
                 Some(Ok(false)) => {
                     tracing::warn!(%group, store = profile, "the store does not hold what was stored; it is stored again");
                     known.looked(false);
                 }
                 Some(Err(error)) => {
-                    let unreachable = error.is_unreachable();
-                    known.failed(&error.into(), now);
+                    let unreachable = matches!(&error, CaptureError::Store(error) if error.is_unreachable());
+                    known.failed(&error, now);
                     if unreachable {
                         self.await_return(&profile);
                     }

@@ -227,8 +227,11 @@ impl Observer {
                 .await
             }
             Action::StopReplication { id, evidence: _ } => self.stop_replication(id).await,
-            Action::ReleaseVolume { id, delete, evidence: _ } => {
+            Action::ReleaseVolume { id, delete, taken_up, evidence: _ } => {
                 let mut annotations = json!({ names::VR_ARCHIVED: null });
+                if *taken_up {
+                    annotations[names::RESTORED] = json!("True");
+                }
                 let spec = delete.then(|| {
                     annotations[names::VR_RETAINED] = Value::Null;
                     json!({ "persistentVolumeReclaimPolicy": "Delete" })

@@ -189,6 +189,8 @@ pub enum Action {
         id: ObjectId,
         /// It may be deleted with its claim again, as it was before we changed that.
         delete: bool,
+        /// A recovery on this cluster takes it up again.
+        taken_up: bool,
         /// What permits it.
         evidence: LetGo,
     },

@@ -272,6 +272,20 @@ impl Cluster {
         .await
     }
 
+    /// A relocate from here: the application goes after the order was seen. A claim that a primary is not told to give up
+    /// and that is deleted all the same leaves protection, and the stores.
+    pub async fn lets_go(&self) {
+        let order = Patch::Merge(json!({"spec": {"replicationState": "secondary", "action": "Relocate"}}));
+        let groups = self.api::<VolumeReplicationGroup>();
+        let ordered = groups.patch("web", &Default::default(), &order).await.unwrap().metadata.generation;
+        self.until("see the order", |group| group.status.as_ref().map(|status| status.observed_generation) == ordered)
+            .await;
+        for name in CLAIMS {
+            self.api::<PersistentVolumeClaim>().delete(name, &Default::default()).await.unwrap();
+        }
+        self.settles_as("Secondary").await;
+    }
+
     pub async fn is_stored(&self) {
         self.until("stored", |group| {
             said(group, "ClusterDataProtected").is_some_and(|c| c.is_true() && c.reason == "Uploaded")

@@ -11,6 +11,9 @@ use super::super::plan::{Action, Ownership};
 use super::super::snapshot::Snapshot;
 use super::draft::Draft;
 
+/// Reasons of a policy that is not valid because its clusters or their stores do not answer.
+const LOST_WITH_A_CLUSTER: [&str; 2] = [reasons::DR_CLUSTER_DETAILS_FAILED, reasons::DR_CLUSTERS_UNAVAILABLE];
+
 /// Why nothing is done.
 pub(super) struct Refusal {
     /// Names the field and the remedy.
@@ -127,9 +130,9 @@ fn policy(s: &Snapshot) -> Result<(), String> {
     let conditions = policy.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match condition::find(conditions, VALIDATED) {
         Some(validated) if validated.is_true() => Ok(()),
-        // A hub that was restored does not know the storage classes of a cluster that is lost. That one is what they fail
-        // over from, and their groups carry the classes that they were made with.
-        Some(validated) if validated.reason == reasons::DR_CLUSTER_DETAILS_FAILED && is_established(s) => Ok(()),
+        // What a cluster that is lost takes with it must not keep its applications from leaving it: its storage classes,
+        // which a restored hub does not know, and its store. Their groups carry the classes that they were made with.
+        Some(validated) if LOST_WITH_A_CLUSTER.contains(&validated.reason.as_str()) && is_established(s) => Ok(()),
         Some(validated) => Err(format!("DRPolicy {name} is not valid: {} ({})", validated.message, validated.reason)),
         None => Err(format!("DRPolicy {name} has not been validated yet")),
     }

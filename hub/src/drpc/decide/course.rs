@@ -47,6 +47,14 @@ pub(super) fn course(s: &Snapshot, record: &ActionRecord) -> Course {
     if record.to == to && (record.kind == kind || is_way_back(record) && !gives_up) {
         return Course::Keep;
     }
+    // Its volumes are let go as those of a primary, one by one: what the peer has of them may be gone.
+    let gives_up = is_way_back(record) && record.kind == ActionKind::Failover;
+    if gives_up && is_quiescing(record) && s.site(&record.from).is_some_and(|site| site.reachable.is_ok()) {
+        return Course::Note(format!(
+            "The way back to {} is under way, by which the other cluster was given up; the edit is taken up when it has ended",
+            record.to
+        ));
+    }
     if is_quiescing(record) {
         return if to == record.from { way_back(s, record, kind) } else { new(s, record, kind, &record.from, to) };
     }

@@ -21,9 +21,9 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
     if !ours {
         return draft.finish();
     }
-    // It was refused for another DRPC, and made nothing: what is there is the other's.
-    if s.conflict.is_some() {
-        draft.actions.push(Action::ReleaseDrpc);
+    // It was refused for another DRPC before it made anything: what is there is the other's.
+    if s.conflict.is_some() && !has_acted(s) {
+        release(&mut draft);
         return draft.finish();
     }
     let unknown =
@@ -88,6 +88,13 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
             draft.actions.push(Action::DeleteNamespaceWork { cluster: site.cluster.clone(), work: work.clone() });
         }
     }
+    release(&mut draft);
+    draft.finish()
+}
+
+/// Lets go of the Placement, if it is this DRPC's, and of the DRPC.
+fn release(draft: &mut Draft<'_>) {
+    let s = draft.s;
     if let Seen::Present(placement) = &s.placement
         && placement.finalizers.iter().any(|finalizer| finalizer == names::DRPC_FINALIZER)
         && is_ours(s, placement)
@@ -95,7 +102,13 @@ pub(super) fn decide(s: &Snapshot) -> Plan {
         draft.actions.push(Action::ReleasePlacement(placement.id.clone()));
     }
     draft.actions.push(Action::ReleaseDrpc);
-    draft.finish()
+}
+
+/// The DRPC carries the record of an action of its own; that of a copy is its original's.
+fn has_acted(s: &Snapshot) -> bool {
+    let record = s.drpc.metadata.annotations.as_ref().map(ActionRecord::from_annotations);
+    let uid = s.drpc.metadata.uid.as_deref().unwrap_or_default();
+    matches!(record, Some(Ok(Some(record))) if record.id.strip_prefix(uid).is_some_and(|rest| rest.starts_with('-')))
 }
 
 /// Some cluster is told to keep the application.

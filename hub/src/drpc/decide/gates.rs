@@ -40,8 +40,8 @@ pub(super) fn entry(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Res
     match record.kind {
         // Its first half has been through the gates.
         _ if is_way_back(record) => Ok(Step::Quiescing),
+        ActionKind::Failover | ActionKind::Relocate if stays_home(s, record) => Ok(Step::Promoting),
         ActionKind::Failover => failover(s, record, dr_type).map(|_| Step::Promoting),
-        ActionKind::Relocate if stays_home(s, record) => Ok(Step::Promoting),
         ActionKind::Relocate => relocate_may_begin(s, record, dr_type).map(|()| Step::Quiescing),
         // The first placement has no gate of its own.
         ActionKind::Deploy => Ok(Step::Promoting),

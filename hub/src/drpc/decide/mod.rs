@@ -41,7 +41,7 @@ use draft::Draft;
 /// True where the clusters leave something open that a store may know. A store is read in the pass itself, so this is
 /// true only while an application waits for it.
 pub fn needs_stores(s: &Snapshot) -> bool {
-    if s.drpc.metadata.deletion_timestamp.is_some() {
+    if s.drpc.metadata.deletion_timestamp.is_some() && under_way(s).is_none() {
         return false;
     }
     let Ok(memory) = memory(s) else { return false };
@@ -283,12 +283,15 @@ fn deploy(mut draft: Draft<'_>, remembered: Option<&ActionRecord>) -> Plan {
         );
         return refused(draft, Refusal::by_user(message));
     }
-    // One more than a first placement that was cut off before: what it has sent must not be taken for this one's.
-    let epoch = remembered.map_or(1, |record| record.epoch + 1);
-    let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
-    let record =
-        ActionRecord::accept(&uid, epoch, ActionKind::Deploy, "", &to, s.generation(), s.now).reached(Step::Promoting);
-    draft.outlook.started = Some(s.now);
+    let begun = remembered.filter(|record| record.kind == ActionKind::Deploy && record.to == to && record.is_running());
+    let record = begun.cloned().unwrap_or_else(|| {
+        // One more than one to elsewhere that was cut off before: what it has sent must not be taken for this one's.
+        let epoch = remembered.map_or(1, |record| record.epoch + 1);
+        let uid = s.drpc.metadata.uid.clone().unwrap_or_default();
+        ActionRecord::accept(&uid, epoch, ActionKind::Deploy, "", &to, s.generation(), s.now)
+    });
+    let record = record.reached(Step::Promoting);
+    draft.outlook.started = Some(record.started);
     draft.accept(&record);
     drive::drive(&mut draft, &record);
     draft.finish()

@@ -75,6 +75,9 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
             };
         }
     }
+    // One that had ended leaves a primary behind: somebody else has gone on since.
+    let ended = |record: &ActionRecord| remembered.is_some_and(|own| own.id == record.id && own.step >= Step::Placed);
+    let newest = newest.filter(|record| !ended(record));
     // Of ours only a relocate leaves nobody primary: another record is older than what has happened.
     let relocate = newest.clone().filter(|record| record.kind == ActionKind::Relocate || is_way_back(record));
     let interrupted = relocate.or_else(|| relocate_of(s, &found, remembered)).or(newest);
@@ -272,8 +275,10 @@ fn made(
     to: &str,
     step: Step,
 ) -> ActionRecord {
-    let again = remembered
-        .filter(|known| known.kind == kind && known.from == from && known.to == to && known.epoch > latest_epoch(s));
+    let again = remembered.filter(|known| {
+        let same = known.kind == kind && known.from == from && known.to == to;
+        same && known_records(s).all(|other| other.epoch < known.epoch || other.id == known.id)
+    });
     if let Some(known) = again {
         return ActionRecord { step, ..known.clone() };
     }
@@ -304,7 +309,9 @@ pub(super) fn is_confirmed(s: &Snapshot) -> bool {
     s.drpc
         .status
         .as_ref()
-        .is_some_and(|status| status.phase == DRState::WaitForUser && status.observed_generation < s.generation())
+        .filter(|status| status.phase == DRState::WaitForUser)
+        // 0: a status that is only half there.
+        .is_some_and(|status| (1..s.generation()).contains(&status.observed_generation))
 }
 
 /// The clusters tell where the application is; the spec, which may come out of a backup, asks for something else. The
@@ -370,9 +377,14 @@ pub(super) fn next_epoch(s: &Snapshot) -> u64 {
 
 /// The latest epoch that clusters, works and stores know of; 0 where they know of none.
 fn latest_epoch(s: &Snapshot) -> u64 {
+    known_records(s).map(|record| record.epoch).max().unwrap_or_default()
+}
+
+/// The records that clusters, works and stores carry.
+fn known_records(s: &Snapshot) -> impl Iterator<Item = ActionRecord> {
     let seen = s.sites.iter().filter_map(|site| site.vrg.present()).chain(s.stored.present());
     let sent = s.sites.iter().filter_map(|site| site.work.present()).map(|work| &work.vrg);
-    seen.chain(sent).filter_map(action_of).map(|record| record.epoch).max().unwrap_or_default()
+    seen.chain(sent).filter_map(action_of)
 }
 
 fn ask_for(draft: &mut Draft<'_>, clusters: &[String]) {

@@ -45,12 +45,14 @@ impl Base {
 }
 
 /// The stored VolumeReplicationGroup, as far as the next write needs it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct VrgCell {
     /// Entity tag; absent if there is none.
     pub(super) etag: Option<String>,
     /// sha256 of its text; absent if it cannot be unpacked.
     pub(super) sha256: Option<String>,
+    /// Who wrote it; none for another product, or if it cannot be unpacked.
+    pub(super) stored_by: Option<EpochRecord>,
 }
 
 /// One look at manifest and VolumeReplicationGroup.
@@ -117,9 +119,11 @@ impl Remembered {
             self.layout.extend(manifest.digests().into_iter().map(|(key, sha256)| (key, Some(sha256))));
         }
         self.vrg = match (&look.vrg, vrg_etag) {
-            (Ok(vrg), etag) => Some(VrgCell { etag, sha256: Some(vrg.sha256.clone()) }),
-            (Err(_), Some(etag)) => Some(VrgCell { etag: Some(etag), sha256: None }),
-            (Err(error), None) if error.is_absent() => Some(VrgCell { etag: None, sha256: None }),
+            (Ok(vrg), etag) => {
+                Some(VrgCell { etag, sha256: Some(vrg.sha256.clone()), stored_by: vrg.stored_by.clone() })
+            }
+            (Err(_), Some(etag)) => Some(VrgCell { etag: Some(etag), ..VrgCell::default() }),
+            (Err(error), None) if error.is_absent() => Some(VrgCell::default()),
             (Err(_), None) => None,
         };
         self.given = restoring && base.is_some();

@@ -49,7 +49,7 @@ use super::store::S3Store;
 pub use epoch::{raise_epoch, read_epoch};
 pub(super) use memory::Remembered;
 pub use read::{Reading, RecoverySet, Source, StoreReading, read_newest_capture};
-pub use write::{Written, delete_application, look_again, write_capture};
+pub use write::{Written, delete_application, look_again, write_capture, write_capture_beside};
 
 /// Sets of at most this many bytes of JSON stand in the manifest.
 pub const INLINE_LIMIT: usize = 1024 * 1024;
@@ -328,7 +328,7 @@ mod tests {
             let _ = raise_epoch(&stores, &app, &writer).await;
             let _ = read_epoch(&stores, &app).await;
             let _ = delete_application(&stores, &app, &writer).await;
-            let _ = look_again(&stores, &app).await;
+            let _ = look_again(&stores, &app, &writer).await;
             for store in stores.stores() {
                 let _ = store.head_bucket().await;
                 let _ = store.list("p").await;

@@ -46,10 +46,21 @@ pub async fn write_capture(
     app: &AppId,
     set: &CaptureSet,
 ) -> Vec<PerStore<Result<Written, CaptureError>>> {
+    write_capture_beside(stores, &StoreSet::default(), app, set).await
+}
+
+/// As [`write_capture`], where the application has more stores: `beside` are those that are not written now. What this
+/// process knows of them tells whether a store that was away holds what was given up since.
+pub async fn write_capture_beside(
+    stores: &StoreSet,
+    beside: &StoreSet,
+    app: &AppId,
+    set: &CaptureSet,
+) -> Vec<PerStore<Result<Written, CaptureError>>> {
     // The same sequence in all stores, beyond all that is known from any of them.
     let known = stores.stores().filter_map(|store| known_sequence(store, app)).max();
     let sequence = known.map_or(0, |known| known + 1).max(set.time.as_millisecond());
-    let owned = &owned(stores, app, &set.writer);
+    let owned = &owned(stores.stores().chain(beside.stores()).cloned(), app, &set.writer);
     let committed = stores.on_all(|store| async move { commit(&store, app, set, sequence, owned).await }).await;
     let superseded = committed.iter().find_map(|member| match &member.result {
         Err(error) if error.is_superseded() => Some(error.clone()),
@@ -164,21 +175,23 @@ fn judge(store: &S3Store, app: &AppId, base: &Base, set: &CaptureSet, owned: &[O
     refuse_loss(store, app, stored, set, owned)
 }
 
-/// A set in one of the stores that the writer owns.
+/// A set of the writer's own in one of the stores.
 struct Owned {
-    /// Epoch of its author, and its place among that one's sets.
+    /// Its place among all sets: as a reader has it, one that the writer has stored its VolumeReplicationGroup beside is of
+    /// the writer's epoch, whoever put it together.
     order: (u64, i64),
     places: BTreeSet<ObjectRef>,
 }
 
-fn owned(stores: &StoreSet, app: &AppId, writer: &EpochRecord) -> Vec<Owned> {
-    let known = stores.stores().filter_map(|store| memory::base(store, app)?.manifest);
-    let of = |manifest: Arc<Manifest>| {
-        let content = manifest.content().filter(|_| manifest.writer() == writer)?;
-        let order = (content.author.epoch, content.sequence);
-        Some(Owned { order, places: manifest.places().map(|(place, _)| place).collect() })
+fn owned(stores: impl Iterator<Item = S3Store>, app: &AppId, writer: &EpochRecord) -> Vec<Owned> {
+    let of = |store: S3Store| {
+        let manifest = memory::base(&store, app)?.manifest.filter(|manifest| manifest.writer() == writer)?;
+        let beside = memory::vrg(&store, app).is_some_and(|vrg| vrg.stored_by.as_ref() == Some(writer));
+        let content = manifest.content().filter(|content| beside || content.author == *writer)?;
+        let places = manifest.places().map(|(place, _)| place).collect();
+        Some(Owned { order: (writer.epoch, content.sequence), places })
     };
-    known.filter_map(of).collect()
+    stores.filter_map(of).collect()
 }
 
 /// Whether the stored manifest says all that the new one would. Objects that a writer before put together count as its
@@ -207,9 +220,7 @@ fn refuse_loss(
         return Ok(());
     }
     let order = stored.content().map(|content| (content.author.epoch, content.sequence));
-    // One that this writer does not own was away when it became the primary.
-    let away = *stored.writer() != set.writer;
-    let newer = |other: &&Owned| away || Some(other.order) > order;
+    let newer = |other: &&Owned| Some(other.order) > order;
     if owned.iter().filter(newer).any(|newer| keys.iter().all(|key| !newer.places.contains(key))) {
         let what: Vec<String> = keys.iter().map(ToString::to_string).collect();
         tracing::warn!(store = store.profile(), %app, ?what, "an older set is replaced; what it alone has stays in Ramen's layout");
@@ -321,7 +332,11 @@ async fn write_vrg(
         }
         match put_conditionally(store, &key, codec::encode(vrg.json()), known.etag.as_deref()).await {
             Ok(etag) => {
-                memory::wrote_vrg(store, app, Some(VrgCell { etag: Some(etag), sha256: Some(digest) }));
+                memory::wrote_vrg(
+                    store,
+                    app,
+                    Some(VrgCell { etag: Some(etag), sha256: Some(digest), stored_by: Some(writer.clone()) }),
+                );
                 return Ok(true);
             }
             Err(error) => {
@@ -379,7 +394,11 @@ fn keys_of(app: &AppId, place: &ObjectRef) -> Vec<String> {
 
 /// Whether each store still holds what this process wrote or read there last: a store that was emptied, or whose bucket
 /// expires objects, says nothing of it. Where it does not, the next write stores everything again.
-pub async fn look_again(stores: &StoreSet, app: &AppId) -> Vec<PerStore<Result<bool, S3Error>>> {
+pub async fn look_again(
+    stores: &StoreSet,
+    app: &AppId,
+    writer: &EpochRecord,
+) -> Vec<PerStore<Result<bool, CaptureError>>> {
     stores
         .on_all(|store| async move {
             let tags = || {
@@ -391,13 +410,19 @@ pub async fn look_again(stores: &StoreSet, app: &AppId) -> Vec<PerStore<Result<b
             let errors = [look.manifest.as_ref().err(), look.vrg.as_ref().err()];
             let silent = errors.into_iter().flatten().find(|e| !e.is_absent() && e.kind != S3ErrorKind::Corrupt);
             if let Some(error) = silent {
-                return Err(error.clone());
+                return Err(error.clone().into());
+            }
+            if let Ok(manifest) = &look.manifest {
+                standing(&store, app, manifest.writer(), writer)?;
             }
             if let Some(foreign) = look.foreign() {
                 let key = S3Key::object(app, ObjectRef::Vrg).to_string();
                 let since = foreign.updated.map(|updated| updated.to_string()).unwrap_or_default();
-                let detail = format!("another product's primary has stored its VolumeReplicationGroup, as of {since}");
-                return Err(store.error(Operation::Get, &key, S3ErrorKind::Conflict, &detail));
+                let detail = format!(
+                    "another product's primary has stored its VolumeReplicationGroup, as of {since}; if this cluster is the \
+                     primary, restart its operator, and it is written over"
+                );
+                return Err(store.error(Operation::Get, &key, S3ErrorKind::Conflict, &detail).into());
             }
             Ok(look.manifest.is_ok() && tags() == known)
         })

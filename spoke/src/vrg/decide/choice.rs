@@ -95,8 +95,9 @@ pub(super) fn choose<'a>(order: &Order, recovery: &'a Recovery, accepts_nothing:
         }
         None if !order.deploys && !accepts_nothing => waits(format!(
             "every store says that it holds nothing of the group, which was protected before: were they emptied, or \
-             replaced? Bring back what they held. To start without it, annotate the group with {}=true",
-            names::ACCEPT_EMPTY_S3
+             replaced? Bring back what they held. To start without it, annotate the group with {}={}",
+            names::ACCEPT_EMPTY_S3,
+            consent(order)
         )),
         None => Ok(Chosen { set: None, profile: "", unread }),
         Some((profile, set)) => match lost(&sets, profile, set) {
@@ -151,6 +152,11 @@ fn conflict(set: &StoredSet) -> Option<String> {
         }
     }
     None
+}
+
+/// What [`names::ACCEPT_EMPTY_S3`] has to say: it is meant for one action, and stays on the group.
+pub(super) fn consent(order: &Order) -> &str {
+    if order.writer.action.is_empty() { "true" } else { &order.writer.action }
 }
 
 /// This cluster wrote the set.

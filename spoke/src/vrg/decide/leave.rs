@@ -114,8 +114,11 @@ pub fn release(snapshot: &Snapshot, volume: &Volume, evidence: LetGo, as_primary
     if let Some(pv) = &volume.pv {
         let returns = Intent::of(snapshot).is_way_back();
         let delete = (as_primary || asynchronous && !returns) && annotation(&pv.metadata, names::VR_RETAINED).is_some();
-        if delete || annotation(&pv.metadata, names::VR_ARCHIVED).is_some() {
-            actions.push(Action::ReleaseVolume { id: ObjectId::of(&**pv), delete, evidence: evidence.clone() });
+        // Also if another action comes first: it may lead here later, and has to find what it may take.
+        let taken_up = !as_primary && asynchronous && returns;
+        if delete || taken_up || annotation(&pv.metadata, names::VR_ARCHIVED).is_some() {
+            let (id, evidence) = (ObjectId::of(&**pv), evidence.clone());
+            actions.push(Action::ReleaseVolume { id, delete, taken_up, evidence });
         }
     } else if volume.bound() {
         // The policy is put right before the finalizer goes; without the volume at hand that cannot be done.

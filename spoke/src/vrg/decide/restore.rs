@@ -107,8 +107,8 @@ fn from_stores(snapshot: &Snapshot, order: &Order, recovery: &Recovery) -> Resto
     if let EpochClaim::Refused(why) = &recovery.claim {
         return Restore::Blocked(Verdict::no(reason::ERROR, why.clone()));
     }
-    let accepts_nothing = snapshot.annotation(names::ACCEPT_EMPTY_S3) == Some("true");
-    let chosen = match choice::choose(order, recovery, accepts_nothing) {
+    let consent = snapshot.annotation(names::ACCEPT_EMPTY_S3) == Some(choice::consent(order));
+    let chosen = match choice::choose(order, recovery, consent || lives_here(snapshot)) {
         Ok(chosen) => chosen,
         Err(verdict) => return Restore::Blocked(verdict),
     };
@@ -140,6 +140,18 @@ fn from_stores(snapshot: &Snapshot, order: &Order, recovery: &Recovery) -> Resto
 pub fn claim_of(volume: &PersistentVolume) -> Option<ObjectKey> {
     let reference = volume.spec.as_ref()?.claim_ref.as_ref()?;
     Some(ObjectKey::namespaced(reference.namespace.clone()?, reference.name.clone()?))
+}
+
+/// The group was made anew around an application that runs here: its claims are bound, and older than the group.
+fn lives_here(snapshot: &Snapshot) -> bool {
+    let made = snapshot.vrg.metadata.creation_timestamp.as_ref();
+    let mut selected = snapshot.volumes.iter().filter(|volume| volume.selected).peekable();
+    selected.peek().is_some()
+        && selected.all(|volume| {
+            let of_claim = volume.claim.metadata.creation_timestamp.as_ref();
+            let older = made.zip(of_claim).is_some_and(|(made, of_claim)| of_claim.0 < made.0);
+            older && volume.bound() && !volume.deleting()
+        })
 }
 
 /// The steps of each pair of volume and claim, what stands in the way of others, and the claims of which it has to be

@@ -199,16 +199,25 @@ fn the_way_back_from_a_failover_whose_target_died_keeps_the_old_home_running() {
 
 #[test]
 fn a_relocate_is_called_off_before_the_application_stops() {
-    let mut world = World::deployed();
-    world.relocate("dr2");
-    run(&mut world, |world| world.progression() == Progression::PreparingFinalSync);
-    world.order(None, "dr1", "");
-    for _ in 0..30 {
-        world.tick();
-        assert!(world.clusters["dr1"].app);
+    for (order, lost) in [(None, false), (Some(DRAction::Failover), false), (Some(DRAction::Failover), true)] {
+        let mut world = World::deployed();
+        world.relocate("dr2");
+        run(&mut world, |world| world.progression() == Progression::PreparingFinalSync);
+        if lost {
+            world.lose("dr2");
+        }
+        world.order(order.clone(), "dr1", "dr1");
+        for _ in 0..30 {
+            world.tick();
+            assert!(world.clusters["dr1"].app, "{order:?}, dr2 lost: {lost}");
+        }
+        assert!(!world.works["dr1"].vrg.as_ref().unwrap().spec.prepare_for_final_sync, "it goes on as it was");
+        if lost {
+            world.restore("dr2");
+        }
+        world.settle();
+        world.assert_at_rest("dr1", way_back_ends(&order));
     }
-    world.settle();
-    world.assert_at_rest("dr1", DRState::Deployed);
 }
 
 /// What a relocate that was called off by this order ends as.
@@ -236,10 +245,13 @@ fn a_way_back_that_waits_for_a_lost_peer_is_turned_into_one_that_gives_it_up() {
     assert_eq!((turned.kind, turned.from.as_str(), turned.to.as_str()), (ActionKind::Failover, "dr1", "dr1"));
     assert_eq!((turned.step, turned.epoch), (Step::Quiescing, first.epoch + 1));
     assert_eq!(world.works["dr1"].vrg.as_ref().unwrap().spec.action, Some(DRAction::Failover));
+    // The volumes are let go one by one as those of a primary: what dr2 has of them may be gone.
+    world.fail_over("dr2");
     for _ in 0..5 {
         world.tick();
         assert_eq!(world.record().unwrap().epoch, turned.epoch, "one order, one action");
     }
+    world.fail_over("dr1");
     world.restore("dr2");
     world.settle();
     world.assert_at_rest("dr1", DRState::FailedOver);

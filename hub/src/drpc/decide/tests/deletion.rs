@@ -231,6 +231,10 @@ fn a_refused_drpc_takes_nothing_of_another_with_it() {
     world.delete();
     let mut s = world.snapshot();
     s.conflict = Some("another protects it".to_owned());
+    // One that has placed the application goes in order, conflict or not.
+    assert!(matches!(decide(&s).actions[..], [Action::DeleteVrgWork { .. }]));
+    // A copy carries its original's record, and has made nothing.
+    s.drpc.metadata.uid = Some("of-the-copy".to_owned());
     let Seen::Present(placement) = &mut s.placement else { unreachable!() };
     placement.annotations.insert(names::DRPC_NAME.to_owned(), "rival".to_owned());
     assert_eq!(decide(&s).actions, [Action::ReleaseDrpc]);

@@ -85,12 +85,20 @@ fn who_does_not_know_where_the_application_lives_does_not_move_it() {
 
 #[test]
 fn an_invalid_policy_is_refused_and_one_that_is_going_away_keeps_what_it_has() {
-    let message = refusal(|s| {
+    let invalid = |s: &mut Snapshot, reason: &str| {
         let Seen::Present(policy) = &mut s.policy else { unreachable!() };
-        let invalid = Condition::new(drpolicy::VALIDATED, ConditionStatus::False, "DRClustersUnavailable", "none", 1);
+        let invalid = Condition::new(drpolicy::VALIDATED, ConditionStatus::False, reason, "none", 1);
         policy.status.as_mut().unwrap().conditions = vec![invalid];
-    });
-    assert!(message.contains("DRClustersUnavailable"), "{message}");
+    };
+    let message = refusal(|s| invalid(s, "DRPolicyConflictFound"));
+    assert!(message.contains("DRPolicyConflictFound"), "{message}");
+    // Stores that do not answer keep newcomers out, and stop nobody who has to leave the cluster that they died with.
+    let mut newcomer = World::new().snapshot();
+    invalid(&mut newcomer, "DRClustersUnavailable");
+    assert!(refused(&decide(&newcomer)).contains("DRClustersUnavailable"));
+    let mut established = World::deployed().snapshot();
+    invalid(&mut established, "DRClustersUnavailable");
+    assert!(decide(&established).outlook.available.unwrap().status == "True");
     // A policy waits for its applications before it goes: meanwhile they have to be able to fail over.
     let world = World::deployed();
     let mut s = world.snapshot();

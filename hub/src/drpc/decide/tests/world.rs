@@ -15,7 +15,7 @@ use kaedama_shared::seen::Seen;
 use serde_json::json;
 
 use super::site::{Cluster, Work};
-use crate::drpc::decide::decide;
+use crate::drpc::decide::{decide, needs_stores};
 use crate::drpc::plan::{Action, Plan};
 use crate::drpc::snapshot::{Decisions, ObjectId, PlacementSite, Settings, Site, Snapshot, VrgWork};
 use crate::drpc::status::status;
@@ -227,7 +227,7 @@ impl World {
 
     /// What the hub sees at this moment.
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot {
+        let mut seen = Snapshot {
             now: self.now,
             drpc: self.drpc().clone(),
             config: Ok(Settings {
@@ -241,8 +241,13 @@ impl World {
             vrg_namespace: "shop".to_owned(),
             sites: CLUSTERS.iter().map(|cluster| self.site(cluster)).collect(),
             doubt: None,
-            stored: self.stored.clone(),
+            stored: Seen::Unknown("the stores were not read".to_owned()),
+        };
+        // As a pass does it.
+        if needs_stores(&seen) {
+            seen.stored = self.stored.clone();
         }
+        seen
     }
 
     fn site(&self, cluster: &str) -> Site {

@@ -173,8 +173,11 @@ fn a_volume_that_was_kept_on_the_way_back_is_taken_back_and_still_goes_with_a_la
     let mut way_back = group(json!({"spec": {"replicationState": "secondary", "action": "Relocate"}}));
     returning(&mut way_back);
     let leaving = volume("a", protected()).letting(deleting()).proven_gone();
-    assert_eq!(actions(&decide(&snapshot(way_back, vec![leaving])), "a"), ["ReleaseClaim"]);
-    // So it is as it was, but for its claim.
+    assert_eq!(actions(&decide(&snapshot(way_back, vec![leaving])), "a"), ["ReleaseVolume", "ReleaseClaim"]);
+    // An action that comes first and leads here later finds it marked as one that a recovery may take.
+    let marked = json!({"status": {"phase": "Released"}, "metadata": {"annotations": {names::RESTORED: "True"}}});
+    let elsewhere = decide(&with(Some("Relocate"), stored_last_by("dr1", set(&["a"]), live(marked, None))));
+    assert_eq!(actions(&elsewhere, "a"), ["AdoptVolume", "CreateClaim"]);
     let plan = called_off(stored_last_by("dr2", set(&["a"]), live(json!({"status": {"phase": "Released"}}), None)));
     assert_eq!(actions(&plan, "a"), ["AdoptVolume", "CreateClaim"]);
     let mut taken = prepared(&plan).clone();
