@@ -280,7 +280,7 @@ impl Cluster {
         let ordered = groups.patch("web", &Default::default(), &order).await.unwrap().metadata.generation;
         self.until("see the order", |group| group.status.as_ref().map(|status| status.observed_generation) == ordered)
             .await;
-        for name in CLAIMS {
+        for name in crate::CLAIMS {
             self.api::<PersistentVolumeClaim>().delete(name, &Default::default()).await.unwrap();
         }
         self.settles_as("Secondary").await;
