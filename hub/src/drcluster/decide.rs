@@ -160,8 +160,10 @@ fn work(seen: &Seen<ManifestWork>, name: &'static str, wanted: Vec<Value>, feedb
         }
         Seen::Present(work)
             if work.spec.workload.manifests == wanted
-                && (!feedback || feeds_back(work))
-                && (feedback || work.spec.delete_option == manifests::left_behind(&wanted)) =>
+                && match feedback {
+                    true => feeds_back(work),
+                    false => work.spec.delete_option == manifests::left_behind(&wanted),
+                } =>
         {
             Ok(())
         }

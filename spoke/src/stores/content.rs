@@ -18,8 +18,8 @@ pub(super) struct Job {
     pub(super) uid: String,
     pub(super) writer: Writer,
     pub(super) profiles: Vec<String>,
-    /// All profiles of the group.
-    pub(super) others: Vec<String>,
+    /// All profiles of the group, those that are written now among them.
+    pub(super) all: Vec<String>,
     pub(super) capture: Capture,
 }
 

@@ -309,7 +309,7 @@ impl Stores {
                 uid: uid.to_owned(),
                 writer: order.writer.clone(),
                 profiles,
-                others: order.profiles.clone(),
+                all: order.profiles.clone(),
                 capture: capture.clone(),
             };
             let stores = self.clone();
@@ -324,7 +324,7 @@ impl Stores {
             set.push(profile.clone(), self.open(profile).await);
         }
         let mut beside = StoreSet::default();
-        for profile in job.others.iter().filter(|other| !job.profiles.contains(other)) {
+        for profile in job.all.iter().filter(|profile| !job.profiles.contains(profile)) {
             beside.push(profile.clone(), self.open(profile).await);
         }
         let results = match job.set(&self.clock) {

@@ -43,19 +43,21 @@ pub(super) fn course(s: &Snapshot, record: &ActionRecord) -> Course {
         // Any other value was refused on admission.
         Some(DRAction::Other(_)) | None => return without_action(s, record, preferred),
     };
-    let gives_up = is_way_back(record) && record.step < Step::Promoting && kind == ActionKind::Failover;
+    // On the way back any order to there is met, until one gives the other cluster up.
+    let gives_up = is_quiescing(record) && kind == ActionKind::Failover;
     if record.to == to && (record.kind == kind || is_way_back(record) && !gives_up) {
         return Course::Keep;
     }
-    // Its volumes are let go as those of a primary, one by one: what the peer has of them may be gone.
-    let gives_up = is_way_back(record) && record.kind == ActionKind::Failover;
-    if gives_up && is_quiescing(record) && s.site(&record.from).is_some_and(|site| site.reachable.is_ok()) {
-        return Course::Note(format!(
-            "The way back to {} is under way, by which the other cluster was given up; the edit is taken up when it has ended",
-            record.to
-        ));
-    }
     if is_quiescing(record) {
+        // It was given up: volumes are let go as those of a primary, one by one, and what the peer has of them may be gone.
+        let given_up = is_way_back(record) && record.kind == ActionKind::Failover;
+        if given_up && s.site(&record.from).is_some_and(|site| site.reachable.is_ok()) {
+            return Course::Note(format!(
+                "The way back to {} is under way, by which the other cluster was given up; the edit is taken up when it \
+                 has ended",
+                record.to
+            ));
+        }
         return if to == record.from { way_back(s, record, kind) } else { new(s, record, kind, &record.from, to) };
     }
     let home = home(record);

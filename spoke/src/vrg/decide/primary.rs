@@ -160,9 +160,8 @@ fn protect(snapshot: &Snapshot, order: &Order, volume: &Volume, cluster_data: &C
             // Of one that goes, or that somebody else made, nothing is believed.
             let ours = found.ours && !found.deleting;
             let forces = matches!(order.intent, Intent::Failover | Intent::Reclaim);
-            if ours && forces && replication::asks_for_force(found) {
-                let (id, generation) = (found.id.clone(), found.generation);
-                actions.push(Action::AllowForce { id, generation, evidence: cluster_data.clone() });
+            if ours && forces {
+                actions.extend(consent(found, cluster_data));
             }
             let judgement = verdict.unwrap_or_else(|| replication::as_primary(found, false));
             said = describe(snapshot, volume, &mechanism, &judgement);
@@ -210,6 +209,15 @@ pub(super) fn drive(found: &super::Replication, cluster_data: &ClusterData) -> (
         return (says(verdict), vec![Action::Promote { id: found.id.clone(), evidence: cluster_data.clone() }]);
     }
     (None, Vec::new())
+}
+
+/// The consent to a forced promotion, if the storage asks for it.
+pub(super) fn consent(found: &super::Replication, cluster_data: &ClusterData) -> Option<Action> {
+    replication::asks_for_force(found).then(|| Action::AllowForce {
+        id: found.id.clone(),
+        generation: found.generation,
+        evidence: cluster_data.clone(),
+    })
 }
 
 /// Makes the volume survive its claim. Also when the claim is marked already: somebody may have changed it since.

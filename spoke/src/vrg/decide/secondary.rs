@@ -10,7 +10,7 @@ use kaedama_shared::api::reasons::vrg as reason;
 
 use super::classify::classify;
 use super::leave;
-use super::primary::{describe, drive, only};
+use super::primary::{consent, describe, drive, only};
 use super::replication;
 use crate::vrg::evidence::{ClusterData, LetGo, NotInUse, Proven};
 use crate::vrg::order::{Intent, Mode, Order};
@@ -140,11 +140,9 @@ fn reclaimed(snapshot: &Snapshot, volume: &Volume, found: &Replication, plan: &m
     if let Err(verdict) = gate(Intent::Reclaim, volume, plan) {
         return only(snapshot, volume, None, verdict);
     }
-    let (verdict, mut steps) = drive(found, &ClusterData::never_left());
-    if replication::asks_for_force(found) {
-        let (id, generation) = (found.id.clone(), found.generation);
-        steps.push(Action::AllowForce { id, generation, evidence: ClusterData::never_left() });
-    }
+    let never_left = ClusterData::never_left();
+    let (verdict, mut steps) = drive(found, &never_left);
+    steps.extend(consent(found, &never_left));
     if steps.is_empty() {
         return leave::stop(snapshot, volume, replication::as_primary(found, true));
     }
