@@ -163,7 +163,8 @@ impl Bench {
         let sample = self.sample().await;
         let cpu = sample.since(&self.before);
         self.before = sample;
-        self.phases.push(Phase { name: name.to_owned(), took, requests: requests.map(Into::into), s3, cpu });
+        let (name, wall_s) = (name.to_owned(), wall.as_secs_f64());
+        self.phases.push(Phase { name, took, requests: requests.map(Into::into), s3, wall_s, cpu });
         Ok(())
     }
 

@@ -93,11 +93,21 @@ pub struct Phase {
     pub requests: Option<Calls>,
     /// S3 requests by operation; none where nobody counts them.
     pub s3: Option<BTreeMap<String, u64>>,
+    /// Seconds from the orders to the last mark of the last application.
+    pub wall_s: f64,
     /// Processor time.
     pub cpu: Cpu,
 }
 
 impl Phase {
+    /// Which share of so many processors was at work until the last mark: at 1 nothing waits, and only more of them, or
+    /// less to do, is faster. (What follows the last mark counts too: a little more than 1 is possible.)
+    #[must_use]
+    pub fn busy(&self, processors: usize) -> Option<f64> {
+        let all = self.wall_s * 1000.0 * processors as f64;
+        (all > 0.0).then(|| self.cpu.all_ms as f64 / all)
+    }
+
     /// How long until a mark.
     #[must_use]
     pub fn took(&self, mark: &str) -> Option<&Percentiles> {

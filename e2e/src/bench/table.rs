@@ -46,7 +46,9 @@ fn write_report(out: &mut String, report: &Report, detail: bool) -> fmt::Result 
         }
         writeln!(out)?;
         for size in &world.sizes {
-            write_size(out, world, size, detail)?;
+            // Elsewhere not all that runs is counted.
+            let processors = (world.world == "sandbox").then_some(processors);
+            write_size(out, world, size, processors, detail)?;
         }
         write_targets(out, world)?;
     }
@@ -72,7 +74,13 @@ fn write_targets(out: &mut String, world: &WorldReport) -> fmt::Result {
     writeln!(out)
 }
 
-fn write_size(out: &mut String, world: &WorldReport, size: &Size, detail: bool) -> fmt::Result {
+fn write_size(
+    out: &mut String,
+    world: &WorldReport,
+    size: &Size,
+    processors: Option<usize>,
+    detail: bool,
+) -> fmt::Result {
     let apps = size.apps as f64;
     writeln!(out, "== {}: {} application{} ==", world.world, size.apps, if size.apps == 1 { "" } else { "s" })?;
     writeln!(out, "{:<24} {:<16} {:>10} {:>10} {:>10}", "edit until", "", "p50 ms", "p99 ms", "max ms")?;
@@ -91,7 +99,7 @@ fn write_size(out: &mut String, world: &WorldReport, size: &Size, detail: bool) 
     write_requests(out, size)?;
     write_verbs(out, size)?;
     write_rest(out, size, detail)?;
-    write_cpu(out, world, size)?;
+    write_cpu(out, world, size, processors)?;
     if detail {
         for phase in &size.phases {
             write_detail(out, phase, apps)?;
@@ -186,13 +194,16 @@ fn write_rest(out: &mut String, size: &Size, detail: bool) -> fmt::Result {
     if detail { lines(out, &calls.lines, apps) } else { Ok(()) }
 }
 
-fn write_cpu(out: &mut String, world: &WorldReport, size: &Size) -> fmt::Result {
+fn write_cpu(out: &mut String, world: &WorldReport, size: &Size, processors: Option<usize>) -> fmt::Result {
     let apps = size.apps as f64;
-    writeln!(out, "\n{:<24} {:>9} {:>9} {:>9} {:>9}", "CPU ms per app", "hub", "spokes", "the rest", "all")?;
+    let busy = if processors.is_some() { "   busy" } else { "" };
+    writeln!(out, "\n{:<24} {:>9} {:>9} {:>9} {:>9}{busy}", "CPU ms per app", "hub", "spokes", "the rest", "all")?;
     let here = size.phases.iter().all(|phase| phase.cpu.hub().is_some());
-    let rest = (format!("at rest, {} s", size.rest.seconds), &size.rest.cpu);
+    let rest = (format!("at rest, {} s", size.rest.seconds), &size.rest.cpu, None);
     let rest = (size.rest.seconds > 0).then_some(rest);
-    for (name, cpu) in size.phases.iter().map(|phase| (phase.name.clone(), &phase.cpu)).chain(rest) {
+    let busy = |phase: &Phase| processors.and_then(|processors| phase.busy(processors));
+    let phases = size.phases.iter().map(|phase| (phase.name.clone(), &phase.cpu, busy(phase)));
+    for (name, cpu, busy) in phases.chain(rest) {
         write!(out, "{name:<24}")?;
         let (hub, spokes) = (cpu.hub(), cpu.spokes());
         let others = cpu.all_ms.saturating_sub(hub.unwrap_or_default() + spokes.unwrap_or_default());
@@ -202,10 +213,17 @@ fn write_cpu(out: &mut String, world: &WorldReport, size: &Size) -> fmt::Result 
                 None => write!(out, " {UNCOUNTED:>9}")?,
             }
         }
-        writeln!(out)?;
+        match busy {
+            Some(busy) => writeln!(out, " {:>5.0}%", busy * 100.0)?,
+            None => writeln!(out)?,
+        }
     }
     if world.world == "sandbox" {
-        writeln!(out, "(hub and spokes: their threads, which also carry out the API servers' part of their requests)")?;
+        writeln!(
+            out,
+            "(hub and spokes: their threads, which also carry out the API servers' part of their requests; busy: the\n\
+             share of the processors' time until the last application was done. At 100% nothing waits for anything else)"
+        )?;
     }
     if !here {
         writeln!(out, "(of operators that do not run on this machine not counted; the rest is this program)")?;
