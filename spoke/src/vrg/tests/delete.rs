@@ -1,6 +1,7 @@
 //! A group that is being deleted.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kaedama_shared::api::VolumeReplicationGroup;
 use kaedama_shared::names;
 use kaedama_shared::seen::Seen;
 use kube::core::PartialObjectMetaExt as _;
@@ -99,6 +100,32 @@ fn a_secondary_whose_order_cannot_be_read_goes_no_other_way() {
 }
 
 #[test]
+#[test]
+fn a_volume_on_its_way_back_is_kept_also_where_the_order_cannot_be_read() {
+    let let_go = |mut vrg: VolumeReplicationGroup| {
+        vrg.metadata.deletion_timestamp = from(json!("2026-03-01T00:00:00Z"));
+        let at_rest = replicated("a", reached("Secondary", false, false)).letting(deleting()).proven_gone();
+        let order = Err("the operator's configuration cannot be read".to_owned());
+        let plan = decide(&Snapshot { order, ..snapshot(vrg, vec![at_rest]) });
+        assert_eq!(actions(&plan, "a"), ["ReleaseVolume", "ReleaseClaim"]);
+        let released = plan.actions().find_map(|action| match action {
+            Action::ReleaseVolume { delete, taken_up, .. } => Some((*delete, *taken_up)),
+            _ => None,
+        });
+        released.unwrap()
+    };
+    let relocated = |action: &str| group(json!({"spec": {"replicationState": "secondary", "action": action}}));
+    assert_eq!(let_go(relocated("Relocate")), (true, false), "the other cluster has what counts");
+    for action in ["Relocate", "Failover"] {
+        let mut vrg = relocated(action);
+        returning(&mut vrg);
+        assert_eq!(let_go(vrg), (false, true), "{action} home: this is the only good copy");
+        let mut vrg = relocated(action);
+        vrg.metadata.annotations = Some([(names::ACTION_RECORD.to_owned(), "{".to_owned())].into());
+        assert_eq!(let_go(vrg), (false, true), "{action}: nobody knows where it leads");
+    }
+}
+
 fn without_a_readable_record_nothing_that_is_stored_is_deleted() {
     let mut annotations = json!({names::ACTION_RECORD: "{"});
     let snapshot = ending_primary(json!({"metadata": {"annotations": annotations.clone()}}), vec![]);
