@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::harness::backoff::spread_for;
 use kaedama_shared::s3::capture::CaptureError;
 use tokio::time::Instant;
 
@@ -15,9 +17,9 @@ const RETRY_CAPS: (Duration, Duration) = (Duration::from_secs(10), Duration::fro
 /// Attempts after which a store counts as failing for long.
 const RETRY_LONG: u32 = 15;
 
-/// A store that holds all that it should is asked whether it still does after this long: nothing else would tell of one
-/// that died, or was emptied, while nothing changes.
-const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
+/// A store that holds all that it should is asked whether it still does after this long, or up to a fifth longer, which is a
+/// quarter of an hour: nothing else would tell of one that died, or was emptied, while nothing changes.
+const LOOK_AGAIN: Duration = Duration::from_secs(12 * 60 + 30);
 
 /// What is known of one store of one group.
 #[derive(Default)]
@@ -61,9 +63,11 @@ impl Memory {
         };
     }
 
-    /// When the store is to be asked next, if it holds all that it should.
-    pub(super) fn look_at(&self) -> Instant {
-        self.retry_at.or_else(|| Some(self.seen? + LOOK_AGAIN)).unwrap_or_else(Instant::now)
+    /// When the store is to be asked next, if it holds all that it should of this group. Each group has an interval of its
+    /// own: all of them were seen at the same time when the operator started, and are not to ask in step for ever.
+    pub(super) fn look_at(&self, group: &ObjectKey) -> Instant {
+        let interval = || spread_for(LOOK_AGAIN, &group.to_string());
+        self.retry_at.or_else(|| Some(self.seen? + interval())).unwrap_or_else(Instant::now)
     }
 
     /// Writing or looking failed.
@@ -84,4 +88,25 @@ pub(super) fn satisfies(holds: &Holdings, capture: &Capture) -> bool {
     let same = capture.parts.len() == holds.parts.len()
         && capture.parts.iter().all(|(key, stored)| holds.parts.get(key) == Some(&stored.digest));
     same && capture.group.as_ref().is_none_or(|group| group.digest == holds.group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_are_not_looked_at_again_for_all_groups_at_once() {
+        let seen = Instant::now();
+        let known = Memory { seen: Some(seen), ..Memory::default() };
+        let after = |number: u32| known.look_at(&ObjectKey::namespaced("shop", format!("web-{number}"))) - seen;
+        let delays: Vec<Duration> = (0..300).map(after).collect();
+        assert!(delays.iter().all(|delay| (LOOK_AGAIN..=LOOK_AGAIN * 6 / 5).contains(delay)), "{delays:?}");
+        let tenth = LOOK_AGAIN / 50;
+        for part in 0..10 {
+            let (from, to) = (LOOK_AGAIN + tenth * part, LOOK_AGAIN + tenth * (part + 1));
+            let there = delays.iter().filter(|delay| (from..to).contains(*delay)).count();
+            assert!((10..=60).contains(&there), "{there} of 300 in tenth {part}");
+        }
+        assert_eq!(after(7), after(7));
+    }
 }

@@ -282,7 +282,7 @@ impl Stores {
                     continue;
                 }
                 let holds = known.holds.as_ref().is_some_and(|holds| satisfies(holds, capture));
-                let at = if holds { Some(known.look_at()) } else { known.retry_at };
+                let at = if holds { Some(known.look_at(group)) } else { known.retry_at };
                 match at.filter(|at| *at > now) {
                     Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
                     None => {
