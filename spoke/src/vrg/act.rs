@@ -230,6 +230,11 @@ impl Observer {
             Action::ReleaseVolume { id, delete, taken_up, evidence: _ } => {
                 let mut annotations = json!({ names::VR_ARCHIVED: null });
                 if *taken_up {
+            Action::UngroupClaim { id, evidence: _ } => {
+                let meta = json!({ "labels": { names::CONSISTENCY_GROUP: null } });
+                self.patch(&self.claims(id), &caches.claims, id, pinned(id, meta, None), "take the group's label off")
+                    .await
+            }
                     annotations[names::RESTORED] = json!("True");
                 }
                 let spec = delete.then(|| {

@@ -181,6 +181,13 @@ pub enum Action {
         /// The replication.
         id: ObjectId,
         /// What permits it.
+    /// Takes the label of a consistency group off a claim that a replication of its own was found to replicate.
+    UngroupClaim {
+        /// Which.
+        id: ObjectId,
+        /// What permits it.
+        evidence: AtRest,
+    },
         evidence: AtRest,
     },
     /// Takes our marks off a volume.
@@ -245,6 +252,7 @@ impl Action {
             Self::MarkClaimStored { .. } => "MarkClaimStored",
             Self::MarkVolumeStored { .. } => "MarkVolumeStored",
         }
+            Self::UngroupClaim { .. } => "UngroupClaim",
     }
 
     /// The object that it is about, as it stands in logs.
@@ -270,6 +278,7 @@ impl Action {
             | Self::MarkClaimStored { id, .. }
             | Self::MarkVolumeStored { id, .. } => id.key.to_string(),
         }
+            | Self::UngroupClaim { id, .. }
     }
 }
 
