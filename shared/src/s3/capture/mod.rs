@@ -23,10 +23,12 @@
 //! | [`epoch`] | reading and raising the epoch |
 //! | [`mod@write`] | writing a capture set, and deleting all of an application |
 //! | [`read`] | the newest complete set among several stores |
+//! | `choice` | which of the sets that are offered that is |
 //! | `manifest`, `fallback` | the manifest's form; Ramen's layout read as a set |
 //! | `memory` | what this process knows of a store, so that nothing is read or written twice |
 
 pub mod epoch;
+mod choice;
 mod fallback;
 mod manifest;
 mod memory;
