@@ -20,7 +20,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`epoch`] | reading and raising the epoch |
+//! | [`epoch`] | reading and raising the epoch, and taking that back |
 //! | [`mod@write`] | writing a capture set, and deleting all of an application |
 //! | [`read`] | the newest complete set among several stores |
 //! | `choice` | which of the sets that are offered that is |
@@ -48,7 +48,7 @@ use super::error::{Operation, S3Error, S3ErrorKind};
 use super::layout::{AppId, ObjectRef};
 use super::store::S3Store;
 
-pub use epoch::{raise_epoch, read_epoch};
+pub use epoch::{raise_epoch, read_epoch, withdraw_claim};
 pub(super) use memory::Remembered;
 pub use read::{Reading, RecoverySet, Source, StoreReading, read_newest_capture};
 pub use write::{Written, delete_application, look_again, write_capture, write_capture_beside};
@@ -345,3 +345,4 @@ mod tests {
         });
     }
 }
+            let _ = withdraw_claim(&stores, &app, &writer).await;
