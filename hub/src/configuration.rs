@@ -65,12 +65,12 @@ pub enum StoreError {
 }
 
 impl Configuration {
-    /// `namespace` is the operator's own.
-    pub fn new(caches: &Caches, namespace: &str, s3: S3Options) -> Self {
+    /// `namespace` is the operator's own, `read` what it read at its start.
+    pub fn new(caches: &Caches, namespace: &str, s3: S3Options, read: LastRead) -> Self {
         Configuration {
             caches: caches.clone(),
             namespace: namespace.to_owned(),
-            read: LastRead::default(),
+            read,
             pool: Arc::new(StorePool::new(s3)),
         }
     }

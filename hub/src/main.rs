@@ -93,7 +93,8 @@ async fn main() -> anyhow::Result<()> {
     let gauges = HubMetrics::register(&mut registry);
     let registry = Arc::new(registry);
     let health = Health::new();
-    let config = configure(&clients.requests, &namespace).await?;
+    let loaded = configure(&clients.requests, &namespace).await?;
+    let config = &loaded.config;
     let health_address = arguments.health_address.unwrap_or_else(|| config.health.health_probe_bind_address.clone());
     let configured = || config.metrics_address().unwrap_or_default().to_owned();
     let metrics_address = arguments.metrics_address.unwrap_or_else(configured);
@@ -116,7 +117,7 @@ async fn main() -> anyhow::Result<()> {
         metrics: harness,
         health: Some(health),
     };
-    run_with(options, config, gauges, stop).await.context("the hub operator ended")
+    run_with(options, loaded, gauges, stop).await.context("the hub operator ended")
 }
 
 #[cfg(test)]

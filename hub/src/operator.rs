@@ -5,14 +5,14 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::config_map::at_start;
-use kaedama_shared::config::{ConfigError, RamenConfig, Role};
+use kaedama_shared::config::{ConfigError, LastRead, Loaded, Role};
 use kaedama_shared::harness::cache::Scope;
 use kaedama_shared::harness::client::Clients;
 use kaedama_shared::harness::controller::Settings;
 use kaedama_shared::harness::events::{HUB_COMPONENT, Recorder};
 use kaedama_shared::harness::health::Health;
 use kaedama_shared::harness::leader::step::InvalidTimings;
-use kaedama_shared::harness::leader::{Election, HUB_LEASE, LeadError, Leadership, Timings, lead};
+use kaedama_shared::harness::leader::{Election, LeadError, Leadership, Timings, lead};
 use kaedama_shared::harness::metrics::HarnessMetrics;
 use kaedama_shared::harness::news::News;
 use kaedama_shared::s3::S3Options;
@@ -68,29 +68,30 @@ pub enum OperatorError {
 
 /// Runs until `stop` is cancelled or the lease is lost.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), OperatorError> {
-    let config = configure(&options.clients.requests, &options.namespace).await?;
-    run_with(options, config, HubMetrics::default(), stop).await
+    let loaded = configure(&options.clients.requests, &options.namespace).await?;
+    run_with(options, loaded, HubMetrics::default(), stop).await
 }
 
 /// The same, with what [`configure`] returned and gauges that are registered somewhere.
 pub async fn run_with(
     options: Options,
-    config: RamenConfig,
+    loaded: Loaded,
     gauges: HubMetrics,
     stop: CancellationToken,
 ) -> Result<(), OperatorError> {
+    let read = LastRead::after_start(&loaded);
+    let config = loaded.config;
     if !config.leader_election.leader_elect {
-        control(&options, &gauges, config.workers(), Leadership::without_election(), stop).await;
+        control(&options, &gauges, config.workers(), read, Leadership::without_election(), stop).await;
         return Ok(());
     }
-    let name = Some(config.leader_election.resource_name.as_str()).filter(|name| !name.is_empty());
-    let name = name.unwrap_or(HUB_LEASE);
+    let name = config.lease_name(Role::Hub);
     let election = Election::new(&options.namespace, name, &options.identity, Timings::default())?;
     let (lease, clock) = (options.clients.lease.clone(), options.clock);
     let workers = config.workers();
     let work = |leadership| {
         options.metrics.lease(name, &leadership);
-        control(&options, &gauges, workers, leadership, stop.clone())
+        control(&options, &gauges, workers, read.clone(), leadership, stop.clone())
     };
     match lead(election, lease, clock, stop.clone(), work).await {
         Ok(()) | Err(LeadError::Stopped { .. }) => Ok(()),
@@ -103,7 +104,7 @@ pub async fn run_with(
 ///
 /// # Errors
 /// [`OperatorError::Configuration`] and [`OperatorError::Api`].
-pub async fn configure(client: &Client, namespace: &str) -> Result<RamenConfig, OperatorError> {
+pub async fn configure(client: &Client, namespace: &str) -> Result<Loaded, OperatorError> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let name = Role::Hub.config_map_name();
     let what = |verb: &str| format!("{verb} ConfigMap {namespace}/{name}");
@@ -113,15 +114,12 @@ pub async fn configure(client: &Client, namespace: &str) -> Result<RamenConfig, 
     };
     let existing = api.get_opt(name).await.map_err(failed("read"))?;
     let (wanted, loaded) = at_start(existing.as_ref(), Role::Hub, namespace, None)?;
-    for ignored in &loaded.ignored {
-        tracing::warn!(%ignored, "the configuration has a member that is not known");
-    }
     match &existing {
         Some(existing) if *existing == wanted => {}
         Some(_) => drop(api.replace(name, &PostParams::default(), &wanted).await.map_err(failed("write"))?),
         None => drop(api.create(&PostParams::default(), &wanted).await.map_err(failed("create"))?),
     }
-    Ok(loaded.config)
+    Ok(loaded)
 }
 
 /// The controllers, until `stop`.
@@ -129,6 +127,7 @@ async fn control(
     options: &Options,
     gauges: &HubMetrics,
     workers: usize,
+    read: LastRead,
     leadership: Leadership,
     stop: CancellationToken,
 ) {
@@ -139,7 +138,7 @@ async fn control(
         let drpcs = caches.drpcs.clone();
         health.ready_when("caches", move || drpcs.doubt().map_or(Ok(()), Err));
     }
-    let configuration = Configuration::new(&caches, &options.namespace, options.s3.clone());
+    let configuration = Configuration::new(&caches, &options.namespace, options.s3.clone(), read);
     gauges.read_from(&caches, &configuration);
     let client = clients.requests.clone();
     let recorder =

@@ -91,8 +91,8 @@ impl World {
         let stop = CancellationToken::new();
         let until = stop.clone();
         let operator = tokio::spawn(async move {
-            let config = configure(&options.clients.requests, &options.namespace).await.unwrap();
-            run_with(options, config, gauges, until).await.unwrap();
+            let loaded = configure(&options.clients.requests, &options.namespace).await.unwrap();
+            run_with(options, loaded, gauges, until).await.unwrap();
         });
         let model = |name: &'static str| {
             (name, Cluster { name: name.to_owned(), alive: true, connected: true, ..Default::default() })

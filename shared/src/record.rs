@@ -106,6 +106,11 @@ impl ActionRecord {
         self
     }
 
+    /// The way back of a relocate that was called off after its application had been stopped.
+    pub fn is_way_back(&self) -> bool {
+        !self.from.is_empty() && self.from == self.to
+    }
+
     /// True while something is still to be done.
     pub fn is_running(&self) -> bool {
         self.step < Step::Completed

@@ -11,7 +11,7 @@ use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::config_map::at_start;
-use kaedama_shared::config::{ConfigError, LastRead, RamenConfig, Role};
+use kaedama_shared::config::{ConfigError, LastRead, Loaded, RamenConfig, Role};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::client::Clients;
 use kaedama_shared::harness::controller::{Controller, Settings};
@@ -108,7 +108,8 @@ pub enum SpokeError {
 /// [`SpokeError`].
 pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(), SpokeError> {
     let clients = Clients::from_client(&options.client, COMPONENT);
-    let config = configure(&clients.requests, &options.namespace).await?;
+    let loaded = configure(&clients.requests, &options.namespace).await?;
+    let (read, config) = (LastRead::after_start(&loaded), loaded.config);
     let mut registry = Registry::default();
     let harness = HarnessMetrics::register(&mut registry);
     let registry = Arc::new(registry);
@@ -124,7 +125,7 @@ pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(
         let (clients, health) = (clients.clone(), health.clone());
         move |leadership: Leadership| {
             harness.lease(LEASE, &leadership);
-            lead(options, config, clients.gated(&leadership), harness, health, stop)
+            lead(options, config, read, clients.gated(&leadership), harness, health, stop)
         }
     };
     let working = async {
@@ -132,8 +133,7 @@ pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(
             work(Leadership::without_election()).await;
             return Ok(());
         }
-        let name = Some(config.leader_election.resource_name.as_str()).filter(|name| !name.is_empty());
-        let name = name.unwrap_or(leader::SPOKE_LEASE);
+        let name = config.lease_name(Role::Spoke);
         let election = Election::new(&options.namespace, name, &options.identity, Timings::default())?;
         match leader::lead(election, clients.lease.clone(), options.clock, shutdown.clone(), work).await {
             Ok(()) | Err(LeadError::Stopped { .. }) => Ok(()),
@@ -150,7 +150,7 @@ pub async fn run(options: SpokeOptions, shutdown: CancellationToken) -> Result<(
 }
 
 /// The configuration at start: made if missing, else the stored values over the defaults, written back.
-async fn configure(client: &Client, namespace: &str) -> Result<RamenConfig, SpokeError> {
+async fn configure(client: &Client, namespace: &str) -> Result<Loaded, SpokeError> {
     let name = Role::Spoke.config_map_name();
     let key = ObjectKey::namespaced(namespace, name);
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
@@ -160,9 +160,6 @@ async fn configure(client: &Client, namespace: &str) -> Result<RamenConfig, Spok
     };
     let existing = api.get_opt(name).await.map_err(failed("read"))?;
     let (map, loaded) = at_start(existing.as_ref(), Role::Spoke, namespace, None)?;
-    for path in &loaded.ignored {
-        tracing::warn!(path, "the configuration has a member that means nothing");
-    }
     match &existing {
         None => api.create(&PostParams::default(), &map).await.map(drop).map_err(failed("create"))?,
         Some(existing) if *existing != map => {
@@ -170,7 +167,7 @@ async fn configure(client: &Client, namespace: &str) -> Result<RamenConfig, Spok
         }
         Some(_) => {}
     }
-    Ok(loaded.config)
+    Ok(loaded)
 }
 
 /// Serves health and metrics.
@@ -211,6 +208,7 @@ async fn serve(
 async fn lead(
     options: SpokeOptions,
     config: RamenConfig,
+    read: LastRead,
     clients: Clients,
     harness: HarnessMetrics,
     health: Health,
@@ -230,7 +228,7 @@ async fn lead(
         stores: stores.clone(),
         clock: options.clock,
         namespace: options.namespace.clone(),
-        read: LastRead::default(),
+        read,
         told: Told::default(),
     };
     let recorder = Recorder::new(clients.requests.clone(), SPOKE_COMPONENT, options.instance.clone(), options.clock)

@@ -108,7 +108,7 @@ pub async fn pass(context: Context, key: ObjectKey) -> Result<Next, PassError> {
         return Ok(Next::Await);
     }
     write_status(&context, &drcluster, &plan).await?;
-    Ok(match (plan.retry, due_after(&snapshot.store)) {
+    Ok(match (plan.retry, due_after(&key.name, &snapshot.store)) {
         (true, _) => Next::BackOff,
         (false, Some(after)) => Next::After(after),
         (false, None) => Next::Await,

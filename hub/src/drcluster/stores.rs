@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use kaedama_shared::api::{DRCluster, reasons::drcluster as reasons};
 use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::harness::backoff::spread_for;
 use kaedama_shared::s3::{S3ErrorKind, S3Store};
 use tokio::time::Instant;
 
@@ -17,15 +18,16 @@ use super::snapshot::StoreCheck;
 
 /// A store that failed is tried again after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
-/// A store that was good is tried again after this long: nothing else would tell of one that died, or whose keys were
-/// revoked, before it is needed.
-const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+/// A store that was good is tried again after this long, or up to a fifth longer, which is five minutes: nothing else would
+/// tell of one that died, or whose keys were revoked, before it is needed.
+const LOOK_AGAIN: Duration = Duration::from_secs(250);
 
-/// When a store with this outcome is tried again; none while it is being tried.
-pub fn due_after(outcome: &StoreCheck) -> Option<Duration> {
+/// When the store of a cluster, with this outcome, is tried again; none while it is being tried. Good ones are not tried all
+/// at once.
+pub fn due_after(cluster: &str, outcome: &StoreCheck) -> Option<Duration> {
     match outcome {
         StoreCheck::Bad { .. } => Some(TRY_AGAIN),
-        StoreCheck::Good => Some(LOOK_AGAIN),
+        StoreCheck::Good => Some(spread_for(LOOK_AGAIN, cluster)),
         StoreCheck::Untried => None,
     }
 }
@@ -67,7 +69,7 @@ impl StoreChecks {
         let with = configuration.fingerprint(profile);
         let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match checks.get(&name).filter(|check| check.with == with) {
-            Some(check) if check.is_due() => check.outcome.clone(),
+            Some(check) if check.is_due(&name) => check.outcome.clone(),
             Some(check) => return check.outcome.clone(),
             None => StoreCheck::Untried,
         };
@@ -95,8 +97,8 @@ impl StoreChecks {
 }
 
 impl Check {
-    fn is_due(&self) -> bool {
-        self.at.zip(due_after(&self.outcome)).is_some_and(|(at, after)| at.elapsed() >= after)
+    fn is_due(&self, cluster: &str) -> bool {
+        self.at.zip(due_after(cluster, &self.outcome)).is_some_and(|(at, after)| at.elapsed() >= after)
     }
 }
 
@@ -113,5 +115,19 @@ async fn check(store: &S3Store, cluster: &str) -> StoreCheck {
     match store.list(&format!("/{cluster}")).await {
         Ok(_) => StoreCheck::Good,
         Err(error) => bad(reasons::S3_LIST_FAILED, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_stores_are_not_tried_again_all_at_once() {
+        let after = |number: u32| due_after(&format!("dr{number}"), &StoreCheck::Good).unwrap();
+        let delays: std::collections::BTreeSet<Duration> = (0..20).map(after).collect();
+        assert!(delays.len() > 15, "{delays:?}");
+        assert!(delays.iter().all(|delay| (LOOK_AGAIN..=Duration::from_secs(300)).contains(delay)), "{delays:?}");
+        assert_eq!(after(7), after(7), "the pass and the check have to agree");
     }
 }

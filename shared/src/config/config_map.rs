@@ -39,14 +39,37 @@ pub struct HubSubscription {
     pub cluster_service_version: String,
 }
 
-/// The configuration as the ConfigMap had it last, so that each version is read once, not in every pass.
+/// The configuration as the ConfigMap had it last, so that each version is read once, not in every pass; and what of it has
+/// no meaning is said once.
 #[derive(Clone, Debug, Default)]
-pub struct LastRead(Arc<Mutex<Option<Read>>>);
+pub struct LastRead(Arc<Mutex<Last>>);
 
-/// Which ConfigMap, in which version, and what it said.
-type Read = (String, Arc<RamenConfig>);
+#[derive(Debug, Default)]
+struct Last {
+    /// Which ConfigMap, in which version, and what it said.
+    read: Option<(String, Arc<RamenConfig>)>,
+    /// Members without a meaning that were told of.
+    told: Vec<String>,
+}
+
+impl Last {
+    fn tell(&mut self, ignored: Vec<String>) {
+        for path in ignored.iter().filter(|path| !self.told.contains(path)) {
+            tracing::warn!(path, "the configuration has a member that means nothing");
+        }
+        self.told = ignored;
+    }
+}
 
 impl LastRead {
+    /// To go on from what [`at_start`] found.
+    #[must_use]
+    pub fn after_start(loaded: &Loaded) -> Self {
+        let mut last = Last::default();
+        last.tell(loaded.ignored.clone());
+        Self(Arc::new(Mutex::new(last)))
+    }
+
     /// The configuration in this ConfigMap.
     ///
     /// # Errors
@@ -56,20 +79,18 @@ impl LastRead {
         let metadata = &config_map.metadata;
         let version = format!("{:?} {:?}", metadata.uid, metadata.resource_version);
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, config)) = last.as_ref()
+        if let Some((at, config)) = &last.read
             && *at == version
         {
             return Ok(config.clone());
         }
         let loaded = RamenConfig::from_config_map(config_map, role)?;
-        for path in &loaded.ignored {
-            tracing::warn!(path, "the configuration has a member that means nothing");
-        }
+        last.tell(loaded.ignored);
         for error in loaded.config.profile_errors() {
             tracing::warn!(%error, "the configuration has a profile that cannot be used as it is");
         }
         let config = Arc::new(loaded.config);
-        *last = Some((version, config.clone()));
+        last.read = Some((version, config.clone()));
         Ok(config)
     }
 }
@@ -240,6 +261,52 @@ mod tests {
         assert_eq!(loaded.config.ramen_ops_namespace, "openshift-dr-ops");
         assert!(loaded.config.vol_sync.disabled && !loaded.config.volume_unprotection_enabled);
         assert_eq!(RamenConfig::from_config_map(&written, Role::Hub).unwrap(), loaded);
+    }
+
+    #[test]
+    fn what_means_nothing_is_said_once_and_again_when_something_is_added() {
+        let map = |text: &str, version: &str| -> ConfigMap {
+            serde_json::from_value(json!({ "metadata": { "resourceVersion": version }, "data": { KEY: text } }))
+                .unwrap()
+        };
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let first = map("twice: 2\n", "1");
+            let (written, loaded) = at_start(Some(&first), Role::Hub, "ramen-system", None).unwrap();
+            let read = LastRead::after_start(&loaded);
+            assert_eq!(lines.about("twice"), 1);
+            read.of(&ConfigMap { metadata: first.metadata, ..written }, Role::Hub).unwrap();
+            assert_eq!(lines.about("twice"), 1, "it was said at the start");
+            read.of(&map("twice: 2\nthrice: 3\n", "2"), Role::Hub).unwrap();
+            assert_eq!((lines.about("twice"), lines.about("thrice")), (1, 1));
+            read.of(&map("", "3"), Role::Hub).unwrap();
+            read.of(&map("twice: 2\n", "4"), Role::Hub).unwrap();
+            assert_eq!(lines.about("twice"), 2, "it was gone in between");
+        });
+    }
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        fn about(&self, word: &str) -> usize {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            text.lines().filter(|line| line.contains(word)).count()
+        }
+    }
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

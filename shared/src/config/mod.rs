@@ -22,6 +22,8 @@ pub use load::Loaded;
 pub use profiles::{ProfileChoice, S3StoreProfile, SecretRef};
 pub use ramen::RamenConfig;
 
+use crate::harness::leader::{HUB_LEASE, SPOKE_LEASE};
+
 /// Which of the two operators a configuration is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -54,8 +56,8 @@ impl Role {
     #[must_use]
     pub fn lease_name(self) -> &'static str {
         match self {
-            Self::Hub => "hub.ramendr.openshift.io",
-            Self::Spoke => "dr-cluster.ramendr.openshift.io",
+            Self::Hub => HUB_LEASE,
+            Self::Spoke => SPOKE_LEASE,
         }
     }
 }

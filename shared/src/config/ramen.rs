@@ -241,6 +241,12 @@ impl RamenConfig {
         usize::try_from(self.max_concurrent_reconciles).unwrap_or(1).max(1)
     }
 
+    /// Name of the lease of the election.
+    #[must_use]
+    pub fn lease_name(&self, role: Role) -> &str {
+        or(&self.leader_election.resource_name, role.lease_name())
+    }
+
     /// The address of the metrics endpoint, if it is wanted.
     #[must_use]
     pub fn metrics_address(&self) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! Delays that grow, pure: what an attempt waits for is a function of how many failed before it.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 /// Exponential back-off: `base`, doubled for each further failure, never more than `cap`.
@@ -38,6 +39,14 @@ pub fn spread(delay: Duration, seed: u64) -> Duration {
     let share = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
     let longer = delay.as_nanos().saturating_mul(u128::from(share)) / (1024 * 5);
     delay + Duration::from_nanos(u64::try_from(longer).unwrap_or(u64::MAX))
+}
+
+/// The same for a party that has a name.
+#[must_use]
+pub fn spread_for(delay: Duration, name: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    spread(delay, hasher.finish())
 }
 
 #[cfg(test)]

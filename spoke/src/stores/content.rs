@@ -3,7 +3,8 @@
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::S3StoreProfile;
 use kaedama_shared::harness::ObjectKey;
-use kaedama_shared::s3::capture::{self, CaptureError, CaptureSet, EpochRecord, Source, StoreReading};
+use kaedama_shared::s3::capture::{self, CaptureError, CaptureSet, EpochRecord, RecoverySet, Source, StoreReading};
+use kaedama_shared::s3::codec::CodecError;
 use kaedama_shared::s3::layout::ObjectRef;
 use kaedama_shared::s3::{AppId, Operation, S3Error, S3ErrorKind};
 
@@ -29,6 +30,9 @@ impl Job {
         let mut set = CaptureSet::new(record(&self.writer), self.uid.clone(), clock.now());
         for (key, stored) in &self.capture.parts {
             set.insert(place(key), &stored.object)?;
+        }
+        for key in &self.capture.keep {
+            set.keep(place(key));
         }
         for key in &self.capture.forget {
             set.release(place(key));
@@ -81,20 +85,21 @@ pub(super) fn judged(reading: capture::Reading, planned: bool) -> StoreRead {
         return StoreRead::Unreadable(why);
     }
     let Some(set) = reading.newest.take() else { return StoreRead::Empty };
-    let read = || -> Result<StoredSet, kaedama_shared::s3::codec::CodecError> {
-        let (capture, time, cluster) = match &set.source {
-            Source::Capture { epoch, sequence, cluster, time } => {
-                (Some((*epoch, *sequence)), Some(*time), cluster.clone())
-            }
-            Source::RamenLayout { updated } => (None, *updated, String::new()),
-        };
-        let (volumes, claims) = (set.persistent_volumes()?, set.persistent_volume_claims()?);
-        Ok(StoredSet { capture, time, cluster, gaps: set.gaps.clone(), volumes, claims })
-    };
-    match read() {
+    let passed_over: Result<Vec<StoredSet>, CodecError> = reading.passed_over.iter().map(stored).collect();
+    match stored(&set).and_then(|set| Ok(StoredSet { passed_over: passed_over?, ..set })) {
         Ok(set) => StoreRead::Set(Box::new(set)),
         Err(error) => StoreRead::Unreadable(error.to_string()),
     }
+}
+
+/// A set as decisions know it.
+fn stored(set: &RecoverySet) -> Result<StoredSet, CodecError> {
+    let (capture, time, cluster) = match &set.source {
+        Source::Capture { epoch, sequence, cluster, time } => (Some((*epoch, *sequence)), Some(*time), cluster.clone()),
+        Source::RamenLayout { updated } => (None, *updated, String::new()),
+    };
+    let (volumes, claims) = (set.persistent_volumes()?, set.persistent_volume_claims()?);
+    Ok(StoredSet { capture, time, cluster, gaps: set.gaps.clone(), volumes, claims, passed_over: Vec::new() })
 }
 
 #[cfg(test)]
@@ -107,7 +112,8 @@ mod tests {
     fn only_a_planned_move_waits_for_what_is_in_doubt() {
         let source = Source::RamenLayout { updated: None };
         let result = StoreReading::Set { source, objects: 1, gaps: Vec::new(), doubts: vec!["a newer one?".into()] };
-        let reading = capture::Reading { stores: vec![PerStore { profile: "s1".into(), result }], newest: None };
+        let stores = vec![PerStore { profile: "s1".into(), result }];
+        let reading = capture::Reading { stores, newest: None, passed_over: Vec::new() };
         assert!(matches!(judged(reading.clone(), true), StoreRead::Unreadable(why) if why.contains("a newer one?")));
         assert!(!matches!(judged(reading, false), StoreRead::Unreadable(_)));
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kaedama_shared::harness::ObjectKey;
+use kaedama_shared::harness::backoff::spread_for;
 use kaedama_shared::s3::capture::CaptureError;
 use tokio::time::Instant;
 
@@ -15,9 +17,9 @@ const RETRY_CAPS: (Duration, Duration) = (Duration::from_secs(10), Duration::fro
 /// Attempts after which a store counts as failing for long.
 const RETRY_LONG: u32 = 15;
 
-/// A store that holds all that it should is asked whether it still does after this long: nothing else would tell of one
-/// that died, or was emptied, while nothing changes.
-const LOOK_AGAIN: Duration = Duration::from_secs(15 * 60);
+/// A store that holds all that it should is asked whether it still does after this long, or up to a fifth longer, which is a
+/// quarter of an hour: nothing else would tell of one that died, or was emptied, while nothing changes.
+const LOOK_AGAIN: Duration = Duration::from_secs(12 * 60 + 30);
 
 /// What is known of one store of one group.
 #[derive(Default)]
@@ -37,7 +39,9 @@ pub(super) struct Memory {
 impl Memory {
     /// `capture` was written.
     pub(super) fn done(&mut self, capture: &Capture) {
-        let parts = capture.parts.iter().map(|(key, stored)| (key.clone(), stored.digest.clone())).collect();
+        let parts = capture.parts.iter().map(|(key, stored)| (key.clone(), stored.digest.clone()));
+        // Of which state the copy is that stayed is not known here: when it can be stored again, it is.
+        let parts = parts.chain(capture.keep.iter().map(|key| (key.clone(), String::new()))).collect();
         let before = self.holds.take().unwrap_or_default();
         let group = capture.group.as_ref().map_or(before.group, |group| group.digest.clone());
         *self = Self {
@@ -61,9 +65,11 @@ impl Memory {
         };
     }
 
-    /// When the store is to be asked next, if it holds all that it should.
-    pub(super) fn look_at(&self) -> Instant {
-        self.retry_at.or_else(|| Some(self.seen? + LOOK_AGAIN)).unwrap_or_else(Instant::now)
+    /// When the store is to be asked next, if it holds all that it should of this group. Each group has an interval of its
+    /// own: all of them were seen at the same time when the operator started, and are not to ask in step for ever.
+    pub(super) fn look_at(&self, group: &ObjectKey) -> Instant {
+        let interval = || spread_for(LOOK_AGAIN, &group.to_string());
+        self.retry_at.or_else(|| Some(self.seen? + interval())).unwrap_or_else(Instant::now)
     }
 
     /// Writing or looking failed.
@@ -81,7 +87,46 @@ impl Memory {
 
 /// Whether a store holds all of `capture` and nothing of what is to be forgotten.
 pub(super) fn satisfies(holds: &Holdings, capture: &Capture) -> bool {
-    let same = capture.parts.len() == holds.parts.len()
-        && capture.parts.iter().all(|(key, stored)| holds.parts.get(key) == Some(&stored.digest));
+    let same = capture.parts.len() + capture.keep.len() == holds.parts.len()
+        && capture.parts.iter().all(|(key, stored)| holds.parts.get(key) == Some(&stored.digest))
+        && capture.keep.iter().all(|key| holds.parts.contains_key(key));
     same && capture.group.as_ref().is_none_or(|group| group.digest == holds.group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vrg::recovery::{PartKey, Stored};
+
+    #[test]
+    fn stores_are_not_looked_at_again_for_all_groups_at_once() {
+        let seen = Instant::now();
+        let known = Memory { seen: Some(seen), ..Memory::default() };
+        let after = |number: u32| known.look_at(&ObjectKey::namespaced("shop", format!("web-{number}"))) - seen;
+        let delays: Vec<Duration> = (0..300).map(after).collect();
+        assert!(delays.iter().all(|delay| (LOOK_AGAIN..=LOOK_AGAIN * 6 / 5).contains(delay)), "{delays:?}");
+        let tenth = LOOK_AGAIN / 50;
+        for part in 0..10 {
+            let (from, to) = (LOOK_AGAIN + tenth * part, LOOK_AGAIN + tenth * (part + 1));
+            let there = delays.iter().filter(|delay| (from..to).contains(*delay)).count();
+            assert!((10..=60).contains(&there), "{there} of 300 in tenth {part}");
+        }
+        assert_eq!(after(7), after(7));
+    }
+
+    #[test]
+    fn what_is_kept_counts_as_held_and_is_stored_anew_when_it_can_be() {
+        let claim = |name: &str| PartKey::Claim(ObjectKey::namespaced("shop", name));
+        let stored = |name: &str| (claim(name), Stored { digest: format!("digest of {name}"), ..Stored::default() });
+        let both = Capture { parts: [stored("a"), stored("b")].into(), ..Capture::default() };
+        let kept = Capture { parts: [stored("a")].into(), keep: [claim("b")].into(), ..Capture::default() };
+        let mut known = Memory::default();
+        known.done(&both);
+        assert!(satisfies(known.holds.as_ref().unwrap(), &kept));
+        known.done(&kept);
+        assert!(satisfies(known.holds.as_ref().unwrap(), &kept));
+        assert!(!satisfies(known.holds.as_ref().unwrap(), &both), "of which state the kept copy is, nobody knows");
+        known.done(&Capture { parts: [stored("a")].into(), ..Capture::default() });
+        assert!(!satisfies(known.holds.as_ref().unwrap(), &kept), "there is nothing of it");
+    }
 }

@@ -6,10 +6,12 @@
 //! | `memory` | what is known of one store of one group, and when it is tried again |
 //! | `probe` | noticing that a store is back |
 //! | `content` | between what the stores hold and what decisions know |
+//! | `clear` | what goes from the stores with the group |
 //!
 //! Writing goes on beside the passes: a store that does not answer holds no pass up. What was written is remembered
 //! per group and store; a store that fails is tried again with growing delays, apart from the healthy ones.
 
+mod clear;
 mod content;
 mod memory;
 mod probe;
@@ -19,15 +21,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedSender;
-use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kaedama_shared::clock::Clock;
 use kaedama_shared::config::{ProfileChoice, RamenConfig, S3StoreProfile};
 use kaedama_shared::harness::ObjectKey;
 use kaedama_shared::harness::cache::Cache;
-use kaedama_shared::s3::capture::{
-    self, CaptureError, delete_application, raise_epoch, read_newest_capture, write_capture_beside,
-};
+use kaedama_shared::s3::capture::{self, CaptureError, raise_epoch, read_newest_capture, write_capture_beside};
 use kaedama_shared::s3::{
     Credentials, Operation, PerStore, S3Error, S3ErrorKind, S3Options, S3Store, StorePool, StoreSet,
 };
@@ -223,49 +222,6 @@ impl Stores {
         }
     }
 
-    /// Deletes everything stored of a group. A store that knows a newer primary keeps its own: that counts as done.
-    ///
-    /// Not while something of the group is being written: what is written after the deletion would stay for ever. The end
-    /// of the write wakes the group, and one that is being deleted starts no other.
-    pub async fn purge(
-        &self,
-        group: &ObjectKey,
-        profiles: &[String],
-        writer: &Writer,
-    ) -> Vec<(String, Result<(), String>)> {
-        let busy = self.busy(group);
-        if !busy.is_empty() {
-            let why = format!("a write to {} is still under way", busy.join(", "));
-            return profiles.iter().map(|profile| (profile.clone(), Err(why.clone()))).collect();
-        }
-        let (app, record) = (app(group), record(writer));
-        join_all(profiles.iter().map(|profile| async {
-            let mut set = StoreSet::default();
-            set.push(profile.clone(), self.open(profile).await);
-            let result = delete_application(&set, &app, &record).await.pop().map(|answer| answer.result);
-            let result = match result {
-                None | Some(Ok(_)) => Ok(()),
-                Some(Err(error)) if error.is_superseded() => {
-                    tracing::info!(%error, "what is stored belongs to a newer primary and stays");
-                    Ok(())
-                }
-                Some(Err(error)) => Err(error.to_string()),
-            };
-            (profile.clone(), result)
-        }))
-        .await
-    }
-
-    /// The stores that something of the group is being written to.
-    fn busy(&self, group: &ObjectKey) -> Vec<String> {
-        let memory = self.lock();
-        let of_group = memory.get(group).into_iter().flatten();
-        let mut busy: Vec<String> =
-            of_group.filter(|(_, known)| known.busy).map(|(profile, _)| profile.clone()).collect();
-        busy.sort();
-        busy
-    }
-
     /// Brings the stores to hold `capture`, beside the passes, and looks from time to time whether they still do. Returns
     /// when a store is due again.
     pub fn keep(self: &Arc<Self>, group: &ObjectKey, uid: &str, order: &Order, capture: &Capture) -> Option<Duration> {
@@ -282,7 +238,7 @@ impl Stores {
                     continue;
                 }
                 let holds = known.holds.as_ref().is_some_and(|holds| satisfies(holds, capture));
-                let at = if holds { Some(known.look_at()) } else { known.retry_at };
+                let at = if holds { Some(known.look_at(group)) } else { known.retry_at };
                 match at.filter(|at| *at > now) {
                     Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
                     None => {

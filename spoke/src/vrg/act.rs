@@ -109,6 +109,10 @@ impl Observer {
                 });
                 return true;
             }
+            (Action::WithdrawClaim { profiles }, Ok(order)) => {
+                asked.purged = Some(self.stores.withdraw(&snapshot.key(), profiles, &order.writer).await);
+                return true;
+            }
             (action, _) => self.step(snapshot, action).await,
         };
         match result {
@@ -155,7 +159,7 @@ impl Observer {
                 self.patch(&self.groups(id), &caches.groups, id, body, "take the finalizer off").await
             }
             // These are for the group's stores and handled there.
-            Action::ClaimEpoch | Action::PurgeStores { .. } => Ok(()),
+            Action::ClaimEpoch | Action::PurgeStores { .. } | Action::WithdrawClaim { .. } => Ok(()),
             Action::CreateVolume(volume) => self.create(&self.pvs(), &caches.volumes, volume).await,
             Action::AdoptVolume { id, volume } => {
                 let mut volume = (**volume).clone();
@@ -225,6 +229,11 @@ impl Observer {
                     "set autoResync of",
                 )
                 .await
+            }
+            Action::UngroupClaim { id, evidence: _ } => {
+                let meta = json!({ "labels": { names::CONSISTENCY_GROUP: null } });
+                self.patch(&self.claims(id), &caches.claims, id, pinned(id, meta, None), "take the group's label off")
+                    .await
             }
             Action::StopReplication { id, evidence: _ } => self.stop_replication(id).await,
             Action::ReleaseVolume { id, delete, taken_up, evidence: _ } => {

@@ -53,21 +53,30 @@ pub enum Mode {
 }
 
 impl Intent {
-    /// The intent of a group, also of one whose order is not valid: in doubt the one that lets go of less.
+    /// The intent of a group, also of one whose order is not valid: in doubt the one that lets go of the least.
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
-        if let Ok(order) = &snapshot.order {
-            return order.intent;
+        match &snapshot.order {
+            Ok(order) => order.intent,
+            Err(_) => Self::read(&snapshot.vrg).unwrap_or(Self::Return),
         }
-        let vrg = &snapshot.vrg;
-        let annotations = vrg.metadata.annotations.as_ref();
-        let own_cluster = annotations.and_then(|all| all.get(names::DESTINATION_CLUSTER)).map(String::as_str);
-        let record = annotations.map_or(Ok(None), ActionRecord::from_annotations);
-        match (&vrg.spec.action, record) {
-            (None, _) => Self::Steady,
-            (Some(DRAction::Failover), Ok(record)) if returns(record.as_ref(), own_cluster) => Self::Reclaim,
-            (Some(DRAction::Failover), Ok(_)) => Self::Failover,
-            (Some(_), _) => Self::Relocate,
+    }
+
+    /// What the action of a group, and its record, ask of this cluster.
+    ///
+    /// # Errors
+    /// As [`Order::of`].
+    fn read(vrg: &VolumeReplicationGroup) -> Result<Self, String> {
+        let Some(action) = &vrg.spec.action else { return Ok(Self::Steady) };
+        let record = recorded(vrg).map_err(|error| error.to_string())?;
+        let leads_here = |record: &ActionRecord| destination(vrg) == Some(record.to.as_str());
+        let returns = record.is_some_and(|record| record.is_way_back() && leads_here(&record));
+        match action {
+            DRAction::Failover if returns => Ok(Self::Reclaim),
+            DRAction::Failover => Ok(Self::Failover),
+            DRAction::Relocate if returns => Ok(Self::Return),
+            DRAction::Relocate => Ok(Self::Relocate),
+            DRAction::Other(other) => Err(format!("spec.action is {other:?}, neither Failover nor Relocate")),
         }
     }
 
@@ -142,10 +151,7 @@ impl Writer {
     /// # Errors
     /// The record cannot be read. Nobody may be taken for the writer then.
     pub fn recorded(vrg: &VolumeReplicationGroup) -> Result<Self, MalformedRecord> {
-        let annotations = vrg.metadata.annotations.as_ref();
-        let record = annotations.map_or(Ok(None), ActionRecord::from_annotations)?;
-        let own_cluster = annotations.and_then(|all| all.get(names::DESTINATION_CLUSTER)).map(String::as_str);
-        Ok(Self::of(record.as_ref(), own_cluster.unwrap_or_default()))
+        Ok(Self::of(recorded(vrg)?.as_ref(), destination(vrg).unwrap_or_default()))
     }
 
     /// From the action record. An action that leads away from this cluster does not make it the writer of that action's
@@ -208,21 +214,8 @@ impl Order {
             },
             (None, Some(synchronous)) => Mode::Sync { peers: synchronous.peer_classes.clone() },
         };
-        let record = vrg
-            .metadata
-            .annotations
-            .as_ref()
-            .map_or(Ok(None), ActionRecord::from_annotations)
-            .map_err(|error| error.to_string())?;
-        let returns = returns(record.as_ref(), annotation(names::DESTINATION_CLUSTER));
-        let intent = match &spec.action {
-            None => Intent::Steady,
-            Some(DRAction::Failover) if returns => Intent::Reclaim,
-            Some(DRAction::Failover) => Intent::Failover,
-            Some(DRAction::Relocate) if returns => Intent::Return,
-            Some(DRAction::Relocate) => Intent::Relocate,
-            Some(other) => return Err(format!("spec.action is {:?}, neither Failover nor Relocate", other.as_str())),
-        };
+        let record = recorded(vrg).map_err(|error| error.to_string())?;
+        let intent = Intent::read(vrg)?;
         let deploys =
             intent == Intent::Steady && record.as_ref().is_none_or(|record| record.kind == ActionKind::Deploy);
         let recipe = spec.kube_object_protection.as_ref().and_then(|wanted| wanted.recipe_ref.as_ref());
@@ -249,7 +242,7 @@ impl Order {
             test_failover: annotation(names::TEST_FAILOVER_DRY_RUN) == Some("true"),
             force_volsync: annotation(names::USE_VOLSYNC) == Some("true"),
             kube_objects: spec.kube_object_protection.is_some() && !settings.kube_objects_disabled,
-            writer: Writer::of(record.as_ref(), annotation(names::DESTINATION_CLUSTER).unwrap_or_default()),
+            writer: Writer::of(record.as_ref(), destination(vrg).unwrap_or_default()),
         })
     }
 
@@ -261,9 +254,14 @@ impl Order {
     }
 }
 
-/// The action leads back to this cluster, which it never left.
-fn returns(record: Option<&ActionRecord>, own_cluster: Option<&str>) -> bool {
-    record.is_some_and(|record| record.from == record.to && own_cluster == Some(record.to.as_str()))
+/// The record of the action that the group was written for.
+fn recorded(vrg: &VolumeReplicationGroup) -> Result<Option<ActionRecord>, MalformedRecord> {
+    vrg.metadata.annotations.as_ref().map_or(Ok(None), ActionRecord::from_annotations)
+}
+
+/// The cluster that the hub delivers the group to: this one.
+fn destination(vrg: &VolumeReplicationGroup) -> Option<&str> {
+    vrg.metadata.annotations.as_ref()?.get(names::DESTINATION_CLUSTER).map(String::as_str)
 }
 
 /// The claims' selector. Objects that VolSync or we made for a while are never protected themselves (an endless

@@ -104,6 +104,11 @@ pub enum Action {
         /// The profiles.
         profiles: Vec<String>,
     },
+    /// Takes back, in these profiles, that this cluster is the writer, where nothing was stored under that.
+    WithdrawClaim {
+        /// The profiles.
+        profiles: Vec<String>,
+    },
     /// Creates a volume from its stored form.
     CreateVolume(Box<PersistentVolume>),
     /// Makes a volume that is bound to nothing wait for the claim of its own name again.
@@ -176,6 +181,13 @@ pub enum Action {
         /// The new value.
         auto_resync: bool,
     },
+    /// Takes the label of a consistency group off a claim that a replication of its own was found to replicate.
+    UngroupClaim {
+        /// Which.
+        id: ObjectId,
+        /// What permits it.
+        evidence: AtRest,
+    },
     /// Deletes the replication of a claim.
     StopReplication {
         /// The replication.
@@ -228,6 +240,7 @@ impl Action {
             Self::ReleaseGroup { .. } => "ReleaseGroup",
             Self::ClaimEpoch => "ClaimEpoch",
             Self::PurgeStores { .. } => "PurgeStores",
+            Self::WithdrawClaim { .. } => "WithdrawClaim",
             Self::CreateVolume(_) => "CreateVolume",
             Self::AdoptVolume { .. } => "AdoptVolume",
             Self::CreateClaim(_) => "CreateClaim",
@@ -239,6 +252,7 @@ impl Action {
             Self::AllowForce { .. } => "AllowForce",
             Self::Demote { .. } => "Demote",
             Self::SetAutoResync { .. } => "SetAutoResync",
+            Self::UngroupClaim { .. } => "UngroupClaim",
             Self::StopReplication { .. } => "StopReplication",
             Self::ReleaseVolume { .. } => "ReleaseVolume",
             Self::ReleaseClaim { .. } => "ReleaseClaim",
@@ -252,7 +266,7 @@ impl Action {
     pub fn target(&self) -> String {
         match self {
             Self::ClaimEpoch => "every store".to_owned(),
-            Self::PurgeStores { profiles } => profiles.join(", "),
+            Self::PurgeStores { profiles } | Self::WithdrawClaim { profiles } => profiles.join(", "),
             Self::CreateVolume(volume) => ObjectKey::of(&**volume).to_string(),
             Self::CreateClaim(claim) => ObjectKey::of(&**claim).to_string(),
             Self::StartReplication { claim, .. } => claim.to_string(),
@@ -264,6 +278,7 @@ impl Action {
             | Self::AllowForce { id, .. }
             | Self::Demote { id, .. }
             | Self::SetAutoResync { id, .. }
+            | Self::UngroupClaim { id, .. }
             | Self::StopReplication { id, .. }
             | Self::ReleaseVolume { id, .. }
             | Self::ReleaseClaim { id, .. }

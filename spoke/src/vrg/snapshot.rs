@@ -330,6 +330,8 @@ pub struct StoredSet {
     pub volumes: Vec<PersistentVolume>,
     /// The claims, as stored.
     pub claims: Vec<PersistentVolumeClaim>,
+    /// Later sets of the same store, with gaps.
+    pub passed_over: Vec<StoredSet>,
 }
 
 impl StoredSet {

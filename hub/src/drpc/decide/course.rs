@@ -45,12 +45,12 @@ pub(super) fn course(s: &Snapshot, record: &ActionRecord) -> Course {
     };
     // On the way back any order to there is met, until one gives the other cluster up.
     let gives_up = is_quiescing(record) && kind == ActionKind::Failover;
-    if record.to == to && (record.kind == kind || is_way_back(record) && !gives_up) {
+    if record.to == to && (record.kind == kind || record.is_way_back() && !gives_up) {
         return Course::Keep;
     }
     if is_quiescing(record) {
         // It was given up: volumes are let go as those of a primary, one by one, and what the peer has of them may be gone.
-        let given_up = is_way_back(record) && record.kind == ActionKind::Failover;
+        let given_up = record.is_way_back() && record.kind == ActionKind::Failover;
         if given_up && s.site(&record.from).is_some_and(|site| site.reachable.is_ok()) {
             return Course::Note(format!(
                 "The way back to {} is under way, by which the other cluster was given up; the edit is taken up when it \
@@ -117,7 +117,7 @@ fn way_back(s: &Snapshot, record: &ActionRecord, kind: ActionKind) -> Course {
 /// `spec.action` is empty: nothing is moved, wherever the application is. A relocate that has not stopped its source for
 /// good is called off by naming the source.
 fn without_action(s: &Snapshot, record: &ActionRecord, preferred: &str) -> Course {
-    if is_quiescing(record) && preferred == record.from && !is_way_back(record) {
+    if is_quiescing(record) && preferred == record.from && !record.is_way_back() {
         return way_back(s, record, ActionKind::Relocate);
     }
     let home = home(record);
@@ -132,11 +132,6 @@ fn without_action(s: &Snapshot, record: &ActionRecord, preferred: &str) -> Cours
 
 fn is_quiescing(record: &ActionRecord) -> bool {
     record.step < Step::Promoting && !record.from.is_empty()
-}
-
-/// The way back of a relocate that was called off after its application had been stopped.
-pub(super) fn is_way_back(record: &ActionRecord) -> bool {
-    !record.from.is_empty() && record.from == record.to
 }
 
 fn named(kind: ActionKind) -> &'static str {

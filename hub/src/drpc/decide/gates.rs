@@ -13,7 +13,6 @@ use super::super::dr_type::DrType;
 use super::super::facts::{self, Says};
 use super::super::plan::{DemotePermit, Owner, Permit, PromotePermit, Waiting};
 use super::super::snapshot::{Site, Snapshot};
-use super::course::is_way_back;
 
 /// A gate that is shut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +38,7 @@ impl Shut {
 pub(super) fn entry(s: &Snapshot, record: &ActionRecord, dr_type: DrType) -> Result<Step, Shut> {
     match record.kind {
         // Its first half has been through the gates.
-        _ if is_way_back(record) => Ok(Step::Quiescing),
+        _ if record.is_way_back() => Ok(Step::Quiescing),
         ActionKind::Failover | ActionKind::Relocate if stays_home(s, record) => Ok(Step::Promoting),
         ActionKind::Failover => failover(s, record, dr_type).map(|_| Step::Promoting),
         ActionKind::Relocate => relocate_may_begin(s, record, dr_type).map(|()| Step::Quiescing),
@@ -334,7 +333,7 @@ pub(super) fn source_may_be_stopped(s: &Snapshot, record: &ActionRecord, source:
         let what = format!("{} prepares the final sync", source.cluster);
         return Err(Shut::new(Progression::PreparingFinalSync, Owner::Storage, what));
     };
-    if record.from == record.to {
+    if record.is_way_back() {
         return Ok(());
     }
     source_is_protected(record, vrg)?;
@@ -380,7 +379,7 @@ pub(super) fn relocate_may_promote(s: &Snapshot, record: &ActionRecord) -> Resul
             format!("waiting for {}: {what}", site.cluster),
         ))
     };
-    if record.from == record.to {
+    if record.is_way_back() {
         // Called off on the way: no other cluster was ever told to be primary, so only this one has to be at rest.
         let home = site(s, &record.to)?;
         return match home.answer(record) {

@@ -105,7 +105,7 @@ fn is_overtaken(s: &Snapshot, record: &ActionRecord) -> bool {
     let lets_go = of_home.is_some_and(|vrg| !facts::stays_primary(vrg));
     // A relocate that was called off brings its home to rest itself; but it makes nobody else primary.
     let elsewhere = || s.others(&record.to).filter_map(Site::asked).any(|work| facts::stays_primary(&work.vrg));
-    lets_go && (record.from != record.to || elsewhere())
+    lets_go && (!record.is_way_back() || elsewhere())
 }
 
 /// Where the application was placed last, as far as is known. A first placement that has only begun has placed nothing.
@@ -140,7 +140,7 @@ fn sent(s: &Snapshot) -> Option<ActionRecord> {
         .filter(|work| action_of(&work.vrg).is_some_and(|record| record.id == newest.id));
     // The source of a relocate that was called off is the target as well, and primary until it is at rest.
     let promoted = target.is_some_and(|work| facts::stays_primary(&work.vrg));
-    let relocates = newest.kind == ActionKind::Relocate || course::is_way_back(&newest);
+    let relocates = newest.kind == ActionKind::Relocate || newest.is_way_back();
     if target.is_some() && !promoted && !relocates {
         // Nothing of ours makes a secondary of the target: somebody else has moved the application since.
         return None;

@@ -26,7 +26,6 @@ use kaedama_shared::seen::Seen;
 use super::super::facts;
 use super::super::plan::{Owner, Plan, Verdict, Waiting};
 use super::super::snapshot::{Site, Snapshot, action_of};
-use super::course::is_way_back;
 use super::draft::Draft;
 
 /// What could be rebuilt.
@@ -79,7 +78,7 @@ pub(super) fn rebuild(s: &Snapshot, remembered: Option<&ActionRecord>) -> Rebuil
     let ended = |record: &ActionRecord| remembered.is_some_and(|own| own.id == record.id && own.step >= Step::Placed);
     let newest = newest.filter(|record| !ended(record));
     // Of ours only a relocate leaves nobody primary: another record is older than what has happened.
-    let relocate = newest.clone().filter(|record| record.kind == ActionKind::Relocate || is_way_back(record));
+    let relocate = newest.clone().filter(|record| record.kind == ActionKind::Relocate || record.is_way_back());
     let interrupted = relocate.or_else(|| relocate_of(s, &found, remembered)).or(newest);
     if let Some(record) = interrupted.filter(|_| silent.is_empty()) {
         return Rebuilt::Found(record);
@@ -240,7 +239,7 @@ fn carried(vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
 /// that comes to rest.
 fn record_of(site: &Site, vrg: &VolumeReplicationGroup) -> Option<ActionRecord> {
     carried(vrg).filter(|record| match record.step {
-        Step::Quiescing => (record.kind == ActionKind::Relocate || is_way_back(record)) && record.from == site.cluster,
+        Step::Quiescing => (record.kind == ActionKind::Relocate || record.is_way_back()) && record.from == site.cluster,
         _ => record.to == site.cluster,
     })
 }

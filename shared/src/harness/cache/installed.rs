@@ -111,8 +111,9 @@ async fn follow(
                     version = object.metadata.resource_version.unwrap_or(version);
                     contact(true);
                 }
-                Ok(Ok(None)) if opened.elapsed() < Duration::from_secs(1) => {
-                    return "the watch ended at once".to_owned();
+                // What comes next may be of another past: see `watch`.
+                Ok(Ok(None)) if opened.elapsed() + LAG < Duration::from_secs(WATCH_SECONDS.into()) => {
+                    return "the watch ended before its time".to_owned();
                 }
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return error.to_string(),

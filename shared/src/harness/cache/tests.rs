@@ -233,6 +233,7 @@ async fn a_view_without_contact_goes_stale_and_a_quiet_one_does_not() {
     assert!(cache.get(&key("a")).is_some(), "the last known state can be had by asking for it");
     let requests = quiet.requests();
     assert!(requests[2].contains("resourceVersion=12") && requests[3].contains("resourceVersion=13"), "{requests:?}");
+    assert!(requests[1..4].iter().all(|query| query.contains("watch=true")), "nothing else is asked: {requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,6 +241,7 @@ async fn a_reopened_watch_counts_as_contact_only_when_it_has_caught_up() {
     let script = Script::new([
         list(10, vec![map("a", 5, "1")]),
         Answer::Events(vec![], true),
+        list(11, vec![]),
         // The first watch fell silent after 65 s. The next one brings what was missed, half a second late.
         Answer::Events(vec![(Duration::from_millis(500), event("MODIFIED", map("a", 11, "2")).1)], true),
     ]);
@@ -248,7 +250,7 @@ async fn a_reopened_watch_counts_as_contact_only_when_it_has_caught_up() {
     cache.ready().await;
     // Settled 1 s after the list; silent from then on until 66 s; opened again at 66.2 s.
     sleep(Duration::from_millis(66_400)).await;
-    assert_eq!(script.requests().len(), 3);
+    assert_eq!(script.requests().len(), 4);
     assert!(cache.doubt().is_some(), "opened, and still behind");
     sleep(Duration::from_millis(400)).await;
     assert_eq!(value(cache.seen(&key("a")).present()).as_deref(), Some("2"));
@@ -422,6 +424,40 @@ async fn an_api_server_restored_from_a_backup_is_listed_anew() {
     let mut changes = cache.changes();
     sleep(10 * S).await;
     assert_eq!(all_told(&mut changes), ["a: none -> late", "a: late -> early", "a: early -> again"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_was_cut_off_goes_on_only_where_its_past_is_still_so() {
+    let down = || Answer::Plain(503, status(503, "ServiceUnavailable"));
+    let script = Script::new([
+        list(100, vec![map("a", 90, "lost"), map("b", 30, "old")]),
+        Answer::Events(vec![bookmark(101)], false),
+        list(101, vec![]),
+        // An API server that was away for a moment, and one that comes back from a backup: its watch would stay silent.
+        Answer::Events(vec![bookmark(102)], false),
+        down(),
+        list(40, vec![map("b", 30, "other")]),
+        list(40, vec![map("b", 30, "other")]),
+        Answer::Events(vec![event("MODIFIED", map("b", 41, "again"))], true),
+    ]);
+    let cache: Cache<ConfigMap> = Cache::start("maps", script.api(), Scope::default().labels("app=x"));
+    cache.ready().await;
+    let mut changes = cache.changes();
+    assert_eq!(all_told(&mut changes), ["a: none -> lost", "b: none -> old"]);
+    sleep(10 * S).await;
+    let told = all_told(&mut changes);
+    assert_eq!(told, ["a: lost -> gone", "b: old -> other", "b: other -> again"], "also where the version is the same");
+    let requests = script.requests();
+    let kinds: Vec<&str> = requests
+        .iter()
+        .map(|query| match (query.contains("watch=true"), query.contains("limit=1")) {
+            (true, _) => "watch",
+            (false, true) => "look",
+            (false, false) => "list",
+        })
+        .collect();
+    assert_eq!(kinds, ["list", "watch", "look", "watch", "look", "look", "list", "watch"]);
+    assert!(requests[3].contains("resourceVersion=101"), "{requests:?}");
 }
 
 /// The groups of a ConfigMap: the words of its value.

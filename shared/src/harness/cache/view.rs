@@ -171,8 +171,10 @@ impl<K: Resource> View<K> {
             .collect();
         let mut state = self.write();
         state.freshness = Freshness { synced: true, last_contact: Some(Instant::now()), served };
-        // Not the greater of both: an API server that was restored from a backup counts from an earlier version.
-        state.reached = version.parse().unwrap_or_default();
+        // Not the greater of both: an API server that was restored from a backup counts from an earlier version. The same
+        // version of an object then need not be the same object.
+        let reached: u64 = version.parse().unwrap_or_default();
+        let rewritten = reached < mem::replace(&mut state.reached, reached);
         let old = mem::replace(&mut state.objects, new.clone());
         state.regroup();
         for (key, before) in &old {
@@ -184,7 +186,8 @@ impl<K: Resource> View<K> {
             let before = old.get(&key);
             let same = match (before.and_then(Seen::present), after.present()) {
                 (Some(before), Some(after)) => {
-                    before.meta().resource_version.is_some()
+                    !rewritten
+                        && before.meta().resource_version.is_some()
                         && before.meta().resource_version == after.meta().resource_version
                 }
                 (None, None) => before.is_some(),

@@ -1,11 +1,20 @@
 //! The list-and-watch loop.
 //!
 //! ```text
-//!   list (all pages) ──► replace the view ──► watch from the list's version ──┐
-//!     ▲                                         ▲ the server ended it: resume │
-//!     │                                         └─────────────────────────────┤
-//!     └── 410, an error event, a line that is no event: begin anew ───────────┘
+//!   list (all pages) ──► replace the view ──► watch from the list's version ───┐
+//!     ▲                                         ▲ the server ended it at its   │
+//!     │                                         │ time: resume                 │
+//!     │                                         ├──────────────────────────────┤
+//!     │                                         │ the version is in the past   │
+//!     │   the version is of the future          │                              │
+//!     ├───────────────────────────────── look back ◄── it failed, or ended ────┤
+//!     │                                                before its time         │
+//!     └── 410, an error event, a line that is no event: begin anew ────────────┘
 //! ```
+//!
+//! An API server whose etcd was restored from a backup breaks its watches, and takes one from a version that it has not come
+//! to yet without a word: the view would stay as it was in a past that is no more. So it is asked how far it is, with a
+//! list of one object, before a watch that was cut off goes on.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -43,6 +52,8 @@ const PAGE: u32 = 500;
 enum Turn {
     /// Go on (or begin) watching after this version.
     WatchFrom(String),
+    /// The watch was cut off before its time; go on after this version if the API server has come that far.
+    CutOff(String),
     /// It failed; try the same again, after a delay.
     Retry { from: Option<String>, why: String },
     /// Only a new list tells what is there.
@@ -63,17 +74,21 @@ where
     // would otherwise list the cluster without a pause.
     let mut failures = 0_u32;
     let mut absence = Absence::new(&scope);
+    // Something happened to the last watch: its version may be of a past that was rewritten meanwhile.
+    let mut cut_off = false;
     loop {
         let listing = from.is_none();
         let turn = match from.take() {
             None => list(&view, &api, &scope).await,
+            Some(version) if cut_off => look_back(&api, version).await,
             Some(version) => watch(&view, &api, &scope, version, &mut failures).await,
         };
+        cut_off = matches!(turn, Turn::CutOff(_) | Turn::Retry { .. });
         if let Some(MetricsHandle(metrics)) = &scope.metrics {
             metrics.view_undecodable(view.name(), view.undecodable().len());
         }
         let why = match turn {
-            Turn::WatchFrom(version) => {
+            Turn::WatchFrom(version) | Turn::CutOff(version) => {
                 from = Some(version);
                 continue;
             }
@@ -183,6 +198,22 @@ where
     }
 }
 
+/// Asks how far the API server is, and goes on watching after `version` where that is behind it.
+async fn look_back<K>(api: &Api<DeserializeGuard<K>>, version: String) -> Turn
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let found = match api.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(list) => list.metadata.resource_version.unwrap_or_default(),
+        Err(kube::Error::Api(status)) => return refused(&status, version),
+        Err(error) => return Turn::Retry { from: Some(version), why: error.to_string() },
+    };
+    match went_back(&version, &found) {
+        true => Turn::Relist { why: restored(&version, &found) },
+        false => Turn::WatchFrom(version),
+    }
+}
+
 async fn watch<K>(
     view: &View<K>,
     api: &Api<DeserializeGuard<K>>,
@@ -193,11 +224,12 @@ async fn watch<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
+    // The API server refuses 295 s and more to clients with the usual proxies' limits in mind.
+    let seconds = u32::try_from(scope.watch_timeout.as_secs()).unwrap_or(290).min(290);
     let params = WatchParams {
         label_selector: scope.labels.clone(),
         field_selector: scope.fields.clone(),
-        // The API server refuses 295 s and more to clients with the usual proxies' limits in mind.
-        timeout: Some(u32::try_from(scope.watch_timeout.as_secs()).unwrap_or(290).min(290)),
+        timeout: Some(seconds),
         bookmarks: true,
         ..WatchParams::default()
     };
@@ -222,7 +254,8 @@ where
             Ok(Ok(Some(event))) => event,
             Ok(Ok(None)) if heard || opened.elapsed() >= SHORT => {
                 *failures = 0;
-                return Turn::WatchFrom(version);
+                let in_time = opened.elapsed() + LAG >= Duration::from_secs(seconds.into());
+                return if in_time { Turn::WatchFrom(version) } else { Turn::CutOff(version) };
             }
             Ok(Ok(None)) => {
                 return Turn::Retry { from: Some(version), why: "the watch ended at once".to_owned() };
@@ -250,7 +283,7 @@ where
             return Turn::Relist { why: "an event has no resourceVersion".to_owned() };
         }
         if went_back(&version, &came) {
-            return Turn::Relist { why: format!("the API server went back from version {version} to {came}") };
+            return Turn::Relist { why: restored(&version, &came) };
         }
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => view.apply(trim(object, scope)),
@@ -267,6 +300,10 @@ where
 /// Versions of one watch only grow, unless the API server was restored from a backup under it.
 fn went_back(from: &str, to: &str) -> bool {
     matches!((from.parse::<u64>(), to.parse::<u64>()), (Ok(from), Ok(to)) if to < from)
+}
+
+fn restored(from: &str, to: &str) -> String {
+    format!("the API server went back from version {from} to {to}")
 }
 
 /// What an answer of the API server that is an error means for the watch.

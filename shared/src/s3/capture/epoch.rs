@@ -45,6 +45,32 @@ pub async fn raise_epoch(
     stores.on_all(|store| async move { raise(&store, app, mine).await }).await
 }
 
+/// Takes back what [`raise_epoch`] wrote for `mine` where nobody has stored anything under it: a manifest that only says
+/// who may write. Otherwise an application of the same name could not begin on another cluster. All else that is stored
+/// stays. Says whether there was one.
+pub async fn withdraw_claim(
+    stores: &StoreSet,
+    app: &AppId,
+    mine: &EpochRecord,
+) -> Vec<PerStore<Result<bool, S3Error>>> {
+    stores
+        .on_all(|store| async move {
+            let key = S3Key::manifest(app).to_string();
+            let manifest = match store.get(&key).await {
+                Ok(object) => Manifest::read(&store, app, &object)?,
+                Err(error) if error.is_absent() => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            if manifest.writer() != mine || manifest.content().is_some() {
+                return Ok(false);
+            }
+            memory::forget(&store, app);
+            store.delete(&key).await?;
+            Ok(true)
+        })
+        .await
+}
+
 /// Whether a writer `mine` may go on where `found` is stored.
 pub(super) fn standing(
     store: &S3Store,

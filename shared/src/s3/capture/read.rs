@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
+use super::choice::{choose, newer};
 use super::fallback::{self, StoredVrg};
 use super::manifest::{Content as SetContent, Manifest};
 use super::memory::{self, Look};
@@ -109,6 +110,8 @@ pub struct Reading {
     pub stores: Vec<PerStore<StoreReading>>,
     /// The newest complete set that could be read; if none is complete, the newest.
     pub newest: Option<RecoverySet>,
+    /// Sets with gaps that are later than that one. What they alone hold would be lost without a word.
+    pub passed_over: Vec<RecoverySet>,
 }
 
 impl Reading {
@@ -137,20 +140,20 @@ impl Reading {
 }
 
 /// A set that a store offers. Objects of a large capture set are fetched only if it is chosen.
-struct Candidate {
-    at: usize,
-    store: S3Store,
-    source: Source,
-    content: Content,
-    gaps: Vec<String>,
+pub(super) struct Candidate {
+    pub(super) at: usize,
+    pub(super) store: S3Store,
+    pub(super) source: Source,
+    pub(super) content: Content,
+    pub(super) gaps: Vec<String>,
     doubts: Vec<String>,
     /// When the application was last looked at by its writer, to compare writers of different products.
-    as_of: Option<Timestamp>,
-    primary: bool,
-    vrg_unread: Option<S3Error>,
+    pub(super) as_of: Option<Timestamp>,
+    pub(super) primary: bool,
+    pub(super) vrg_unread: Option<S3Error>,
 }
 
-enum Content {
+pub(super) enum Content {
     /// The manifest, and the VolumeReplicationGroup beside it.
     Manifest(Arc<Manifest>, Option<StoredVrg>),
     Objects(Objects),
@@ -185,8 +188,8 @@ pub async fn read_newest_capture(stores: &StoreSet, app: &AppId) -> Reading {
         };
         readings.push(PerStore { profile, result });
     }
-    let newest = choose(candidates, app, &mut readings).await;
-    Reading { stores: readings, newest }
+    let (newest, passed_over) = choose(candidates, app, &mut readings).await;
+    Reading { stores: readings, newest, passed_over }
 }
 
 fn shown(candidate: &Candidate) -> StoreReading {
@@ -200,7 +203,7 @@ fn shown(candidate: &Candidate) -> StoreReading {
     StoreReading::Set { source: source.clone(), objects, gaps: gaps.clone(), doubts: doubts.clone() }
 }
 
-fn failed(error: S3Error) -> StoreReading {
+pub(super) fn failed(error: S3Error) -> StoreReading {
     match error.kind {
         S3ErrorKind::Corrupt | S3ErrorKind::Conflict => StoreReading::Unusable(error),
         _ => StoreReading::Unknown(error),
@@ -318,66 +321,4 @@ async fn layout(
     let content = Content::Objects(objects);
     let store = store.clone();
     Ok(Some(Candidate { at: 0, store, source, content, gaps, doubts, as_of, primary, vrg_unread }))
-}
-
-/// Whether `a` goes before `b`. Complete before incomplete; captures by epoch and sequence; Ramen's layout before a
-/// capture only if a primary wrote it later; copies of Ramen's layout by Ramen's own rule, the latest primary.
-fn newer(a: &Candidate, b: &Candidate) -> bool {
-    if a.gaps.is_empty() != b.gaps.is_empty() {
-        return a.gaps.is_empty();
-    }
-    match (&a.source, &b.source) {
-        (
-            Source::Capture { epoch, sequence, .. },
-            Source::Capture { epoch: other_epoch, sequence: other_sequence, .. },
-        ) => (epoch, sequence) > (other_epoch, other_sequence),
-        (Source::RamenLayout { .. }, Source::RamenLayout { .. }) => (a.primary, a.as_of) > (b.primary, b.as_of),
-        (Source::RamenLayout { .. }, Source::Capture { .. }) => a.primary && a.as_of > b.as_of,
-        (Source::Capture { .. }, Source::RamenLayout { .. }) => !(b.primary && b.as_of > a.as_of),
-    }
-}
-
-/// Takes the newest that can be read completely; a store whose set turns out to be damaged says so in its reading.
-async fn choose(
-    mut candidates: Vec<Candidate>,
-    app: &AppId,
-    readings: &mut [PerStore<StoreReading>],
-) -> Option<RecoverySet> {
-    while !candidates.is_empty() {
-        let best = (0..candidates.len())
-            .reduce(|best, at| if newer(&candidates[at], &candidates[best]) { at } else { best })
-            .unwrap_or_default();
-        let Candidate { at, store, source, content, gaps, vrg_unread, .. } = candidates.remove(best);
-        let objects = match content {
-            Content::Objects(objects) => Ok(objects),
-            Content::Manifest(manifest, vrg) => objects_of(&manifest, &store, app).await.map(|mut objects| {
-                objects.extend(vrg.map(|vrg| (ObjectRef::Vrg, vrg.object)));
-                objects
-            }),
-        };
-        match objects {
-            Ok(objects) => {
-                let profile = store.profile().to_owned();
-                return Some(RecoverySet { profile, source, objects, gaps, vrg_unread });
-            }
-            Err(mut error) => {
-                if error.is_absent() {
-                    // A part that the manifest names is gone: the set is damaged, not absent.
-                    error.kind = S3ErrorKind::Corrupt;
-                }
-                if let Some(reading) = readings.get_mut(at) {
-                    reading.result = failed(error);
-                }
-            }
-        }
-    }
-    None
-}
-
-/// The objects of a manifest. If a part is gone, a writer may have replaced the set meanwhile: the set is read once more.
-async fn objects_of(manifest: &Manifest, store: &S3Store, app: &AppId) -> Result<Objects, S3Error> {
-    match manifest.objects(store, app).await {
-        Err(error) if error.is_absent() => memory::look(store, app, true).await.manifest?.objects(store, app).await,
-        result => result,
-    }
 }

@@ -75,7 +75,7 @@ pub(super) fn choose<'a>(order: &Order, recovery: &'a Recovery, accepts_nothing:
             StoreRead::Unreadable(why) => unread.push(format!("{profile}: {why}")),
             StoreRead::Set(set) => match conflict(set) {
                 Some(why) => unread.push(format!("{profile}: {why}")),
-                None => sets.push((profile, set)),
+                None => sets.extend([&**set].into_iter().chain(&set.passed_over).map(|set| (profile.as_str(), set))),
             },
         }
     }

@@ -69,7 +69,9 @@ fn claim(snapshot: &Snapshot, volume: &Volume, plan: &mut Plan) -> Option<Volume
 
 /// Clears the stores of a primary and lets the group go, when the API server says that it holds no claim any more.
 ///
-/// Before the cluster data was restored, what is stored is not this primary's to delete: it may be the only copy.
+/// Before the cluster data was restored, what is stored is not this primary's to delete: it may be the only copy. Of a first
+/// placement that never got so far, the stores may know that this cluster is the writer, which would be in the way of the
+/// next one. That goes where it can; a store that does not answer holds nobody.
 fn finish(snapshot: &Snapshot, plan: &mut Plan) {
     let nothing_held = match &snapshot.nothing_held {
         Proven::Yes(evidence) => evidence.clone(),
@@ -84,10 +86,16 @@ fn finish(snapshot: &Snapshot, plan: &mut Plan) {
         }
     };
     let spec = &snapshot.vrg.spec;
-    let primary = spec.replication_state == ReplicationState::Primary && restore::settled_before(snapshot).is_some();
     let profiles: BTreeSet<&String> =
         spec.s3_profiles.iter().filter(|name| !name.is_empty() && *name != names::NO_S3).collect();
-    if primary && !spec.dry_run && !profiles.is_empty() {
+    let primary = spec.replication_state == ReplicationState::Primary && !spec.dry_run && !profiles.is_empty();
+    let restored = restore::settled_before(snapshot).is_some();
+    let begins = snapshot.order.as_ref().is_ok_and(|order| order.deploys && order.writer.takes_over);
+    if primary && !restored && begins && snapshot.purged.is_none() {
+        plan.last.push(Action::WithdrawClaim { profiles: profiles.into_iter().cloned().collect() });
+        return;
+    }
+    if primary && restored {
         let given_up: Vec<&str> =
             snapshot.annotation(names::ABANDON_S3).unwrap_or_default().split(',').map(str::trim).collect();
         let purged = snapshot.purged.as_deref().unwrap_or_default();

@@ -7,6 +7,7 @@
 //! The stores come first: a later failover must not bring back a volume that nothing replicates. The finalizer comes
 //! off last, so that a crash in between leaves the claim protected.
 
+use kaedama_shared::api::ConditionStatus;
 use kaedama_shared::api::conditions::pvc as condition_type;
 use kaedama_shared::api::reasons::vrg as reason;
 use kaedama_shared::names;
@@ -51,7 +52,8 @@ pub fn unprotect(snapshot: &Snapshot, order: &Order, volume: &Volume, plan: &mut
     }
 }
 
-/// Deletes the replication once it is at rest, and says how far it is.
+/// Deletes the replication once it is at rest, and says how far it is. Where it replicates the volume, the claim's label of
+/// a consistency group means nothing, and goes first: [`when_gone`] would hold the claim for it.
 pub fn stop(snapshot: &Snapshot, volume: &Volume, judgement: Judgement) -> VolumePlan {
     let Some(found) = &volume.replication else {
         return only(snapshot, volume, None, judgement.data_ready);
@@ -65,10 +67,15 @@ pub fn stop(snapshot: &Snapshot, volume: &Volume, judgement: Judgement) -> Volum
         return only(snapshot, volume, None, stopping);
     }
     match judgement.at_rest {
-        Some(evidence) => VolumePlan {
-            actions: vec![Action::StopReplication { id: found.id.clone(), evidence }],
-            ..only(snapshot, volume, None, stopping)
-        },
+        Some(evidence) => {
+            // Once the replication is gone, nobody could tell any more that it was this one, and no group's.
+            let alone = judgement.data_ready.status == ConditionStatus::True;
+            let ungroup = (alone && volume.consistency_group().is_some())
+                .then(|| Action::UngroupClaim { id: ObjectId::of(&*volume.claim), evidence: evidence.clone() });
+            let stop = Action::StopReplication { id: found.id.clone(), evidence };
+            let actions = ungroup.into_iter().chain([stop]).collect();
+            VolumePlan { actions, ..only(snapshot, volume, None, stopping) }
+        }
         None => {
             let protected = judgement.data_protected.map(|verdict| (condition_type::DATA_PROTECTED, verdict));
             let ready = [(condition_type::DATA_READY, judgement.data_ready)];
@@ -78,8 +85,8 @@ pub fn stop(snapshot: &Snapshot, volume: &Volume, judgement: Judgement) -> Volum
     }
 }
 
-/// Releases the claim once the API server says that its replication is gone. One of a consistency group is never
-/// released: what replicates it has another name.
+/// Releases the claim once the API server says that its replication is gone. One that is labelled as of a consistency group
+/// is not released: what replicates it may have another name.
 pub fn when_gone(snapshot: &Snapshot, volume: &Volume, as_primary: bool, plan: &mut Plan) -> VolumePlan {
     if let Some(group) = volume.consistency_group() {
         let text = format!(

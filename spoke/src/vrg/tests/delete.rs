@@ -1,7 +1,9 @@
 //! A group that is being deleted.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kaedama_shared::api::VolumeReplicationGroup;
 use kaedama_shared::names;
+use kaedama_shared::record::{ActionKind, ActionRecord};
 use kaedama_shared::seen::Seen;
 use kube::core::PartialObjectMetaExt as _;
 use serde_json::{Value, json};
@@ -99,6 +101,32 @@ fn a_secondary_whose_order_cannot_be_read_goes_no_other_way() {
 }
 
 #[test]
+fn a_volume_on_its_way_back_is_kept_also_where_the_order_cannot_be_read() {
+    let let_go = |mut vrg: VolumeReplicationGroup| {
+        vrg.metadata.deletion_timestamp = from(json!("2026-03-01T00:00:00Z"));
+        let at_rest = replicated("a", reached("Secondary", false, false)).letting(deleting()).proven_gone();
+        let order = Err("the operator's configuration cannot be read".to_owned());
+        let plan = decide(&Snapshot { order, ..snapshot(vrg, vec![at_rest]) });
+        assert_eq!(actions(&plan, "a"), ["ReleaseVolume", "ReleaseClaim"]);
+        let released = plan.actions().find_map(|action| match action {
+            Action::ReleaseVolume { delete, taken_up, .. } => Some((*delete, *taken_up)),
+            _ => None,
+        });
+        released.unwrap()
+    };
+    let relocated = |action: &str| group(json!({"spec": {"replicationState": "secondary", "action": action}}));
+    assert_eq!(let_go(relocated("Relocate")), (true, false), "the other cluster has what counts");
+    for action in ["Relocate", "Failover"] {
+        let mut vrg = relocated(action);
+        returning(&mut vrg);
+        assert_eq!(let_go(vrg), (false, true), "{action} home: this is the only good copy");
+        let mut vrg = relocated(action);
+        vrg.metadata.annotations = Some([(names::ACTION_RECORD.to_owned(), "{".to_owned())].into());
+        assert_eq!(let_go(vrg), (false, true), "{action}: nobody knows where it leads");
+    }
+}
+
+#[test]
 fn without_a_readable_record_nothing_that_is_stored_is_deleted() {
     let mut annotations = json!({names::ACTION_RECORD: "{"});
     let snapshot = ending_primary(json!({"metadata": {"annotations": annotations.clone()}}), vec![]);
@@ -174,6 +202,28 @@ fn a_primary_that_restored_nothing_yet_leaves_the_stores_alone() {
     ];
     for (with, step) in table {
         assert_eq!(last(&decide(&ending(with.clone(), vec![]))), [step], "{with}");
+    }
+}
+
+#[test]
+fn a_first_placement_that_never_settled_takes_its_claim_of_the_stores_back() {
+    let ordered = |kind: ActionKind, to: &str| {
+        let record = ActionRecord::accept("u", 1, kind, "", to, 1, "2026-03-01T00:00:00Z".parse().unwrap());
+        let annotations = json!({names::DESTINATION_CLUSTER: "dr1", names::ACTION_RECORD: record.to_annotation()});
+        let action = (kind != ActionKind::Deploy).then(|| kind.as_spec());
+        json!({"metadata": {"annotations": annotations}, "spec": {"action": action}})
+    };
+    let first = ordered(ActionKind::Deploy, "dr1");
+    let mut snapshot = ending(first.clone(), vec![]);
+    assert_eq!(last(&decide(&snapshot)), ["WithdrawClaim"]);
+    snapshot.purged = Some(vec![("s1".into(), Ok(())), ("s2".into(), Err("unreachable".into()))]);
+    assert_eq!(last(&decide(&snapshot)), ["ReleaseGroup"], "a store that is silent holds nobody");
+    // What is stored of a placement that settled goes as a whole; of any other action it may be the only copy.
+    assert_eq!(last(&decide(&ending_primary(first.clone(), vec![]))), ["PurgeStores"]);
+    let mut secondary = first;
+    secondary["spec"] = json!({"replicationState": "secondary"});
+    for with in [secondary, ordered(ActionKind::Failover, "dr1"), ordered(ActionKind::Deploy, "dr2")] {
+        assert_eq!(last(&decide(&ending(with.clone(), vec![]))), ["ReleaseGroup"], "{with}");
     }
 }
 

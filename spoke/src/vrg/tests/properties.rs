@@ -169,9 +169,9 @@ fn check(snapshot: &Snapshot) {
                 let failover = snapshot.vrg.spec.action == Some(DRAction::Failover);
                 assert!(failover || matches!(action, Action::NoteDestination { .. }));
             }
-            Action::PurgeStores { .. } | Action::ReleaseGroup { .. } => {
+            Action::PurgeStores { .. } | Action::WithdrawClaim { .. } | Action::ReleaseGroup { .. } => {
                 assert!(matches!(snapshot.nothing_held, Proven::Yes(_)));
-                assert!(restored || matches!(action, Action::ReleaseGroup { .. }), "it may be the only copy");
+                assert!(restored || !matches!(action, Action::PurgeStores { .. }), "it may be the only copy");
             }
             Action::ProtectClaim { .. } | Action::RetainVolume(_) => assert!(!foreign),
             _ => {}

@@ -139,6 +139,29 @@ fn on_the_way_back_the_volume_is_kept_for_the_primary_to_be() {
 }
 
 #[test]
+fn a_label_of_a_consistency_group_goes_with_the_replication_that_disproves_it() {
+    let leaving = |found: Replication, role: &str| {
+        let volume = Volume { selected: false, ..replicated("a", found).letting(grouped()).letting(deleting()) };
+        match role {
+            "secondary" => decide(&secondary(Some("Relocate"), vec![volume])),
+            _ => {
+                let mut primary = settled_primary(vec![volume]);
+                primary.stores = vec![holding("s1", &[]), holding("s2", &[])];
+                decide(&primary)
+            }
+        }
+    };
+    for (state, role) in [("Secondary", "secondary"), ("Primary", "primary")] {
+        let plan = leaving(reached(state, false, false), role);
+        assert_eq!(actions(&plan, "a"), ["UngroupClaim", "StopReplication"], "{role}");
+    }
+    // What the storage refuses to replicate by itself may well be replicated as one of a group.
+    let mut refused = reached("Primary", false, false);
+    refused.conditions.push(said("Validated", "False", "PrerequisiteNotMet"));
+    assert_eq!(actions(&leaving(refused, "primary"), "a"), ["StopReplication"]);
+}
+
+#[test]
 fn a_claim_of_a_consistency_group_is_not_released() {
     let claim = || volume("a", protected()).letting(deleting()).letting(grouped());
     for volume in [claim(), claim().proven_unused().proven_gone()] {

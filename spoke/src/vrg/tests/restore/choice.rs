@@ -169,9 +169,12 @@ fn a_newer_set_with_gaps_is_not_passed_over_for_what_the_complete_one_lacks() {
         (StoredSet { capture: None, time: Some(newer.parse().unwrap()), ..half }, true, ""),
     ];
     for (later, goes_on, named) in table {
-        for action in ["Relocate", "Failover"] {
-            let stores = vec![("s1", read(whole())), ("s2", read(incomplete(later.clone())))];
-            let plan = decide(&with(Some(action), recovery(stores)));
+        let two_stores = vec![("s1", read(whole())), ("s2", read(incomplete(later.clone())))];
+        let one_store = vec![("s2", read(StoredSet { passed_over: vec![incomplete(later)], ..whole() }))];
+        for (action, stores) in
+            ["Relocate", "Failover"].into_iter().flat_map(|action| [(action, &two_stores), (action, &one_store)])
+        {
+            let plan = decide(&with(Some(action), recovery(stores.clone())));
             assert_eq!(!plan.volumes.is_empty(), goes_on, "{action}: {plan:?}");
             if !goes_on {
                 let (status, reason, message) = ready(&plan);
