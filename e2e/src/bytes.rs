@@ -1,4 +1,7 @@
 //! The content of volumes, and the keys of the stores.
+//!
+//! Into the arrays of the sandbox anybody can look. On storage of others only an application's own pods can, which tell
+//! their audit: there [`volumes`], [`records`], [`last_syncs`] and [`last_demotions`] are empty.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +9,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use kaedama_sandbox::storage::array::{SyncReport, UnitId, VolumeHandle, What};
 use kaedama_sandbox::workload::{Audit, Record};
-use kaedama_sandbox::world::app::App;
+use kaedama_sandbox::world::app::{App, Writers};
 use kaedama_sandbox::world::{World, array};
 
 /// What an application's volumes on a cluster hold of what was acknowledged to it anywhere.
@@ -14,8 +17,8 @@ use kaedama_sandbox::world::{World, array};
 /// # Errors
 /// It never ran.
 pub fn audit(world: &World, cluster: &str, app: &App) -> anyhow::Result<Audit> {
-    let audit = world.ledger().audit_on(&app.id(), cluster);
-    audit.with_context(|| format!("application {} never started", app.name))
+    let audit = world.audit_on(app, cluster);
+    audit.with_context(|| format!("application {} never started on {cluster}", app.name))
 }
 
 /// As [`audit`], where the application started last.
@@ -26,11 +29,15 @@ pub fn audit_at_home(world: &World, app: &App) -> anyhow::Result<Audit> {
     world.audit(app).with_context(|| format!("application {} never started", app.name))
 }
 
-/// The handle of each of an application's volumes, by claim. A replica has the handle of its original.
+/// The handle of each of an application's volumes, by claim. A replica has the handle of its original. None of them where
+/// the storage is not the sandbox's.
 ///
 /// # Errors
 /// The application never ran.
 pub fn handles(world: &World, app: &App) -> anyhow::Result<BTreeMap<String, VolumeHandle>> {
+    if app.writers != Writers::Simulated {
+        return Ok(BTreeMap::new());
+    }
     let location =
         world.ledger().location(&app.id()).with_context(|| format!("application {} never started", app.name))?;
     Ok(location.volumes)

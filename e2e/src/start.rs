@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kaedama_sandbox::world::app::App;
+use kaedama_sandbox::world::app::{App, Writers};
 use kaedama_sandbox::world::ground::{Ground, Parts};
 use kaedama_sandbox::world::{Options, Replication, World};
-use kaedama_shared::api::{DRPlacementControl, DRState};
+use kaedama_shared::api::{DRPlacementControl, DRState, parse_scheduling_interval};
 use kaedama_shared::clock::Clock;
 
 use crate::ground::RealGround;
@@ -22,9 +22,11 @@ const BEGINNING: &str = "2026-03-01T03:00:00Z";
 
 /// How often the storage of a real world ships its changes; in virtual time it is every minute.
 pub(crate) const SHIP_EVERY: Duration = Duration::from_secs(5);
-/// So many seconds of [`pass`] are real ones in a real world; of those beyond, each twelfth is: the storage ships twelve
-/// times as often there, and a lost cluster is noticed in a quarter of the time.
+/// So many seconds of [`pass`] are real ones in a real world. Those beyond are worth as much as they are to the storage: a
+/// twelfth, where that ships twelve times as often, and a lost cluster is noticed in a quarter of the time.
 const REAL_SECONDS: u64 = 5;
+/// How often the storage of the world ships that scenarios have in mind.
+const A_MINUTE: Duration = Duration::from_secs(60);
 
 tokio::task_local! {
     static REAL: (Arc<Real>, Parts);
@@ -86,7 +88,8 @@ pub fn dr2() -> &'static str {
 pub fn app(name: &str, home: &str) -> App {
     let app = App::new(name, home);
     let visiting = VISIT.try_with(|visit| {
-        let app = App { namespace: format!("{}-{name}", visit.prefix), ..app.clone() };
+        let writers = visit.world.options().writers.clone();
+        let app = App { namespace: format!("{}-{name}", visit.prefix), writers, ..app.clone() };
         visit.apps.lock().unwrap_or_else(PoisonError::into_inner).push(app.clone());
         app
     });
@@ -178,18 +181,46 @@ pub async fn deployed(world: &World, app: App) -> anyhow::Result<App> {
     world.protect(&app).await?;
     world.completed(&app, DRState::Deployed).await?;
     world.protected(&app).await?;
+    // A pod may have to wait for its image.
+    let until = tokio::time::Instant::now() + world.patience();
+    while world.audit(&app).is_none() && tokio::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     Ok(app)
 }
 
-/// Lets so many seconds of the world's time pass. In a real world, where everything periodic is quicker, it takes
-/// less than that.
-pub async fn pass(seconds: u64) {
-    let time = match in_real_time() {
-        false => Duration::from_secs(seconds),
-        true if seconds <= REAL_SECONDS => Duration::from_secs(seconds),
-        true => Duration::from_secs(REAL_SECONDS) + Duration::from_secs(seconds - REAL_SECONDS) / 12,
+/// How often the storage of a world ships its changes.
+#[must_use]
+pub fn ships_every(world: &World) -> Duration {
+    match world.options().replication {
+        Replication::Regional { every, .. } => every,
+        Replication::Metro => Duration::ZERO,
+    }
+}
+
+/// The most seconds of work that a failover may cost: what two intervals of the policy take, and some more.
+#[must_use]
+pub fn most_lost(world: &World) -> f64 {
+    let interval = match &world.options().replication {
+        Replication::Regional { interval, .. } => parse_scheduling_interval(interval).unwrap_or(0),
+        Replication::Metro => 0,
     };
-    tokio::time::sleep(time).await;
+    (2 * interval + 10) as f64
+}
+
+/// Lets so many seconds of the world's time pass. In a real world it takes as much less, or more, as the storage ships
+/// more or less often than every minute.
+pub async fn pass(seconds: u64) {
+    tokio::time::sleep(real_time(seconds, visited().map(|world| ships_every(&world)))).await;
+}
+
+/// What seconds of the world's time take where this runs; on a visit, the storage ships so often.
+fn real_time(seconds: u64, every: Option<Duration>) -> Duration {
+    if !in_real_time() || seconds <= REAL_SECONDS {
+        return Duration::from_secs(seconds);
+    }
+    let beyond = Duration::from_secs(seconds - REAL_SECONDS);
+    Duration::from_secs(REAL_SECONDS) + beyond.mul_f64(every.unwrap_or(SHIP_EVERY).div_duration_f64(A_MINUTE))
 }
 
 /// Reads an application's DRPlacementControl.
@@ -203,8 +234,13 @@ pub async fn drpc(world: &World, app: &App) -> anyhow::Result<DRPlacementControl
 /// Waits until an application runs on a cluster, goes on writing there, and has written so many records altogether. Where
 /// it does not, what it has written after a time that is more than enough is for the caller to see.
 pub async fn writes(world: &World, app: &App, cluster: &str, records: u64) {
+    // A pod may have to wait for its image.
+    let seconds = match world.options().writers {
+        Writers::Simulated => 60,
+        Writers::Pods(_) => world.patience().as_secs(),
+    };
     let mut first = None;
-    for _ in 0..60 {
+    for _ in 0..seconds {
         if let Some(audit) = world.audit(app).filter(|audit| audit.cluster == cluster)
             && audit.acknowledged > *first.get_or_insert(audit.acknowledged)
             && audit.acknowledged > records

@@ -5,10 +5,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by a panic that something is wrong")]
 
+#[path = "accept/container.rs"]
+mod container;
 #[path = "accept/installed.rs"]
 mod installed;
+#[path = "accept/kubelet.rs"]
+mod kubelet;
+#[path = "accept/node.rs"]
+mod node;
+#[path = "accept/pods.rs"]
+mod pods;
 #[path = "accept/refusals.rs"]
 mod refusals;
+#[path = "accept/storage.rs"]
+mod storage;
 #[path = "accept/stranger.rs"]
 mod stranger;
 

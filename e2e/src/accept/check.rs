@@ -2,32 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kaedama_sandbox::world::STORAGE_CLASS;
+use kaedama_sandbox::world::app::Writers;
 use kaedama_sandbox::world::ground::{HUB, Parts};
-use kaedama_shared::api::condition;
 use kaedama_shared::api::ocm::ManagedCluster;
 use kaedama_shared::api::ocm::cluster::CLUSTER_AVAILABLE;
+use kaedama_shared::api::{DRPolicySpec, condition, parse_scheduling_interval};
 use kaedama_shared::clock::Clock;
 use kaedama_shared::s3::{S3Options, S3Store, ca_bundle_of_environment};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::check_storage::{self, NO_STORAGE_RIGHTS, STORAGE_RIGHTS};
 use super::clusters::{Site, Sites};
 use super::file::{Choice, Description, OpenStore, Operators as WhichOperators};
 use super::mark::{LABEL, PREFIX, is_run, run_of};
 use super::operators::Programs;
 use super::{Refusal, brief};
+use crate::start::SHIP_EVERY;
 
 /// Who answers a ManagedClusterView, where that is somebody of the installation.
 const VIEWS: &str = "managedclusterviews.view.open-cluster-management.io";
-/// Who replicates volumes, where that is somebody of the installation.
-const REPLICATION: &str = "volumereplications.replication.storage.openshift.io";
 
 /// What is known when everything is as it should be.
 pub struct Checked {
@@ -41,6 +41,29 @@ pub struct Checked {
     pub programs: Option<Programs>,
     /// `schedulingInterval` of the policy.
     pub interval: String,
+    /// Who writes the records of applications.
+    pub writers: Writers,
+}
+
+impl Checked {
+    /// How often the storage ships its changes: that of the sandbox does not wait for the policy.
+    #[must_use]
+    pub fn ships_every(&self) -> Duration {
+        match self.writers {
+            Writers::Simulated => SHIP_EVERY,
+            // Whoever looked at it saw that it is an interval.
+            Writers::Pods(_) => Duration::from_secs(parse_scheduling_interval(&self.interval).unwrap_or(60)),
+        }
+    }
+}
+
+/// What the hub says of all clusters.
+#[derive(Default)]
+struct OfHub {
+    /// Somebody answers a ManagedClusterView.
+    views: bool,
+    /// The policy of installed operators.
+    policy: Option<DRPolicySpec>,
 }
 
 /// Looks at everything, and tells `say` what is well. All that is wrong, in the file's order.
@@ -79,13 +102,12 @@ pub async fn check(description: &Description, say: &dyn Fn(&str)) -> Result<Chec
             return Err(refusals);
         }
     };
-    let mut interval = "1m".to_owned();
-    let mut views = false;
+    let mut hub = OfHub::default();
     for site in &sites.all {
         let before = refusals.len();
         let looked = Look { site, description, refusals: &mut refusals };
         match looked.all().await {
-            Ok(of_hub) if site.name == HUB => (views, interval) = of_hub,
+            Ok(of_hub) if site.name == HUB => hub = of_hub,
             Ok(_) => {}
             Err(refusal) => refusals.push(refusal.within(&site.name)),
         }
@@ -93,8 +115,21 @@ pub async fn check(description: &Description, say: &dyn Fn(&str)) -> Result<Chec
             say(&format!("{}: Kubernetes {} at {}", site.name, site.version, site.config.cluster_url));
         }
     }
-    if description.ocm == Choice::Installed && !views {
+    if description.ocm == Choice::Installed && !hub.views {
         say("hub: no ManagedClusterView is installed; the sandbox answers them for the time of the run");
+    }
+    let policy = hub.policy.unwrap_or_else(|| DRPolicySpec {
+        scheduling_interval: description.scheduling_interval.clone().unwrap_or_else(|| "1m".to_owned()),
+        ..DRPolicySpec::default()
+    });
+    let writers = description.writers();
+    if let Writers::Pods(pods) = &writers
+        && refusals.is_empty()
+    {
+        match check_storage::classes(&sites, &pods.storage_class, &policy).await {
+            Ok(said) => said.iter().for_each(|well| say(well)),
+            Err(more) => refusals.extend(more),
+        }
     }
     if !refusals.is_empty() {
         return Err(refusals);
@@ -104,13 +139,13 @@ pub async fn check(description: &Description, say: &dyn Fn(&str)) -> Result<Chec
         work_agents: ocm,
         placement: ocm,
         registration: ocm,
-        views,
+        views: hub.views,
         binder: true,
         protection: true,
         operators: description.operators == WhichOperators::Installed,
         olm: true,
     };
-    Ok(Checked { sites, stores, parts, programs, interval })
+    Ok(Checked { sites, stores, parts, programs, interval: policy.scheduling_interval, writers })
 }
 
 /// The stores and clusters, and nothing else: what removing needs.
@@ -184,33 +219,36 @@ impl Look<'_> {
         }
     }
 
-    async fn has_kind(&self, name: &str) -> Result<bool, Refusal> {
+    pub(super) async fn has_kind(&self, name: &str) -> Result<bool, Refusal> {
         let api = Api::<CustomResourceDefinition>::all(self.site.client.clone());
         Ok(self.get(api, name).await?.is_some())
     }
 
-    /// Everything; of the hub, whether it has views, and the policy's interval.
-    async fn all(mut self) -> Result<(bool, String), Refusal> {
+    /// Everything, and what the hub says of all clusters.
+    async fn all(mut self) -> Result<OfHub, Refusal> {
         self.rights().await?;
         if self.leftovers().await? {
             // What else is in the way is what that run made.
-            return Ok((false, String::new()));
+            return Ok(OfHub::default());
         }
         self.ocm().await?;
         if !self.is_hub() {
-            self.storage().await?;
+            match self.description.storage {
+                Choice::Sandbox => self.no_storage().await?,
+                Choice::Installed => self.storage().await?,
+            }
         }
-        let mut interval = "1m".to_owned();
+        let mut policy = None;
         match self.description.operators {
             WhichOperators::Start => self.nobody_home().await?,
             WhichOperators::Installed => {
                 self.installed().await?;
                 if self.is_hub() {
-                    interval = self.policy().await?.unwrap_or(interval);
+                    policy = self.policy().await?;
                 }
             }
         }
-        Ok((self.is_hub() && self.has_kind(VIEWS).await?, interval))
+        Ok(OfHub { views: self.is_hub() && self.has_kind(VIEWS).await?, policy })
     }
 
     /// Whoever runs this may do what the run does.
@@ -240,15 +278,11 @@ impl Look<'_> {
                 ("work.open-cluster-management.io", "manifestworks", vec!["list", "create", "patch", "delete"]),
             ]);
         } else {
-            wanted.extend([
-                ("", "persistentvolumes", vec!["list", "create", "patch", "delete"]),
-                ("", "persistentvolumeclaims", vec!["list", "patch", "delete"]),
-                ("", "pods", vec!["list", "create", "delete"]),
-                ("apps", "deployments", vec!["list"]),
-                ("storage.k8s.io", "storageclasses", vec!["list", "create", "delete"]),
-                ("storage.k8s.io", "volumeattachments", vec!["create", "delete"]),
-                ("replication.storage.openshift.io", "volumereplications/status", vec!["update", "patch"]),
-            ]);
+            let rights = match self.description.storage {
+                Choice::Sandbox => NO_STORAGE_RIGHTS,
+                Choice::Installed => STORAGE_RIGHTS,
+            };
+            wanted.extend(rights.iter().map(|(group, resource, verbs)| (*group, *resource, verbs.to_vec())));
         }
         let api = Api::<SelfSubjectAccessReview>::all(self.site.client.clone());
         let mut missing = Vec::new();
@@ -360,23 +394,6 @@ impl Look<'_> {
                     format!("`kubectl get managedcluster {name}` has to show it available"),
                 );
             }
-        }
-        Ok(())
-    }
-
-    async fn storage(&mut self) -> Result<(), Refusal> {
-        if self.has_kind(REPLICATION).await? {
-            self.refuse(
-                format!("storage: sandbox, and {REPLICATION} is installed there"),
-                "its controller and the sandbox's would both answer; this version accepts only clusters without one",
-            );
-        }
-        let class = self.get(Api::<StorageClass>::all(self.site.client.clone()), STORAGE_CLASS).await?;
-        if class.is_some() {
-            self.refuse(
-                format!("there is a storage class {STORAGE_CLASS}, the name of the sandbox's"),
-                "`accept clean` removes that of an earlier run; otherwise rename it",
-            );
         }
         Ok(())
     }

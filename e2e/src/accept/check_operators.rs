@@ -6,7 +6,7 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use kaedama_sandbox::world::OPERATOR_NAMESPACE;
 use kaedama_shared::api::conditions::drpolicy::VALIDATED;
 use kaedama_shared::api::{
-    DRCluster, DRClusterConfig, DRPlacementControl, DRPolicy, VolumeReplicationGroup, condition,
+    DRCluster, DRClusterConfig, DRPlacementControl, DRPolicy, DRPolicySpec, VolumeReplicationGroup, condition,
 };
 use kaedama_shared::config::{RamenConfig, Role};
 use kube::api::ListParams;
@@ -99,8 +99,8 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// The policy is for these clusters, and valid; its interval. And the stores are those of the operators.
-    pub(super) async fn policy(&mut self) -> Result<Option<String>, Refusal> {
+    /// The policy is for these clusters, and valid. And the stores are those of the operators.
+    pub(super) async fn policy(&mut self) -> Result<Option<DRPolicySpec>, Refusal> {
         let client = self.site.client.clone();
         let name = self.description.policy.clone().unwrap_or_default();
         let Some(policy) = self.get(Api::<DRPolicy>::all(client.clone()), &name).await? else {
@@ -152,6 +152,6 @@ impl Look<'_> {
                 );
             }
         }
-        Ok(Some(policy.spec.scheduling_interval))
+        Ok(Some(policy.spec))
     }
 }

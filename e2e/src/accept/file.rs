@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use kaedama_sandbox::workload::pod::Pods;
+use kaedama_sandbox::world::app::Writers;
+use kaedama_shared::api::parse_scheduling_interval;
 use kaedama_shared::config::S3StoreProfile;
 use kaedama_shared::s3::Credentials;
 use serde::Deserialize;
@@ -43,8 +46,17 @@ pub struct Description {
     pub ocm: Choice,
     /// Storage and its VolumeReplication controller.
     pub storage: Choice,
-    /// What runs applications, and carries them to the clusters.
+    /// What runs applications: the same as `storage`.
     pub applications: Choice,
+    /// Installed storage: the StorageClass of the applications' claims.
+    #[serde(default)]
+    pub storage_class: Option<String>,
+    /// Installed storage: the policy's `schedulingInterval`, where the operators are started.
+    #[serde(default)]
+    pub scheduling_interval: Option<String>,
+    /// Installed storage: the image of the applications' pods; [`USUAL_IMAGE`] where it is none.
+    #[serde(default)]
+    pub image: Option<String>,
     /// Kaedama's operators.
     pub operators: Operators,
     /// The DRPolicy of installed operators.
@@ -101,6 +113,9 @@ pub struct Store {
     /// Where the keys are.
     pub keys: Keys,
 }
+
+/// The image that applications are run from, where no other is named.
+pub const USUAL_IMAGE: &str = "busybox";
 
 fn usual_region() -> String {
     "us-east-1".to_owned()
@@ -190,15 +205,7 @@ impl Description {
                 ));
             }
         }
-        let not_built = |what: &str, instead: &str| {
-            Err(Refusal::new(format!("{what} is not built: this version has no scenario with real pods"), instead))
-        };
-        if self.storage == Choice::Installed {
-            return not_built("storage: installed", "write storage: sandbox (volumes of the cluster are not used)");
-        }
-        if self.applications == Choice::Installed {
-            return not_built("applications: installed", "write applications: sandbox (no pod of it is run by a node)");
-        }
+        self.storage_makes_sense()?;
         match (self.operators, &self.policy) {
             (Operators::Installed, None) => Err(Refusal::new(
                 "operators: installed, and no policy",
@@ -213,6 +220,61 @@ impl Description {
                 "write ocm: installed: operators that are installed work with the OCM that is there",
             )),
             _ => Ok(()),
+        }
+    }
+
+    fn storage_makes_sense(&self) -> Result<(), Refusal> {
+        let refused = |what: String, remedy: &str| Err(Refusal::new(what, remedy));
+        let (storage, applications) = (self.storage, self.applications);
+        if storage != applications {
+            let said = |choice| if choice == Choice::Installed { "installed" } else { "sandbox" };
+            return refused(
+                format!("storage: {}, and applications: {}", said(storage), said(applications)),
+                "write the same for both: real pods cannot mount simulated volumes, nor simulated writers real ones",
+            );
+        }
+        let given = [
+            ("storageClass", self.storage_class.is_some()),
+            ("schedulingInterval", self.scheduling_interval.is_some()),
+            ("image", self.image.is_some()),
+        ];
+        match (storage, self.operators, &self.scheduling_interval) {
+            (Choice::Sandbox, ..) => match given.iter().find(|(_, given)| *given) {
+                None => Ok(()),
+                Some((field, _)) => refused(
+                    format!("{field} is written, and storage: sandbox"),
+                    "remove it, or write storage: installed and applications: installed",
+                ),
+            },
+            _ if self.storage_class.is_none() => refused(
+                "storage: installed, and no storageClass".to_owned(),
+                "add `storageClass:` with the name of a replicated StorageClass that is on both clusters",
+            ),
+            (_, Operators::Start, None) => refused(
+                "storage: installed, and no schedulingInterval".to_owned(),
+                "add `schedulingInterval:` as a VolumeReplicationClass of the storage has it, such as 5m",
+            ),
+            (_, Operators::Start, Some(interval)) if !is_interval(interval) => refused(
+                format!("schedulingInterval is {interval:?}"),
+                "write whole minutes, hours or days, such as 5m, 1h or 1d",
+            ),
+            (_, Operators::Installed, Some(interval)) => refused(
+                format!("operators: installed, and schedulingInterval: {interval}"),
+                "remove schedulingInterval: it is that of the policy",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who writes the records of applications.
+    #[must_use]
+    pub fn writers(&self) -> Writers {
+        match &self.storage_class {
+            None => Writers::Simulated,
+            Some(class) => Writers::Pods(Pods {
+                storage_class: class.clone(),
+                image: self.image.clone().unwrap_or_else(|| USUAL_IMAGE.to_owned()),
+            }),
         }
     }
 
@@ -270,6 +332,14 @@ impl Description {
     }
 }
 
+/// Whether a DRPolicy may have this interval, and it is one.
+fn is_interval(text: &str) -> bool {
+    let number = text.strip_suffix(['m', 'h', 'd']).unwrap_or_default();
+    !number.is_empty()
+        && number.bytes().all(|digit| digit.is_ascii_digit())
+        && parse_scheduling_interval(text).is_ok_and(|seconds| seconds > 0)
+}
+
 fn variable(cluster: &str, name: &str) -> Result<String, Refusal> {
     std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| {
         Refusal::new(
@@ -296,63 +366,5 @@ fn keys_of_file(cluster: &str, path: &Path) -> Result<(String, String), Refusal>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Description, Refusal> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("accept.yaml");
-        std::fs::write(&path, text).unwrap();
-        Description::read(&path)
-    }
-
-    fn said(text: &str) -> String {
-        let said = read(text).unwrap_err().to_string();
-        assert!(!said.contains('\n'), "{said}");
-        said
-    }
-
-    #[test]
-    fn the_example_is_a_description() {
-        let read = read(EXAMPLE).unwrap();
-        assert_eq!(read.clusters.len(), 2);
-        assert_eq!((read.ocm, read.operators), (Choice::Installed, Operators::Start));
-    }
-
-    #[test]
-    fn mistakes_are_named_with_their_place() {
-        let typo = said(&EXAMPLE.replacen("bucket:", "bukcet:", 1));
-        assert!(typo.contains("unknown field `bukcet`") && typo.contains("line"), "{typo}");
-        let wrong = said(&EXAMPLE.replace("ocm: installed", "ocm: yes"));
-        assert!(wrong.contains("ocm") && wrong.contains("sandbox"), "{wrong}");
-        let twice = said(&EXAMPLE.replace("name: dr2", "name: dr1"));
-        assert!(twice.contains("both clusters are called dr1"), "{twice}");
-    }
-
-    #[test]
-    fn what_is_not_built_is_refused() {
-        for part in ["storage", "applications"] {
-            let said = said(&EXAMPLE.replace(&format!("{part}: sandbox"), &format!("{part}: installed")));
-            assert!(said.contains(&format!("{part}: installed is not built")), "{said}");
-        }
-    }
-
-    #[test]
-    fn installed_operators_have_a_policy() {
-        let said = said(&EXAMPLE.replace("operators: start", "operators: installed"));
-        assert!(said.contains("add `policy:`"), "{said}");
-    }
-
-    #[test]
-    fn keys_come_from_a_file_or_from_variables() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys");
-        std::fs::write(&path, "[default]\naws_access_key_id = one\nAWS_SECRET_ACCESS_KEY=\"two=2\"\n").unwrap();
-        assert_eq!(keys_of_file("dr1", &path).unwrap(), ("one".to_owned(), "two=2".to_owned()));
-        std::fs::write(&path, "AWS_ACCESS_KEY_ID=one\n").unwrap();
-        let said = keys_of_file("dr1", &path).unwrap_err().to_string();
-        assert!(said.contains("has no line AWS_SECRET_ACCESS_KEY=…") && !said.contains("one"), "{said}");
-        let said = variable("dr1", "KAEDAMA_NO_SUCH_VARIABLE").unwrap_err().to_string();
-        assert!(said.contains("KAEDAMA_NO_SUCH_VARIABLE"), "{said}");
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kaedama_sandbox::world::DRIVER;
 use kaedama_shared::api::DRCluster;
 use kaedama_shared::api::ocm::ManifestWork;
 use kaedama_shared::names;
@@ -106,6 +107,8 @@ pub(super) struct Found {
     pub(super) uid: String,
     /// It has the mark of a run.
     pub(super) is_marked: bool,
+    /// Nobody would end it: a pod of the sandbox's, which no node runs.
+    pub(super) on_no_node: bool,
 }
 
 impl Found {
@@ -124,8 +127,7 @@ impl Found {
     pub(super) async fn delete(&self, client: &Client) -> kube::Result<()> {
         let mut exactly = DeleteParams::background()
             .preconditions(kube::api::Preconditions { uid: Some(self.uid.clone()), resource_version: None });
-        if self.kind.0.kind == "Pod" && self.kind.0.group.is_empty() {
-            // Those of the sandbox are on no node, where somebody could end them.
+        if self.on_no_node {
             exactly.grace_period_seconds = Some(0);
         }
         gone_is_fine(self.api(client).delete(&self.name, &exactly).await.map(drop))
@@ -181,6 +183,10 @@ pub(super) async fn list(
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
         is_marked: object.labels().get(LABEL).is_some_and(|run| is_run(run)),
+        // Others' pods belong to ReplicaSets and the like.
+        on_no_node: kind.0.kind == "Pod"
+            && kind.0.group.is_empty()
+            && object.owner_references().iter().any(|owner| owner.kind == "Deployment"),
     };
     Ok(listed.into_iter().map(found).collect())
 }
@@ -202,8 +208,15 @@ pub(super) async fn marked(site: &Site, kinds: &[Kind], traces: &Traces) -> (Vec
     (all, unknown)
 }
 
-/// Volumes whose claims are, or were, in the run's namespaces.
-pub(super) async fn volumes(site: &Site, kinds: &[Kind], traces: &Traces) -> Result<Vec<Found>, Refusal> {
+/// Volumes whose claims are, or were, in the run's namespaces: those of the sandbox's storage, and those of the cluster's
+/// own, which are its provisioner's to remove.
+#[derive(Default)]
+pub(super) struct Volumes {
+    pub(super) simulated: Vec<Found>,
+    pub(super) real: Vec<Found>,
+}
+
+pub(super) async fn volumes(site: &Site, kinds: &[Kind], traces: &Traces) -> Result<Volumes, Refusal> {
     let kind = core(site, kinds, "PersistentVolume")?;
     let all = Api::<PersistentVolume>::all(site.client.clone()).list(&ListParams::default()).await;
     let all = all.map_err(|error| failed(site, "list volumes", &error))?;
@@ -211,14 +224,21 @@ pub(super) async fn volumes(site: &Site, kinds: &[Kind], traces: &Traces) -> Res
         let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
         claim.and_then(|claim| claim.namespace.as_deref()).is_some_and(|namespace| traces.names(namespace))
     };
-    let found = |volume: PersistentVolume| Found {
-        kind: kind.clone(),
-        namespace: None,
-        name: volume.name_any(),
-        uid: volume.uid().unwrap_or_default(),
-        is_marked: false,
-    };
-    Ok(all.items.into_iter().filter(ours).map(found).collect())
+    let mut found = Volumes::default();
+    for volume in all.items.into_iter().filter(ours) {
+        let csi = volume.spec.as_ref().and_then(|spec| spec.csi.as_ref());
+        let simulated = csi.is_some_and(|csi| csi.driver == DRIVER);
+        let one = Found {
+            kind: kind.clone(),
+            namespace: None,
+            name: volume.name_any(),
+            uid: volume.uid().unwrap_or_default(),
+            is_marked: false,
+            on_no_node: false,
+        };
+        if simulated { found.simulated.push(one) } else { found.real.push(one) }
+    }
+    Ok(found)
 }
 
 pub(super) async fn namespaces(site: &Site, kinds: &[Kind], traces: &Traces) -> Result<Vec<Found>, Refusal> {
@@ -280,7 +300,8 @@ pub async fn left(sites: &Sites, traces: &Traces) -> Result<Vec<String>, Refusal
         let kinds = kinds(site).await?;
         let (mut found, unknown) = marked(site, &kinds, traces).await;
         found.extend(namespaces(site, &kinds, traces).await?);
-        found.extend(volumes(site, &kinds, traces).await?);
+        let volumes = volumes(site, &kinds, traces).await?;
+        found.extend(volumes.simulated.into_iter().chain(volumes.real));
         let unknown = unknown.into_iter().map(|refusal| format!("not known: {refusal}"));
         Ok(found.iter().map(|found| format!("{}: {}", site.name, found.text())).chain(unknown).collect::<Vec<_>>())
     };

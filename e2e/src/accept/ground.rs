@@ -15,7 +15,7 @@ use super::mark::marked;
 use super::operators::Operators;
 use crate::ground::{Clients, in_place};
 
-/// How long anything may take there.
+/// How long anything may take there, where the storage is the sandbox's.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The ground of a run. Must be used on a runtime of several threads: what reads stores blocks.
@@ -30,6 +30,8 @@ pub struct VisitedGround {
     pub parts: Parts,
     /// The operators, where the run starts them.
     pub operators: Option<Arc<Operators>>,
+    /// How long anything may take.
+    pub patience: Duration,
     clients: Clients,
 }
 
@@ -43,7 +45,7 @@ impl VisitedGround {
         parts: Parts,
         operators: Option<Arc<Operators>>,
     ) -> Self {
-        Self { sites, stores, run, parts, operators, clients: Clients::default() }
+        Self { sites, stores, run, parts, operators, patience: PATIENCE, clients: Clients::default() }
     }
 
     fn store_of(&self, cluster: &str) -> Result<&(OpenStore, S3Store), WorldError> {
@@ -131,7 +133,7 @@ impl Given for VisitedGround {
     }
 
     fn patience(&self) -> Duration {
-        PATIENCE
+        self.patience
     }
 
     fn may_break(&self, what: &str) -> Result<(), WorldError> {

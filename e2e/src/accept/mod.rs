@@ -5,7 +5,7 @@
 //! | [`mod@file`] | the file that describes clusters and stores |
 //! | [`clusters`] | reaching them |
 //! | [`mark`] | a label on whatever is made there, by which it is found again |
-//! | [`check`], `check_operators` | what has to be true before anything is made |
+//! | [`check`], `check_operators`, `check_storage` | what has to be true before anything is made |
 //! | [`ground`] | the clusters as what a world stands on |
 //! | [`operators`] | our operators as processes, with their rights |
 //! | [`find`], [`sweep`] | finding and removing what was made |
@@ -15,6 +15,7 @@
 
 pub mod check;
 mod check_operators;
+mod check_storage;
 pub mod clusters;
 pub mod file;
 pub mod find;

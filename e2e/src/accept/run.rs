@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
-use kaedama_sandbox::world::app::App;
+use kaedama_sandbox::world::app::Writers;
 use kaedama_sandbox::world::ground::Ground;
-use kaedama_sandbox::world::{Options, Replication, World, array};
+use kaedama_sandbox::world::{Options, Replication, World};
 use kaedama_shared::clock::Clock;
 use kaedama_shared::s3::S3Store;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Refusal;
 use super::check::Checked;
 use super::clusters::Sites;
-use super::file::OpenStore;
+use super::file::{Choice, OpenStore};
 use super::find::{self, Traces};
 use super::ground::VisitedGround;
 use super::mark::{LABEL, PREFIX};
@@ -28,11 +28,11 @@ use super::report::{Outcome, Report, Told, Verdict};
 use super::sweep;
 use super::tidy;
 use super::told;
-use crate::start::{SHIP_EVERY, Visit, on_a_visit};
+use crate::start::{self, Visit, on_a_visit};
 use crate::suite::{Scenario, to_its_end};
 
-/// The longest that a scenario may take.
-const LONGEST: Duration = Duration::from_secs(1800);
+/// The longest that a scenario may take, and how many intervals of the storage beyond that.
+const LONGEST: (Duration, u32) = (Duration::from_secs(1800), 30);
 
 /// Seconds between two renewals of a lease, where the sandbox registers the clusters.
 const LEASE_SECONDS: i32 = 5;
@@ -175,12 +175,16 @@ async fn world(
     operators: Option<Arc<Operators>>,
 ) -> Result<World, String> {
     let clusters = checked.sites.managed().iter().map(|site| site.name.clone()).collect();
-    let interval = checked.interval.clone();
-    let ground = VisitedGround::new(checked.sites, checked.stores, name.to_owned(), checked.parts, operators);
+    let (interval, writers, every) = (checked.interval.clone(), checked.writers.clone(), checked.ships_every());
+    let mut ground = VisitedGround::new(checked.sites, checked.stores, name.to_owned(), checked.parts, operators);
+    if writers != Writers::Simulated {
+        ground.patience += every * 3;
+    }
     let options = Options {
         clusters,
         policy: policy.unwrap_or_else(|| name.to_owned()),
-        replication: Replication::Regional { interval, every: SHIP_EVERY },
+        replication: Replication::Regional { interval, every },
+        writers,
         lease_seconds: LEASE_SECONDS,
         ground: Ground::Given(Arc::new(ground)),
         ..Options::regional(Clock::system())
@@ -207,8 +211,9 @@ fn not_begun(scenario: &Scenario) -> Told {
 
 async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken) -> Told {
     let began = Instant::now();
+    let longest = LONGEST.0 + start::ships_every(&visit.world) * LONGEST.1;
     // A task of its own: what looks at a store blocks where it is, and must hold up nobody else.
-    let body = on_a_visit(visit.clone(), to_its_end(LONGEST, (scenario.body)()));
+    let body = on_a_visit(visit.clone(), to_its_end(longest, (scenario.body)()));
     let body = AbortOnDropHandle::new(tokio::spawn(body));
     let ended = tokio::select! {
         ended = body => Some(ended.unwrap_or_else(|error| Err(error.to_string()))),
@@ -219,7 +224,7 @@ async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken)
         Some(Ok(())) => (Outcome::Passed, None),
         Some(Err(why)) => (Outcome::Failed, Some(why)),
     };
-    let kept = visit.apps().into_iter().filter(|app| has_volumes(&visit.world, app));
+    let kept = visit.apps().into_iter().filter(|app| visit.world.is_kept(app));
     let audits: Vec<_> = kept.filter_map(|app| visit.world.audit(&app)).collect();
     let sum =
         |of: fn(&kaedama_sandbox::workload::Audit) -> u64| (!audits.is_empty()).then(|| audits.iter().map(of).sum());
@@ -231,14 +236,6 @@ async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken)
         records_written: sum(|audit| audit.acknowledged),
         why,
     }
-}
-
-/// Whether an application has its volumes anywhere. Some scenarios end an application with all that it wrote, on purpose.
-fn has_volumes(world: &World, app: &App) -> bool {
-    let Some(location) = world.ledger().location(&app.id()) else { return false };
-    let there =
-        |cluster: &String, handle| world.fabric().with(|arrays, _| arrays.inspect(&array(cluster), handle)).is_some();
-    location.volumes.values().all(|handle| world.clusters().iter().any(|cluster| there(cluster, handle)))
 }
 
 fn line(at: usize, told: &Told) -> String {
@@ -287,13 +284,18 @@ async fn left(sites: &Sites, stores: &Stores, name: &str) -> Vec<String> {
 ///
 /// # Errors
 /// Something cannot be looked at, or does not go.
-pub async fn clean(sites: &Sites, stores: &[S3Store], say: &dyn Fn(&str)) -> Result<usize, Refusal> {
+pub async fn clean(sites: &Sites, stores: &[S3Store], storage: Choice, say: &dyn Fn(&str)) -> Result<usize, Refusal> {
+    let orderly = match storage {
+        Choice::Sandbox => sweep::LATER,
+        // Pods end, and their disks are given back, by those who still are there.
+        Choice::Installed => sweep::AFTER_A_RUN,
+    };
     let runs = find::runs(sites, stores.iter()).await?;
     let mut all = Ok(());
     for run in &runs {
         say(&format!("removing what {run} left"));
         let traces = Traces::of(run);
-        all = all.and(sweep::clusters(sites, &traces, sweep::LATER).await);
+        all = all.and(sweep::clusters(sites, &traces, orderly).await);
         all = all.and(sweep::stores(stores.iter(), &traces).await);
     }
     all?;

@@ -118,6 +118,7 @@ async fn remove_works(sites: &Sites, traces: &Traces, orderly: Duration) -> Resu
         name: work.name_any(),
         uid: work.uid().unwrap_or_default(),
         is_marked: false,
+        on_no_node: false,
     };
     for work in &works {
         let deleted = found(work).delete(&hub.client).await;
@@ -157,6 +158,7 @@ async fn there(site: &Site, kinds: &[Kind], manifest: &Value) -> Result<Option<F
         name: name.to_owned(),
         uid: there.uid().unwrap_or_default(),
         is_marked: false,
+        on_no_node: false,
     }))
 }
 
@@ -176,7 +178,9 @@ async fn cluster(site: &Site, traces: &Traces, works_are_gone: bool, orderly: Du
     let kinds = kinds(site).await?;
     let found = namespaces(site, &kinds, traces).await?;
     let gone = remove_namespaces(site, &kinds, found, orderly).await;
-    let gone = gone.and(remove(site, volumes(site, &kinds, traces).await?, orderly).await);
+    let volumes = volumes(site, &kinds, traces).await?;
+    let gone = gone.and(remove(site, volumes.simulated, orderly).await);
+    let gone = gone.and(removed_by_others(site, volumes.real).await);
     let is = |found: &Found, kind: &str| found.kind.0.kind == kind;
     let (found, _) = marked(site, &kinds, traces).await;
     let (definitions, found): (Vec<Found>, Vec<Found>) =
@@ -194,6 +198,22 @@ async fn cluster(site: &Site, traces: &Traces, works_are_gone: bool, orderly: Du
     // Without its definition nothing of a kind could be removed any more.
     gone?;
     remove_definitions(site, &kinds, definitions, orderly).await
+}
+
+/// Waits until the storage has removed these volumes. They are left to it: with a volume's object its disk would be lost
+/// from sight, with all that is on it.
+async fn removed_by_others(site: &Site, volumes: Vec<Found>) -> Result<(), Refusal> {
+    match until_gone(site, volumes, GOING).await.as_slice() {
+        [] => Ok(()),
+        [volume, ..] => Err(Refusal::new(
+            format!("{}: {} is left to its storage, which has not removed it", site.name, volume.text()),
+            format!(
+                "`kubectl get pv {}` says whether it is Released: with reclaim policy Delete its provisioner removes it and \
+                 its disk (kubectl patch); then run `accept clean`",
+                volume.name
+            ),
+        )),
+    }
 }
 
 /// Refuses where somebody has put programs into a namespace that a run made: no run does. Then nothing with the mark is

@@ -1,5 +1,6 @@
 //! Which scenarios are told on clusters that belong to somebody else, and why the others are not.
 
+use super::file::Choice;
 use crate::suite::{self, Scenario};
 
 /// What a scenario needs that is not to be had there: a scenario's name, or the module whose name it begins with.
@@ -30,11 +31,24 @@ const CUTS: &str = "it cuts a cluster off";
 const RESTARTS: &str = "it kills an operator, or a cluster";
 const STORES: &str = "it takes a store away";
 
-/// Why a scenario is not told there.
+/// Why a scenario is not told there, with this storage.
 #[must_use]
-pub fn not_told(name: &str) -> Option<&'static str> {
-    NOT_TOLD.into_iter().find(|(start, _)| name.starts_with(start)).map(|(_, why)| why)
+pub fn not_told(name: &str, storage: Choice) -> Option<&'static str> {
+    let why =
+        |table: &[(&str, &'static str)]| table.iter().find(|(start, _)| name.starts_with(start)).map(|(_, why)| *why);
+    let of_storage = || if storage == Choice::Installed { why(&NOT_TOLD_ON_STORAGE) } else { None };
+    why(&NOT_TOLD).or_else(of_storage)
 }
+
+/// What a scenario needs of the sandbox's storage, as [`NOT_TOLD`].
+const NOT_TOLD_ON_STORAGE: [(&str, &str); 4] = [
+    ("scenarios::interrupted::a_demotion_that_the_storage_refuses", BREAKS),
+    ("scenarios::links::a_relocate_waits_for_data_that_cannot_get_across", BREAKS),
+    ("scenarios::relocate::a_relocate_edited_back", BREAKS),
+    ("scenarios::moves::the_time_of_the_last_sync", "it compares times with those that the sandbox's storage tells"),
+];
+
+const BREAKS: &str = "it breaks the storage, or its replication";
 
 /// What breaks the storage that others share for as long as it lasts.
 const BREAKS_STORAGE: [&str; 3] = [
@@ -53,6 +67,7 @@ pub fn breaks_storage(name: &str) -> bool {
 #[must_use]
 pub fn stale(scenarios: &[Scenario]) -> Vec<&'static str> {
     let fits = |start: &str| scenarios.iter().any(|scenario| scenario.name.starts_with(start));
-    let names = NOT_TOLD.into_iter().map(|(start, _)| start).chain(BREAKS_STORAGE).chain(suite::OWN);
+    let reasons = NOT_TOLD.into_iter().chain(NOT_TOLD_ON_STORAGE).map(|(start, _)| start);
+    let names = reasons.chain(BREAKS_STORAGE).chain(suite::OWN);
     names.filter(|start| !fits(start)).collect()
 }

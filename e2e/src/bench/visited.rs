@@ -16,7 +16,7 @@ use super::report::Size;
 use super::usage;
 use crate::accept::Refusal;
 use crate::accept::check::{self, Checked};
-use crate::accept::file::Description;
+use crate::accept::file::{Choice, Description};
 use crate::accept::report::Verdict;
 use crate::accept::run::{self, Run};
 use crate::start;
@@ -49,6 +49,12 @@ impl Setup {
     /// Reads the file and looks at everything that it names; makes nothing.
     pub(super) async fn find(file: &Path, keeper: &Path) -> anyhow::Result<Self> {
         let description = Description::read(file).map_err(|refusal| Unfit(refusal.to_string()))?;
+        if description.storage == Choice::Installed {
+            let what =
+                "storage: installed, and the benchmark compares steps of orchestration with those in the sandbox";
+            let refusal = Refusal::new(what, "write storage: sandbox and applications: sandbox");
+            return Err(Unfit(refusal.to_string()).into());
+        }
         let setup = Self { description, keeper: keeper.to_owned() };
         setup.check(&|well| eprintln!("ok  {well}")).await?;
         Ok(setup)

@@ -17,12 +17,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kaedama_e2e::accept::check::{self, Checked};
-use kaedama_e2e::accept::file::{Description, EXAMPLE};
+use kaedama_e2e::accept::file::{Choice, Description, EXAMPLE};
 use kaedama_e2e::accept::report::Verdict;
 use kaedama_e2e::accept::run::{self, Run};
 use kaedama_e2e::accept::{Refusal, told};
 use kaedama_e2e::real::keeper::KeeperArgs;
 use kaedama_e2e::suite::Scenario;
+use kaedama_sandbox::world::app::Writers;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -182,20 +183,26 @@ fn real() -> Vec<Scenario> {
     all
 }
 
-/// All scenarios; those that cannot be told on clusters of somebody else with the reason.
-fn all() -> Vec<Scenario> {
+/// All scenarios; those that cannot be told on clusters of somebody else, with this storage, with the reason.
+fn all(storage: Choice) -> Vec<Scenario> {
     let mut all = real();
     for scenario in &mut all {
-        scenario.not_real = told::not_told(scenario.name).or(scenario.not_real);
+        scenario.not_real = told::not_told(scenario.name, storage).or(scenario.not_real);
     }
     all
 }
 
 fn list() {
-    let all = all();
+    let all = all(Choice::Sandbox);
     let (told, not_told): (Vec<&Scenario>, Vec<&Scenario>) = all.iter().partition(|one| one.not_real.is_none());
-    for scenario in told {
+    for scenario in &told {
         println!("{}", scenario.name);
+    }
+    println!("\nNot told with storage: installed:");
+    for scenario in told {
+        if let Some(why) = told::not_told(scenario.name, Choice::Installed) {
+            println!("{}: {why}", scenario.name);
+        }
     }
     println!("\nNot told on clusters that belong to somebody else:");
     for scenario in not_told {
@@ -227,9 +234,9 @@ fn chosen<'a>(all: &'a [Scenario], wanted: &[String]) -> Done<Vec<&'a Scenario>>
 }
 
 async fn told_there(file: &Path, args: RunArgs, stop: Stop) -> Done<u8> {
-    let all = all();
-    let scenarios = chosen(&all, &args.scenarios)?;
     let description = read(file)?;
+    let all = all(description.storage);
+    let scenarios = chosen(&all, &args.scenarios)?;
     let checked = tokio::select! {
         checked = checked(&description) => checked?,
         () = stop.token.cancelled() => return Ok(code(&stop)),
@@ -289,7 +296,10 @@ fn plan(checked: &Checked, scenarios: usize) {
             }
             made.push("ManifestWorks for the applications");
         } else {
-            made.push("kinds, classes and volumes of the sandbox's storage");
+            made.push(match &checked.writers {
+                Writers::Simulated => "kinds, classes and volumes of the sandbox's storage",
+                Writers::Pods(_) => "Deployments and claims",
+            });
         }
         if !checked.parts.registration {
             made.push("the sandbox's Open Cluster Management");
@@ -297,6 +307,12 @@ fn plan(checked: &Checked, scenarios: usize) {
         eprintln!("  on {} ({}): {}", site.name, site.config.cluster_url, made.join("; "));
     }
     eprintln!("  in the buckets: keys that begin with kaedama-accept-");
+    if let Writers::Pods(pods) = &checked.writers {
+        eprintln!(
+            "Your storage provisions and replicates volumes of StorageClass {}, and your nodes run image {}.",
+            pods.storage_class, pods.image
+        );
+    }
     if start {
         eprintln!(
             "and starts kaedama-hub and kaedama-spoke on this machine, with the rights of those service accounts."
@@ -344,10 +360,11 @@ fn log_to(path: &Path) {
 }
 
 async fn clean(file: &Path, args: &CleanArgs) -> Done<u8> {
-    let (sites, stores) = check::reach(&read(file)?).await?;
+    let description = read(file)?;
+    let (sites, stores) = check::reach(&description).await?;
     eprintln!("This removes what runs of `accept` left on {} clusters and {} stores.", sites.all.len(), stores.len());
     consent(args.yes, "No such run may still go on. Go on?", &Stop::default()).await?;
-    let cleaned = run::clean(&sites, &stores, &|text| eprintln!("{text}")).await;
+    let cleaned = run::clean(&sites, &stores, description.storage, &|text| eprintln!("{text}")).await;
     match cleaned.map_err(|refusal| vec![refusal])? {
         0 => println!("nothing was left"),
         runs => println!("removed what {runs} runs had left"),
@@ -361,7 +378,7 @@ mod tests {
 
     #[test]
     fn every_reason_fits_a_scenario() {
-        assert_eq!(told::stale(&all()), Vec::<&str>::new());
+        assert_eq!(told::stale(&real()), Vec::<&str>::new());
     }
 
     /// A line of the page about the embedded API server, whose figures are written by what counted them.
@@ -382,13 +399,13 @@ mod tests {
         let mut table = "| Scenarios of | In the sandbox | On real clusters | On clusters of somebody else |\n\
                          |---|---:|---:|---:|\n"
             .to_owned();
+        let there = |scenario: &Scenario| told::not_told(scenario.name, Choice::Sandbox);
         for folder in ["scenarios", "refusals", "yaml", "only_real"] {
             let prefix = format!("{folder}::");
             let of_folder = || all.iter().filter(|scenario| scenario.name.starts_with(&prefix));
             let sandbox = if folder == "only_real" { 0 } else { of_folder().count() };
             let real = of_folder().filter(|scenario| scenario.not_real.is_none()).count();
-            let accepted =
-                of_folder().filter(|scenario| scenario.not_real.or(told::not_told(scenario.name)).is_none()).count();
+            let accepted = of_folder().filter(|scenario| scenario.not_real.or(there(scenario)).is_none()).count();
             table += &format!("| `e2e/tests/{folder}` | {sandbox} | {real} | {accepted} |\n");
         }
         let suite = line_of_the_servers_page(" steps.");
@@ -420,7 +437,16 @@ mod tests {
 
     #[test]
     fn what_is_not_told_there_is_refused_with_the_reason() {
-        let all = all();
+        let installed = all(Choice::Installed);
+        let breaks = chosen(&installed, &["edited_back".to_owned()]).map(|_| ()).unwrap_err();
+        assert!(breaks[0].to_string().contains("it breaks the storage"), "{breaks:?}");
+        for told in
+            ["moves::a_failover_from", "relocate::a_relocate_while", "relocate::ten", "relocate::one", "disable::"]
+        {
+            assert!(chosen(&installed, &[told.to_owned()]).is_ok(), "{told}");
+        }
+        let all = all(Choice::Sandbox);
+        assert!(chosen(&all, &["edited_back".to_owned()]).is_ok());
         let refused = chosen(&all, &["a_dead_cluster".to_owned()]).map(|_| ()).unwrap_err();
         assert!(refused[0].to_string().ends_with("is not told there; it kills a cluster"), "{refused:?}");
         assert_eq!(chosen(&all, &["relocate::ten".to_owned()]).unwrap().len(), 1);

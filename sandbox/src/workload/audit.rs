@@ -76,13 +76,25 @@ pub fn compare(
     acknowledged: &[Acknowledged],
     volumes: &BTreeMap<String, Vec<u8>>,
 ) -> Audit {
+    let volumes = volumes.iter().map(|(claim, bytes)| (claim.clone(), Record::read_all(bytes))).collect();
+    judge(app, cluster, acknowledged, &volumes, &|_, _| false)
+}
+
+/// Compares what was acknowledged with the records of the volumes (by claim), and with their lines that are none. Of two
+/// writers that `ordered` knows to have written one after the other, the times are not compared. Pure.
+pub(super) fn judge(
+    app: &AppId,
+    cluster: &str,
+    acknowledged: &[Acknowledged],
+    volumes: &BTreeMap<String, (Vec<Record>, u64)>,
+    ordered: &dyn Fn(&str, &str) -> bool,
+) -> Audit {
     let known: BTreeSet<&Record> = acknowledged.iter().map(|ack| &ack.record).collect();
     let mut missing: BTreeSet<&Record> = BTreeSet::new();
     let mut audits = BTreeMap::new();
-    for (claim, bytes) in volumes {
-        let (records, damaged) = Record::read_all(bytes);
-        let mut audit = look(app, &records, &known);
-        audit.damaged += damaged;
+    for (claim, (records, damaged)) in volumes {
+        let mut audit = look(app, records, &known);
+        audit.damaged += *damaged;
         let there: BTreeSet<&Record> = records.iter().collect();
         let lost: Vec<&Record> = known.iter().copied().filter(|record| !there.contains(record)).collect();
         audit.lost = lost.len() as u64;
@@ -103,7 +115,7 @@ pub fn compare(
         out_of_order: worst(|audit| audit.out_of_order),
         unacknowledged: worst(|audit| audit.unacknowledged),
         damaged: worst(|audit| audit.damaged),
-        concurrent_seconds: concurrent(acknowledged),
+        concurrent_seconds: concurrent(acknowledged, ordered),
         writers: writers(acknowledged),
         volumes: audits,
     }
@@ -160,7 +172,7 @@ fn writers(acknowledged: &[Acknowledged]) -> Vec<String> {
 
 /// How long two clusters wrote at the same time: the overlaps of the times from the first to the last acknowledged
 /// write of each start of the application, on different clusters.
-fn concurrent(acknowledged: &[Acknowledged]) -> f64 {
+fn concurrent(acknowledged: &[Acknowledged], ordered: &dyn Fn(&str, &str) -> bool) -> f64 {
     let mut runs: BTreeMap<&str, (&str, Timestamp, Timestamp)> = BTreeMap::new();
     for ack in acknowledged {
         let at = ack.record.at;
@@ -168,10 +180,10 @@ fn concurrent(acknowledged: &[Acknowledged]) -> f64 {
         run.1 = run.1.min(at);
         run.2 = run.2.max(at);
     }
-    let runs: Vec<_> = runs.into_values().collect();
+    let runs: Vec<_> = runs.into_iter().collect();
     let mut total = 0.0;
-    for (index, one) in runs.iter().enumerate() {
-        for other in runs.iter().skip(index + 1).filter(|other| other.0 != one.0) {
+    for (index, (writer, one)) in runs.iter().enumerate() {
+        for (_, other) in runs.iter().skip(index + 1).filter(|(by, other)| other.0 != one.0 && !ordered(writer, by)) {
             let (start, end) = (one.1.max(other.1), one.2.min(other.2));
             if start <= end {
                 // Two single writes at one moment are concurrent too, however short that is.

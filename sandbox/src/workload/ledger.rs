@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Audit, Record, compare};
+use super::{Audit, Books, Record, compare};
 use crate::storage::{StorageFabric, VolumeHandle};
 
 /// An application: the namespace and name of its Deployment, on whatever cluster.
@@ -145,5 +145,15 @@ impl Ledger {
             .map(|(claim, handle)| (claim.clone(), content(handle).unwrap_or_default()))
             .collect();
         Some(compare(app, &location.cluster, &acknowledged, &volumes))
+    }
+}
+
+impl Books for Ledger {
+    fn audit(&self, app: &AppId) -> Option<Audit> {
+        Self::audit(self, app)
+    }
+
+    fn audit_on(&self, app: &AppId, cluster: &str) -> Option<Audit> {
+        Self::audit_on(self, app, cluster)
     }
 }

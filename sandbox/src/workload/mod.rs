@@ -13,10 +13,12 @@
 //! | `controller.rs` | one pass of a Deployment: pods, claims, status |
 //! | `pods.rs` | the pods and volume attachments of an application |
 //! | `writer.rs` | the running applications of a cluster, and the timer that drives them |
+//! | [`pod`] | applications that are real pods, on real volumes: what their logs say instead |
 
 mod audit;
 mod controller;
 mod ledger;
+pub mod pod;
 mod pods;
 mod record;
 mod writer;
@@ -25,6 +27,15 @@ pub use audit::{Audit, VolumeAudit, compare};
 pub use controller::{Settings, run};
 pub use ledger::{Acknowledged, AppId, Ledger, Location};
 pub use record::Record;
+
+/// What is known of the applications' writes: kept by the writers themselves, or read from the logs of pods.
+pub trait Books {
+    /// What an application's volumes hold of what was acknowledged to it, where it started last. `None`: it never started.
+    fn audit(&self, app: &AppId) -> Option<Audit>;
+
+    /// As [`Books::audit`], with the volumes on a cluster. `None` also where nobody can look into these.
+    fn audit_on(&self, app: &AppId, cluster: &str) -> Option<Audit>;
+}
 
 /// Label or annotation of a Deployment: it is an application of the sandbox. Value `true`.
 pub const WRITER: &str = "sandbox.kaedama.dev/writer";

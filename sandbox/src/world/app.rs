@@ -11,7 +11,18 @@ use serde_json::{Value, json};
 use super::install::{create, namespace};
 use super::{STORAGE_CLASS, World, WorldError};
 use crate::ocm::gitops;
+use crate::workload::pod::Pods;
 use crate::workload::{AppId, RATE, WRITER};
+
+/// Who writes the records of applications, and on whose volumes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Writers {
+    /// The sandbox's writers, on volumes of its arrays.
+    #[default]
+    Simulated,
+    /// Pods on nodes of the clusters, on volumes of the storage that is installed there.
+    Pods(Pods),
+}
 
 /// An application.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +37,8 @@ pub struct App {
     pub claims: usize,
     /// Records written to each volume per second.
     pub records_per_second: u32,
+    /// Who writes them.
+    pub writers: Writers,
 }
 
 impl App {
@@ -37,6 +50,7 @@ impl App {
             home: home.to_owned(),
             claims: 1,
             records_per_second: 10,
+            writers: Writers::default(),
         }
     }
 
@@ -58,6 +72,14 @@ impl App {
     /// What GitOps carries to the clusters.
     pub fn manifests(&self) -> Vec<Value> {
         let labels = json!({ "app": self.name });
+        let names = self.claim_names();
+        let (class, writer) = match &self.writers {
+            Writers::Simulated => (STORAGE_CLASS, self.simulated(&names)),
+            Writers::Pods(pods) => {
+                let writer = pods.deployment(&self.name, &self.namespace, &names, self.records_per_second);
+                (pods.storage_class.as_str(), writer)
+            }
+        };
         let claim = |name: &String| {
             json!({
                 "apiVersion": "v1",
@@ -65,17 +87,22 @@ impl App {
                 "metadata": { "name": name, "namespace": self.namespace, "labels": labels },
                 "spec": {
                     "accessModes": ["ReadWriteOnce"],
-                    "storageClassName": STORAGE_CLASS,
+                    "storageClassName": class,
                     "resources": { "requests": { "storage": "1Gi" } },
                 },
             })
         };
-        let names = self.claim_names();
+        names.iter().map(claim).chain([writer]).collect()
+    }
+
+    /// The Deployment that the sandbox's writers take for an application.
+    fn simulated(&self, names: &[String]) -> Value {
+        let labels = json!({ "app": self.name });
         let volumes: Vec<Value> =
             names.iter().map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } })).collect();
         let mounts: Vec<Value> =
             names.iter().map(|name| json!({ "name": name, "mountPath": format!("/data/{name}") })).collect();
-        let writer = json!({
+        json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {
@@ -97,8 +124,7 @@ impl App {
                     },
                 },
             },
-        });
-        names.iter().map(claim).chain([writer]).collect()
+        })
     }
 
     /// What GitOps is told of it.

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::app::Writers;
 use super::ground::{Given, Parts};
 use super::{DRIVER, OPERATOR_NAMESPACE, Replication, STORAGE_CLASS, World, WorldError, profile};
 use crate::storage::SHIP_EVERY;
@@ -247,9 +248,12 @@ pub(super) async fn cluster(world: &World, cluster: &str) -> Result<(), WorldErr
             create(&Api::<ClusterRole>::all(client.clone()), &role).await?;
         }
     }
-    definitions(world, &client, storage::crds::all()).await?;
+    if world.options.writers == Writers::Simulated {
+        definitions(world, &client, storage::crds::all()).await?;
+        classes(world, &client, cluster).await?;
+    }
     if there.operators {
-        return classes(world, &client, cluster).await;
+        return Ok(());
     }
     definitions(world, &client, kinds(false)).await?;
     namespace(&client, OPERATOR_NAMESPACE).await?;
@@ -261,7 +265,7 @@ pub(super) async fn cluster(world: &World, cluster: &str) -> Result<(), WorldErr
         let config = configuration(&config, Role::Spoke);
         create(&Api::<ConfigMap>::namespaced(client.clone(), OPERATOR_NAMESPACE), &config).await?;
     }
-    classes(world, &client, cluster).await
+    Ok(())
 }
 
 async fn classes(world: &World, client: &Client, cluster: &str) -> Result<(), WorldError> {

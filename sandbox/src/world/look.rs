@@ -9,10 +9,41 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use super::app::App;
-use super::{World, WorldError};
+use super::app::{App, Writers};
+use super::{World, WorldError, array};
+use crate::workload::{Audit, Books};
 
 impl World {
+    /// What is known of the applications' writes.
+    fn books(&self) -> &dyn Books {
+        match self.options.writers {
+            Writers::Simulated => &self.ledger,
+            Writers::Pods(_) => &self.logs,
+        }
+    }
+
+    /// What an application's volumes hold of what was acknowledged to it, where it started last.
+    pub fn audit(&self, app: &App) -> Option<Audit> {
+        self.books().audit(&app.id())
+    }
+
+    /// As [`World::audit`], with its volumes on a cluster. `None` also where nobody can look into these: on storage of
+    /// others only a pod can, which has them mounted.
+    pub fn audit_on(&self, app: &App, cluster: &str) -> Option<Audit> {
+        self.books().audit_on(&app.id(), cluster)
+    }
+
+    /// Whether an application's volumes can still be audited. Some scenarios end one with all that it wrote, on purpose.
+    pub fn is_kept(&self, app: &App) -> bool {
+        if self.options.writers != Writers::Simulated {
+            return true;
+        }
+        let Some(location) = self.ledger.location(&app.id()) else { return false };
+        let there =
+            |cluster: &String, handle| self.fabric.with(|arrays, _| arrays.inspect(&array(cluster), handle)).is_some();
+        location.volumes.values().all(|handle| self.clusters().iter().any(|cluster| there(cluster, handle)))
+    }
+
     /// Waits until an object of the hub is as `wanted` has it, and returns it. `state` says in an error how it is instead.
     pub async fn until<K>(
         &self,

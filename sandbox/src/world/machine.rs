@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::app::Writers;
 use super::{DRIVER, OPERATOR_NAMESPACE, Replication, Site, World};
 use crate::storage::{binder, fence, volume_replication};
 use crate::{ocm, storage, workload};
@@ -126,30 +127,13 @@ impl Machine {
             machine.run(async move { ocm::view_agent::run(to_hub, to_own, &cluster, options).await });
         }
 
-        let kit = |agent: &str| storage::Cluster::new(name, own(agent), clock);
-        let driver = || world.fabric.driver(name, DRIVER);
-        let stop = machine.stop.clone();
-        let binding = match there {
-            Some(parts) if parts.binder => binder::Settings::provisioner_only(),
-            Some(parts) => binder::Settings { protect: !parts.protection, ..binder::Settings::default() },
-            None => binder::Settings::default(),
-        };
-        machine.run(binder::run(kit("pv-binder"), driver(), binding, stop.clone()));
-        if matches!(world.options.replication, Replication::Regional { .. }) {
-            let timing = volume_replication::Timing::default();
-            machine.run(volume_replication::run(kit("csi-addons"), driver(), timing, stop.clone()));
+        match world.options.writers {
+            Writers::Simulated => machine.storage(world, name),
+            Writers::Pods(_) => {
+                let cluster = storage::Cluster::new(name, own("pod-logs"), clock);
+                machine.run(workload::pod::follow(cluster, world.logs.clone(), machine.stop.clone()));
+            }
         }
-        // It answers for fences that name no driver too, which on clusters of others may be somebody's.
-        if world.may_break("networks").is_ok() {
-            machine.run(fence::run(kit("csi-addons-fence"), driver(), stop.clone()));
-        }
-        machine.run(workload::run(
-            kit("workloads"),
-            driver(),
-            world.ledger.clone(),
-            workload::Settings::default(),
-            stop,
-        ));
         if there.is_some() {
             return machine;
         }
@@ -168,5 +152,28 @@ impl Machine {
         let runtime = world.options.runtimes.spoke.as_ref();
         machine.keep("kaedama-spoke", runtime, move |stop| kaedama_spoke::operator::run(options.clone(), stop));
         machine
+    }
+
+    /// The sandbox's storage and applications.
+    fn storage(&mut self, world: &World, name: &str) {
+        let (clock, there) = (world.options.clock, world.given().map(super::ground::Given::parts));
+        let kit = |agent: &str| storage::Cluster::new(name, world.own_client(name, agent), clock);
+        let driver = || world.fabric.driver(name, DRIVER);
+        let stop = self.stop.clone();
+        let binding = match there {
+            Some(parts) if parts.binder => binder::Settings::provisioner_only(),
+            Some(parts) => binder::Settings { protect: !parts.protection, ..binder::Settings::default() },
+            None => binder::Settings::default(),
+        };
+        self.run(binder::run(kit("pv-binder"), driver(), binding, stop.clone()));
+        if matches!(world.options.replication, Replication::Regional { .. }) {
+            let timing = volume_replication::Timing::default();
+            self.run(volume_replication::run(kit("csi-addons"), driver(), timing, stop.clone()));
+        }
+        // It answers for fences that name no driver too, which on clusters of others may be somebody's.
+        if world.may_break("networks").is_ok() {
+            self.run(fence::run(kit("csi-addons-fence"), driver(), stop.clone()));
+        }
+        self.run(workload::run(kit("workloads"), driver(), world.ledger.clone(), workload::Settings::default(), stop));
     }
 }

@@ -34,6 +34,7 @@ use crate::s3::{S3Network, S3Server, S3ServerOptions};
 use crate::storage::array::{ArrayId, LinkSettings};
 use crate::storage::fabric::StorageFabric;
 use crate::workload::Ledger;
+use crate::workload::pod::Logs;
 use ground::{Given, Ground, HUB, StoreAccess};
 use machine::Machine;
 pub use options::{Options, Replication};
@@ -112,6 +113,8 @@ pub struct World {
     stores: BTreeMap<String, S3Server>,
     fabric: StorageFabric,
     ledger: Ledger,
+    /// What pods have told, where applications are pods.
+    logs: Logs,
     _storage: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -159,6 +162,7 @@ impl World {
                 .collect(),
             stores,
             ledger: Ledger::new(fabric.clone()),
+            logs: Logs::default(),
             fabric,
             options,
             _storage: storage,
@@ -333,11 +337,6 @@ impl World {
     /// The store of a cluster in this process. None on a given ground.
     pub fn store(&self, cluster: &str) -> Option<&S3Server> {
         self.stores.get(&profile(cluster))
-    }
-
-    /// What an application's volumes hold of what was acknowledged to it, where it started last.
-    pub fn audit(&self, app: &app::App) -> Option<crate::workload::Audit> {
-        self.ledger.audit(&app.id())
     }
 
     fn site(&self, cluster: &str) -> Result<&Site, WorldError> {

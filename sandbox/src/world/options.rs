@@ -5,6 +5,7 @@ use std::time::Duration;
 use kaedama_shared::clock::Clock;
 use tokio::runtime::Handle;
 
+use super::app::Writers;
 use super::ground::Ground;
 
 /// How the clusters' storage belongs together.
@@ -52,6 +53,8 @@ pub struct Options {
     pub runtimes: Runtimes,
     /// What the world stands on.
     pub ground: Ground,
+    /// Who writes the records of applications. With pods nothing of the sandbox's storage is installed or runs.
+    pub writers: Writers,
 }
 
 impl Options {
@@ -67,6 +70,7 @@ impl Options {
             leader_election: true,
             runtimes: Runtimes::default(),
             ground: Ground::default(),
+            writers: Writers::default(),
         }
     }
 
