@@ -31,9 +31,6 @@ impl Job {
         for (key, stored) in &self.capture.parts {
             set.insert(place(key), &stored.object)?;
         }
-        for key in &self.capture.keep {
-            set.keep(place(key));
-        }
         for key in &self.capture.forget {
             set.release(place(key));
         }
@@ -92,6 +89,9 @@ pub(super) fn judged(reading: capture::Reading, planned: bool) -> StoreRead {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use kaedama_shared::s3::PerStore;
 /// A set as decisions know it.
 fn stored(set: &RecoverySet) -> Result<StoredSet, CodecError> {
     let (capture, time, cluster) = match &set.source {
@@ -102,9 +102,6 @@ fn stored(set: &RecoverySet) -> Result<StoredSet, CodecError> {
     Ok(StoredSet { capture, time, cluster, gaps: set.gaps.clone(), volumes, claims, passed_over: Vec::new() })
 }
 
-#[cfg(test)]
-mod tests {
-    use kaedama_shared::s3::PerStore;
 
     use super::*;
 

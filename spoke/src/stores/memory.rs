@@ -39,9 +39,7 @@ pub(super) struct Memory {
 impl Memory {
     /// `capture` was written.
     pub(super) fn done(&mut self, capture: &Capture) {
-        let parts = capture.parts.iter().map(|(key, stored)| (key.clone(), stored.digest.clone()));
-        // Of which state the copy is that stayed is not known here: when it can be stored again, it is.
-        let parts = parts.chain(capture.keep.iter().map(|key| (key.clone(), String::new()))).collect();
+        let parts = capture.parts.iter().map(|(key, stored)| (key.clone(), stored.digest.clone())).collect();
         let before = self.holds.take().unwrap_or_default();
         let group = capture.group.as_ref().map_or(before.group, |group| group.digest.clone());
         *self = Self {
@@ -87,16 +85,14 @@ impl Memory {
 
 /// Whether a store holds all of `capture` and nothing of what is to be forgotten.
 pub(super) fn satisfies(holds: &Holdings, capture: &Capture) -> bool {
-    let same = capture.parts.len() + capture.keep.len() == holds.parts.len()
-        && capture.parts.iter().all(|(key, stored)| holds.parts.get(key) == Some(&stored.digest))
-        && capture.keep.iter().all(|key| holds.parts.contains_key(key));
+    let same = capture.parts.len() == holds.parts.len()
+        && capture.parts.iter().all(|(key, stored)| holds.parts.get(key) == Some(&stored.digest));
     same && capture.group.as_ref().is_none_or(|group| group.digest == holds.group)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vrg::recovery::{PartKey, Stored};
 
     #[test]
     fn stores_are_not_looked_at_again_for_all_groups_at_once() {
@@ -112,21 +108,5 @@ mod tests {
             assert!((10..=60).contains(&there), "{there} of 300 in tenth {part}");
         }
         assert_eq!(after(7), after(7));
-    }
-
-    #[test]
-    fn what_is_kept_counts_as_held_and_is_stored_anew_when_it_can_be() {
-        let claim = |name: &str| PartKey::Claim(ObjectKey::namespaced("shop", name));
-        let stored = |name: &str| (claim(name), Stored { digest: format!("digest of {name}"), ..Stored::default() });
-        let both = Capture { parts: [stored("a"), stored("b")].into(), ..Capture::default() };
-        let kept = Capture { parts: [stored("a")].into(), keep: [claim("b")].into(), ..Capture::default() };
-        let mut known = Memory::default();
-        known.done(&both);
-        assert!(satisfies(known.holds.as_ref().unwrap(), &kept));
-        known.done(&kept);
-        assert!(satisfies(known.holds.as_ref().unwrap(), &kept));
-        assert!(!satisfies(known.holds.as_ref().unwrap(), &both), "of which state the kept copy is, nobody knows");
-        known.done(&Capture { parts: [stored("a")].into(), ..Capture::default() });
-        assert!(!satisfies(known.holds.as_ref().unwrap(), &kept), "there is nothing of it");
     }
 }

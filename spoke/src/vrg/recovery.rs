@@ -45,8 +45,6 @@ impl fmt::Display for PartKey {
 pub struct Capture {
     /// The protected volumes and claims.
     pub parts: BTreeMap<PartKey, Stored>,
-    /// Protected volumes and claims that cannot be stored as they are now: what this cluster has stored of them stays.
-    pub keep: BTreeSet<PartKey>,
     /// Volumes and claims that are let go: they must be gone from every store before.
     pub forget: BTreeSet<PartKey>,
     /// The group; none while it is not fit to be recovered from.

@@ -171,18 +171,8 @@ impl Manifest {
 
     /// All its objects; those that are under keys of their own are fetched from the store.
     pub(super) async fn objects(&self, store: &S3Store, app: &AppId) -> Result<Objects, S3Error> {
-        self.objects_at(store, app, |_| true).await
-    }
-
-    /// Those of its objects whose place is wanted.
-    pub(super) async fn objects_at(
-        &self,
-        store: &S3Store,
-        app: &AppId,
-        wanted: impl Fn(&ObjectRef) -> bool,
-    ) -> Result<Objects, S3Error> {
         let mut objects = Objects::new();
-        for (place, part) in self.places().filter(|(place, _)| wanted(place)) {
+        for (place, part) in self.places() {
             let text = match &part.object {
                 Some(text) => text.get().to_owned(),
                 None => fetch(store, app, part).await?,

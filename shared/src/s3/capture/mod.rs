@@ -26,14 +26,12 @@
 //! | `choice` | which of the sets that are offered that is |
 //! | `manifest`, `fallback` | the manifest's form; Ramen's layout read as a set |
 //! | `memory` | what this process knows of a store, so that nothing is read or written twice |
-//! | `own` | what a writer itself has stored |
 
-mod choice;
 pub mod epoch;
+mod choice;
 mod fallback;
 mod manifest;
 mod memory;
-mod own;
 pub mod read;
 pub mod write;
 
@@ -121,18 +119,6 @@ pub enum CaptureError {
         /// The objects.
         keys: Vec<ObjectRef>,
     },
-    /// Something is to stay as it is stored, and no set of this writer's that can be read has it.
-    #[error(
-        "{app}: {} cannot be stored as it is now, and no store that answers has an earlier copy of this primary's; a set \
-         without it is not stored",
-        keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    )]
-    NothingToKeep {
-        /// The application.
-        app: AppId,
-        /// The objects.
-        keys: Vec<ObjectRef>,
-    },
     /// What was read to restore from is no longer what is stored.
     #[error("S3 profile {profile}: the set of {app} was changed after it was read; read it again")]
     Changed {
@@ -199,21 +185,13 @@ pub struct CaptureSet {
     pub time: Timestamp,
     objects: Objects,
     released: BTreeSet<ObjectRef>,
-    kept: BTreeSet<ObjectRef>,
 }
 
 impl CaptureSet {
     /// An empty set.
     #[must_use]
     pub fn new(writer: EpochRecord, vrg_uid: impl Into<String>, time: Timestamp) -> Self {
-        Self {
-            writer,
-            vrg_uid: vrg_uid.into(),
-            time,
-            objects: Objects::new(),
-            released: BTreeSet::new(),
-            kept: BTreeSet::new(),
-        }
+        Self { writer, vrg_uid: vrg_uid.into(), time, objects: Objects::new(), released: BTreeSet::new() }
     }
 
     /// Adds an object, complete as it was read from the API; it replaces one of the same name.
@@ -221,10 +199,8 @@ impl CaptureSet {
     /// # Errors
     /// It has no JSON form.
     pub fn insert<T: Serialize>(&mut self, place: ObjectRef, object: &T) -> Result<(), serde_json::Error> {
-        let object = CapturedObject::new(object)?;
         self.released.remove(&place);
-        self.kept.remove(&place);
-        self.objects.insert(place, object);
+        self.objects.insert(place, CapturedObject::new(object)?);
         Ok(())
     }
 
@@ -232,16 +208,7 @@ impl CaptureSet {
     /// Without that, a set that lacks a stored object is refused.
     pub fn release(&mut self, place: ObjectRef) {
         self.objects.remove(&place);
-        self.kept.remove(&place);
         self.released.insert(place);
-    }
-
-    /// Says that an object is still protected and cannot be stored as it is now: the copy that this writer has stored
-    /// before goes into the set. Where there is none, the set is refused.
-    pub fn keep(&mut self, place: ObjectRef) {
-        self.objects.remove(&place);
-        self.released.remove(&place);
-        self.kept.insert(place);
     }
 
     /// The objects.
@@ -362,7 +329,6 @@ mod tests {
             let _ = read_newest_capture(&stores, &app).await;
             let _ = raise_epoch(&stores, &app, &writer).await;
             let _ = read_epoch(&stores, &app).await;
-            let _ = withdraw_claim(&stores, &app, &writer).await;
             let _ = delete_application(&stores, &app, &writer).await;
             let _ = look_again(&stores, &app, &writer).await;
             for store in stores.stores() {
@@ -379,3 +345,4 @@ mod tests {
         });
     }
 }
+            let _ = withdraw_claim(&stores, &app, &writer).await;

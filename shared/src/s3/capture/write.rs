@@ -1,5 +1,6 @@
 //! Writing a capture set, and deleting all of an application.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -8,7 +9,6 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::epoch::standing;
 use super::manifest::Manifest;
 use super::memory::{self, Base, VrgCell};
-use super::own::{Owned, owned, with_kept};
 use super::{CaptureError, CaptureSet, CapturedObject, EpochRecord, Race, corrupt, fallback, put_conditionally};
 use crate::s3::codec;
 use crate::s3::error::{Operation, S3Error, S3ErrorKind};
@@ -57,16 +57,10 @@ pub async fn write_capture_beside(
     app: &AppId,
     set: &CaptureSet,
 ) -> Vec<PerStore<Result<Written, CaptureError>>> {
-    let all: Vec<S3Store> = stores.stores().chain(beside.stores()).cloned().collect();
-    let set = match with_kept(&all, app, set).await {
-        Ok(set) => set,
-        Err(error) => return refused_by_all(stores, &error),
-    };
-    let set = set.as_ref();
     // The same sequence in all stores, beyond all that is known from any of them.
     let known = stores.stores().filter_map(|store| known_sequence(store, app)).max();
     let sequence = known.map_or(0, |known| known + 1).max(set.time.as_millisecond());
-    let owned = &owned(&all, app, &set.writer);
+    let owned = &owned(stores.stores().chain(beside.stores()).cloned(), app, &set.writer);
     let committed = stores.on_all(|store| async move { commit(&store, app, set, sequence, owned).await }).await;
     let superseded = committed.iter().find_map(|member| match &member.result {
         Err(error) if error.is_superseded() => Some(error.clone()),
@@ -84,15 +78,6 @@ pub async fn write_capture_beside(
         layouts.push(finish(member, committed, app, set, sequence, owned));
     }
     join_all(layouts).await
-}
-
-/// Nothing is written to any store; one that cannot be opened says that.
-fn refused_by_all(stores: &StoreSet, error: &CaptureError) -> Vec<PerStore<Result<Written, CaptureError>>> {
-    let refuse = |member: &PerStore<Result<S3Store, S3Error>>| {
-        let unopened = member.result.as_ref().err().cloned().map(CaptureError::from);
-        PerStore { profile: member.profile.clone(), result: Err(unopened.unwrap_or_else(|| error.clone())) }
-    };
-    stores.members().map(refuse).collect()
 }
 
 /// The second half of a write, in one store.
@@ -188,6 +173,25 @@ fn judge(store: &S3Store, app: &AppId, base: &Base, set: &CaptureSet, owned: &[O
     let Some(stored) = &base.manifest else { return Ok(()) };
     standing(store, app, stored.writer(), &set.writer)?;
     refuse_loss(store, app, stored, set, owned)
+}
+
+/// A set of the writer's own in one of the stores.
+struct Owned {
+    /// Its place among all sets: as a reader has it, one that the writer has stored its VolumeReplicationGroup beside is of
+    /// the writer's epoch, whoever put it together.
+    order: (u64, i64),
+    places: BTreeSet<ObjectRef>,
+}
+
+fn owned(stores: impl Iterator<Item = S3Store>, app: &AppId, writer: &EpochRecord) -> Vec<Owned> {
+    let of = |store: S3Store| {
+        let manifest = memory::base(&store, app)?.manifest.filter(|manifest| manifest.writer() == writer)?;
+        let beside = memory::vrg(&store, app).is_some_and(|vrg| vrg.stored_by.as_ref() == Some(writer));
+        let content = manifest.content().filter(|content| beside || content.author == *writer)?;
+        let places = manifest.places().map(|(place, _)| place).collect();
+        Some(Owned { order: (writer.epoch, content.sequence), places })
+    };
+    stores.filter_map(of).collect()
 }
 
 /// Whether the stored manifest says all that the new one would. Objects that a writer before put together count as its

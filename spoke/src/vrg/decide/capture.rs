@@ -1,8 +1,7 @@
 //! What every store is to hold of a primary, and what is said about whether it does.
 //!
-//! No set lacks a claim that is stored already: a recovery from it would be one without that claim. Of one that cannot be
-//! stored as it is now, what this cluster has stored of it stays in the set; where it has stored nothing of it yet (what is
-//! there is the other cluster's, with the handles of that one), the stored set stays as it is.
+//! The set is all or nothing: while a claim that is stored already cannot be stored as it is now, the stored set stays
+//! as it is, because a set without that claim would be a recovery without it.
 
 use std::collections::BTreeSet;
 
@@ -43,10 +42,7 @@ pub fn decide(snapshot: &Snapshot, order: &Order, plan: &mut Plan) {
         match parts {
             Some([pv, claim]) => capture.parts.extend([pv, claim]),
             None if capture.forget.contains(&key) || !was_stored(snapshot, volume) => {}
-            // Where the hub keeps no records, nobody could tell whose copy it is.
-            None if is_noted(volume) && !order.writer.cluster.is_empty() => {
-                capture.keep.extend([PartKey::Volume(volume.pv_name().to_owned()), key]);
-            }
+            // Something that is stored cannot be stored again now: the set stays as it is.
             None => {
                 plan.capture = None;
                 return;
@@ -74,11 +70,6 @@ fn was_stored(snapshot: &Snapshot, volume: &Volume) -> bool {
     let held =
         snapshot.stores.iter().any(|store| store.holds.as_ref().is_some_and(|holds| holds.parts.contains_key(&key)));
     volume.owner == Owner::Us && (held || annotation(&volume.claim.metadata, names::VR_ARCHIVED).is_some())
-}
-
-/// The volume is noted as stored, by this cluster or in the very form that it has here.
-fn is_noted(volume: &Volume) -> bool {
-    volume.pv.as_ref().is_some_and(|pv| annotation(&pv.metadata, names::VR_ARCHIVED).is_some())
 }
 
 /// Volume and claim in their stored form, if the claim is in a state that can be recovered from.

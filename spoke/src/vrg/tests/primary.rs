@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use kaedama_shared::names;
-use kaedama_shared::record::{ActionKind, ActionRecord};
 use serde_json::json;
 
 use super::build::*;
@@ -311,37 +310,9 @@ fn the_stored_set_never_shrinks_by_accident() {
         let plan = decide(&settled_primary(vec![whole.clone(), Volume { claim: broken.claim.clone(), ..broken }]));
         assert!(plan.capture.is_none());
     }
-    // What is stored of one that was restored a moment ago is the other cluster's: it is not stored as this one's.
-    let of_the_other = replicated("b", reached("Primary", false, false));
-    let unnamed = Replication { observed_generation: 0, ..of_the_other.replication.clone().unwrap() };
-    let restored = Volume { replication: Some(unnamed), ..of_the_other };
-    let restored = restored.letting(json!({"metadata": {"annotations": {names::VR_ARCHIVED: "x"}}}));
-    assert!(decide(&settled_primary(vec![whole.clone(), restored])).capture.is_none());
     // One that was never stored takes nothing away.
     let plan = decide(&settled_primary(vec![whole, volume("b", json!({"status": {"phase": "Pending"}}))]));
     assert_eq!(plan.capture.unwrap().parts.len(), 2);
-}
-
-#[test]
-fn a_claim_that_cannot_be_stored_now_holds_no_other_up() {
-    let whole = replicated("a", reached("Primary", false, false));
-    let noted = json!({"metadata": {"annotations": {names::VR_ARCHIVED: "archiveV1-0"}}});
-    let stored =
-        Volume { pv: Some(Arc::new(pv("b", noted.clone()))), ..replicated("b", reached("Primary", false, false)) };
-    let resizing = stored.letting(noted).letting(json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}}));
-    let volumes = vec![whole, resizing];
-    let unrecorded = decide(&settled_primary(volumes.clone()));
-    assert!(unrecorded.capture.is_none(), "nobody can tell whose copy is stored: {unrecorded:?}");
-    let mut vrg = group(restored());
-    let record =
-        ActionRecord::accept("u", 1, ActionKind::Deploy, "", "dr1", 1, "2026-03-01T00:00:00Z".parse().unwrap());
-    vrg.metadata.annotations.get_or_insert_default().insert(names::ACTION_RECORD.to_owned(), record.to_annotation());
-    let plan = decide(&snapshot(vrg, volumes));
-    assert_eq!(verdict(&plan, "b", STORED).1, "Uploading");
-    let capture = plan.capture.unwrap();
-    let keys = |name: &str| [PartKey::Volume(format!("pv-{name}")), PartKey::Claim(key(name))];
-    assert_eq!(capture.parts.into_keys().collect::<Vec<_>>(), keys("a"));
-    assert_eq!(capture.keep.into_iter().collect::<Vec<_>>(), keys("b"), "both or none");
 }
 
 #[test]
