@@ -89,9 +89,6 @@ pub(super) fn judged(reading: capture::Reading, planned: bool) -> StoreRead {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use kaedama_shared::s3::PerStore;
 /// A set as decisions know it.
 fn stored(set: &RecoverySet) -> Result<StoredSet, CodecError> {
     let (capture, time, cluster) = match &set.source {
@@ -102,6 +99,9 @@ fn stored(set: &RecoverySet) -> Result<StoredSet, CodecError> {
     Ok(StoredSet { capture, time, cluster, gaps: set.gaps.clone(), volumes, claims, passed_over: Vec::new() })
 }
 
+#[cfg(test)]
+mod tests {
+    use kaedama_shared::s3::PerStore;
 
     use super::*;
 

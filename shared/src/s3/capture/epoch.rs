@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::manifest::Manifest;
 use super::memory::{self, Base};
 use super::{CaptureError, EpochRecord, Race, corrupt, put_conditionally};
-use crate::s3::error::S3Error;
+use crate::s3::error::{S3Error, S3ErrorKind};
 use crate::s3::layout::{AppId, S3Key};
 use crate::s3::set::{PerStore, StoreSet};
 use crate::s3::store::S3Store;
@@ -46,29 +46,37 @@ pub async fn raise_epoch(
 }
 
 /// Takes back what [`raise_epoch`] wrote for `mine` where nobody has stored anything under it: a manifest that only says
-/// who may write. Otherwise an application of the same name could not begin on another cluster. All else that is stored
-/// stays. Says whether there was one.
+/// who may write says afterwards that nobody does, or an application of the same name could not begin on another cluster.
+/// All else that is stored stays, also what is stored while this looks: it is written over, on a condition, and not
+/// deleted. Says whether there was one.
 pub async fn withdraw_claim(
     stores: &StoreSet,
     app: &AppId,
     mine: &EpochRecord,
 ) -> Vec<PerStore<Result<bool, S3Error>>> {
-    stores
-        .on_all(|store| async move {
-            let key = S3Key::manifest(app).to_string();
-            let manifest = match store.get(&key).await {
-                Ok(object) => Manifest::read(&store, app, &object)?,
-                Err(error) if error.is_absent() => return Ok(false),
-                Err(error) => return Err(error),
-            };
-            if manifest.writer() != mine || manifest.content().is_some() {
-                return Ok(false);
-            }
-            memory::forget(&store, app);
-            store.delete(&key).await?;
-            Ok(true)
-        })
-        .await
+    stores.on_all(|store| async move { withdraw(&store, app, mine).await }).await
+}
+
+async fn withdraw(store: &S3Store, app: &AppId, mine: &EpochRecord) -> Result<bool, S3Error> {
+    let key = S3Key::manifest(app).to_string();
+    let object = match store.get(&key).await {
+        Ok(object) => object,
+        Err(error) if error.is_absent() => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let manifest = Manifest::read(store, app, &object)?;
+    if manifest.writer() != mine || manifest.content().is_some() {
+        return Ok(false);
+    }
+    memory::forget(store, app);
+    let nobody = EpochRecord { epoch: 0, cluster: String::new(), action_id: String::new() };
+    let body = Manifest::claim(None, &nobody).body().map_err(|error| corrupt(store, &key, error.into()))?;
+    match put_conditionally(store, &key, body, Some(&object.etag)).await {
+        Ok(_) => Ok(true),
+        // Somebody was faster, and it is theirs now.
+        Err(error) if error.kind == S3ErrorKind::Conflict => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether a writer `mine` may go on where `found` is stored.

@@ -27,8 +27,8 @@
 //! | `manifest`, `fallback` | the manifest's form; Ramen's layout read as a set |
 //! | `memory` | what this process knows of a store, so that nothing is read or written twice |
 
-pub mod epoch;
 mod choice;
+pub mod epoch;
 mod fallback;
 mod manifest;
 mod memory;
@@ -329,6 +329,7 @@ mod tests {
             let _ = read_newest_capture(&stores, &app).await;
             let _ = raise_epoch(&stores, &app, &writer).await;
             let _ = read_epoch(&stores, &app).await;
+            let _ = withdraw_claim(&stores, &app, &writer).await;
             let _ = delete_application(&stores, &app, &writer).await;
             let _ = look_again(&stores, &app, &writer).await;
             for store in stores.stores() {
@@ -345,4 +346,3 @@ mod tests {
         });
     }
 }
-            let _ = withdraw_claim(&stores, &app, &writer).await;
