@@ -208,12 +208,15 @@ pub(super) async fn marked(site: &Site, kinds: &[Kind], traces: &Traces) -> (Vec
     (all, unknown)
 }
 
-/// Volumes whose claims are, or were, in the run's namespaces: those of the sandbox's storage, and those of the cluster's
-/// own, which are its provisioner's to remove.
+/// Volumes whose claims are, or were, in the run's namespaces.
 #[derive(Default)]
 pub(super) struct Volumes {
+    /// Those of the sandbox's storage.
     pub(super) simulated: Vec<Found>,
+    /// Those of the cluster's own storage, which its provisioner removes.
     pub(super) real: Vec<Found>,
+    /// Those of the cluster's own storage which nobody removes: their reclaim policy says so.
+    pub(super) retained: Vec<Found>,
 }
 
 pub(super) async fn volumes(site: &Site, kinds: &[Kind], traces: &Traces) -> Result<Volumes, Refusal> {
@@ -226,17 +229,22 @@ pub(super) async fn volumes(site: &Site, kinds: &[Kind], traces: &Traces) -> Res
     };
     let mut found = Volumes::default();
     for volume in all.items.into_iter().filter(ours) {
-        let csi = volume.spec.as_ref().and_then(|spec| spec.csi.as_ref());
-        let simulated = csi.is_some_and(|csi| csi.driver == DRIVER);
-        let one = Found {
+        let spec = volume.spec.clone().unwrap_or_default();
+        let of_kind = if spec.csi.is_some_and(|csi| csi.driver == DRIVER) {
+            &mut found.simulated
+        } else if spec.persistent_volume_reclaim_policy.as_deref() == Some("Delete") {
+            &mut found.real
+        } else {
+            &mut found.retained
+        };
+        of_kind.push(Found {
             kind: kind.clone(),
             namespace: None,
             name: volume.name_any(),
             uid: volume.uid().unwrap_or_default(),
             is_marked: false,
             on_no_node: false,
-        };
-        if simulated { found.simulated.push(one) } else { found.real.push(one) }
+        });
     }
     Ok(found)
 }
@@ -301,7 +309,7 @@ pub async fn left(sites: &Sites, traces: &Traces) -> Result<Vec<String>, Refusal
         let (mut found, unknown) = marked(site, &kinds, traces).await;
         found.extend(namespaces(site, &kinds, traces).await?);
         let volumes = volumes(site, &kinds, traces).await?;
-        found.extend(volumes.simulated.into_iter().chain(volumes.real));
+        found.extend(volumes.simulated.into_iter().chain(volumes.real).chain(volumes.retained));
         let unknown = unknown.into_iter().map(|refusal| format!("not known: {refusal}"));
         Ok(found.iter().map(|found| format!("{}: {}", site.name, found.text())).chain(unknown).collect::<Vec<_>>())
     };

@@ -180,7 +180,7 @@ async fn cluster(site: &Site, traces: &Traces, works_are_gone: bool, orderly: Du
     let gone = remove_namespaces(site, &kinds, found, orderly).await;
     let volumes = volumes(site, &kinds, traces).await?;
     let gone = gone.and(remove(site, volumes.simulated, orderly).await);
-    let gone = gone.and(removed_by_others(site, volumes.real).await);
+    let gone = gone.and(removed_by_others(site, volumes.real, &volumes.retained).await);
     let is = |found: &Found, kind: &str| found.kind.0.kind == kind;
     let (found, _) = marked(site, &kinds, traces).await;
     let (definitions, found): (Vec<Found>, Vec<Found>) =
@@ -200,19 +200,28 @@ async fn cluster(site: &Site, traces: &Traces, works_are_gone: bool, orderly: Du
     remove_definitions(site, &kinds, definitions, orderly).await
 }
 
-/// Waits until the storage has removed these volumes. They are left to it: with a volume's object its disk would be lost
-/// from sight, with all that is on it.
-async fn removed_by_others(site: &Site, volumes: Vec<Found>) -> Result<(), Refusal> {
-    match until_gone(site, volumes, GOING).await.as_slice() {
+/// Waits until the storage has removed these volumes, those that it removes. They are left to it: with a volume's object its
+/// disk would be lost from sight, with all that is on it.
+async fn removed_by_others(site: &Site, real: Vec<Found>, retained: &[Found]) -> Result<(), Refusal> {
+    let refused = |volumes: &[Found], why: &str, remedy: String| {
+        let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+        Err(Refusal::new(format!("{}: PersistentVolume {} {why}", site.name, names.join(", ")), remedy))
+    };
+    if let [first, ..] = retained {
+        let patch = json!({ "spec": { "persistentVolumeReclaimPolicy": "Delete" } });
+        return refused(
+            retained,
+            "of a run has reclaim policy Retain, so that nobody removes its disk",
+            format!("`kubectl patch pv {} -p '{patch}'`, each of them, then run `accept clean`", first.name),
+        );
+    }
+    match until_gone(site, real, GOING).await.as_slice() {
         [] => Ok(()),
-        [volume, ..] => Err(Refusal::new(
-            format!("{}: {} is left to its storage, which has not removed it", site.name, volume.text()),
-            format!(
-                "`kubectl get pv {}` says whether it is Released: with reclaim policy Delete its provisioner removes it and \
-                 its disk (kubectl patch); then run `accept clean`",
-                volume.name
-            ),
-        )),
+        left => refused(
+            left,
+            "of a run is left to its provisioner, which has not removed it",
+            format!("`kubectl describe pv {}` says why; then run `accept clean`", left[0].name),
+        ),
     }
 }
 

@@ -1,17 +1,20 @@
 //! Storage and nodes that are there already: real pods write on its volumes, and their logs say what is lost.
 
+use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kaedama_e2e::real::Identity;
-use kube::Api;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::node::Node;
 use super::refusals::refused;
 use super::storage::{CLASS, INTERVAL, Storage};
-use super::stranger::{self, Stranger, create};
+use super::stranger::{self, Ended, Stranger, create};
 use super::{FAILOVER, RELOCATE};
 
+const SEVERAL: &str = "relocate::one_application_fails_over_while_another_relocates";
+const DISABLE: &str = "disable::a_deleted_drplacementcontrol";
 const KIND: &str = "volumereplications.replication.storage.openshift.io";
 
 /// What the file says instead.
@@ -52,7 +55,8 @@ async fn pods_on_storage_that_is_installed_are_accepted_by_what_their_logs_say()
     let breaks = stranger.accept(&["run", "edited_back", "--yes"]).await;
     assert!(breaks.code == 2 && breaks.stderr.contains("it breaks the storage"), "{breaks}");
 
-    let run = stranger.accept(&["run", RELOCATE, FAILOVER, "--yes", "--output", "json"]).await;
+    let chosen = ["run", RELOCATE, FAILOVER, SEVERAL, DISABLE, "--yes", "--output", "json"];
+    let run = stranger.accept(&chosen).await;
     assert_eq!(run.code, 0, "{run}");
     let report = run.report();
     assert_eq!((&report["verdict"], &report["leftBehind"]), (&"accepted".into(), &json!([])), "{run}");
@@ -71,6 +75,30 @@ async fn pods_on_storage_that_is_installed_are_accepted_by_what_their_logs_say()
     assert!(told(FAILOVER)["recordsLost"].is_u64(), "{run}");
     stranger.assert_as(&before, &run).await;
     assert_eq!(storage.volumes(), 0, "the storage still has volumes of the run: {run}");
+
+    killed(&stranger).await;
+    stranger.assert_as(&before, &Ended::default()).await;
+    assert_eq!(storage.volumes(), 0, "the storage still has volumes of the run that was killed");
+}
+
+/// Killed in the middle of a move. Volumes that the operators kept are nobody's to remove but their owner's.
+async fn killed(stranger: &Stranger) {
+    let running = stranger.begin(&["run", RELOCATE, "--yes"]);
+    stranger.until_it_moves().await;
+    running.signal(rustix::process::Signal::KILL);
+    running.end().await;
+    let first = stranger.accept(&["clean", "--yes"]).await;
+    assert_eq!(first.code, 2, "{first}");
+    assert!(first.stderr.contains("has reclaim policy Retain") && first.stderr.contains("kubectl patch pv"), "{first}");
+    for cluster in stranger.real.managed() {
+        let volumes = Api::<PersistentVolume>::all(stranger.admin(&cluster).await);
+        for volume in volumes.list(&ListParams::default()).await.unwrap() {
+            let delete = json!({ "spec": { "persistentVolumeReclaimPolicy": "Delete" } });
+            volumes.patch(&volume.name_any(), &PatchParams::default(), &Patch::Merge(delete)).await.unwrap();
+        }
+    }
+    let cleaned = stranger.accept(&["clean", "--yes"]).await;
+    assert_eq!(cleaned.code, 0, "{cleaned}");
 }
 
 /// Classes that are not there, or do not fit.

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Records that a start finds: whose, from which number to which.
+type Runs<'a> = &'a [(&'a str, u64, u64)];
+
 /// Logs of one application, and the second at which the next line is told.
 struct Book {
     logs: Logs,
@@ -23,11 +26,11 @@ impl Book {
     }
 
     /// A start that finds these records on its one volume.
-    fn begins(&mut self, cluster: &str, start: &str, found: &[(&str, u64, u64)]) {
+    fn begins(&mut self, cluster: &str, start: &str, found: Runs<'_>) {
         self.begins_with(cluster, start, &[("data", found)]);
     }
 
-    fn begins_with(&mut self, cluster: &str, start: &str, volumes: &[(&str, &[(&str, u64, u64)])]) {
+    fn begins_with(&mut self, cluster: &str, start: &str, volumes: &[(&str, Runs<'_>)]) {
         self.second += 1;
         self.line(cluster, &format!("begins {start}"));
         for (claim, found) in volumes {
