@@ -46,7 +46,7 @@ pub(super) const STORAGE_RIGHTS: Rights = &[
     ("apps", "deployments", &["list"]),
     ("storage.k8s.io", "storageclasses", &["list"]),
     ("replication.storage.openshift.io", "volumereplicationclasses", &["list"]),
-    ("replication.storage.openshift.io", "volumereplications", &["list"]),
+    ("replication.storage.openshift.io", "volumereplications", &["list", "delete"]),
 ];
 
 impl Look<'_> {

@@ -140,6 +140,19 @@ impl Found {
         }
     }
 
+    /// Takes Kaedama's finalizers off, and no others: those that run wait for what others do.
+    pub(super) async fn strip_ours(&self, client: &Client) -> kube::Result<()> {
+        let Some(object) = self.api(client).get_metadata_opt(&self.name).await? else { return Ok(()) };
+        let ours = |finalizer: &String| finalizer.contains("ramendr.openshift.io/");
+        let others: Vec<&String> = object.finalizers().iter().filter(|finalizer| !ours(finalizer)).collect();
+        if others.len() == object.finalizers().len() {
+            return Ok(());
+        }
+        let metadata = json!({ "uid": self.uid, "resourceVersion": object.resource_version(), "finalizers": others });
+        let change = Patch::Merge(json!({ "metadata": metadata }));
+        gone_is_fine(self.api(client).patch(&self.name, &PatchParams::default(), &change).await.map(drop))
+    }
+
     pub(super) async fn strip(&self, client: &Client) -> kube::Result<()> {
         let change = Patch::Merge(json!({ "metadata": { "uid": self.uid, "finalizers": null } }));
         gone_is_fine(self.api(client).patch(&self.name, &PatchParams::default(), &change).await.map(drop))

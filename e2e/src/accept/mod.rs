@@ -17,6 +17,7 @@ pub mod check;
 mod check_operators;
 mod check_storage;
 pub mod clusters;
+mod disks;
 pub mod file;
 pub mod find;
 pub mod ground;

@@ -15,17 +15,17 @@ use kube::core::discovery::{ApiCapabilities, Scope};
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::Refusal;
 use super::clusters::{Site, Sites};
 use super::find::*;
 use super::mark::LABEL;
+use super::{Refusal, disks};
 
 /// How long others have for what they do when something is deleted, after a run.
 pub const AFTER_A_RUN: Duration = Duration::from_secs(45);
 /// The same where whoever made it is gone: what others see to, such as agents, is done in seconds.
 pub const LATER: Duration = Duration::from_secs(8);
 /// How long something may take to go when nobody holds it any more.
-const GOING: Duration = Duration::from_secs(120);
+pub(super) const GOING: Duration = Duration::from_secs(120);
 
 /// Deletes these, waits until they are gone, and takes finalizers off what does not go. What cannot be deleted does not keep
 /// the others from it.
@@ -39,9 +39,16 @@ async fn remove(site: &Site, found: Vec<Found>, orderly: Duration) -> Result<(),
         }
     }
     let left = until_gone(site, going, orderly).await;
+    let real = left.iter().any(disks::is_of_storage) && disks::are_real(site, &kinds(site).await?).await;
     for object in &left {
-        tracing::warn!(cluster = site.name, object = object.text(), "its finalizers are taken off");
-        if let Err(error) = object.strip(&site.client).await {
+        let stripped = match real && disks::is_of_storage(object) {
+            true => object.strip_ours(&site.client).await,
+            false => {
+                tracing::warn!(cluster = site.name, object = object.text(), "its finalizers are taken off");
+                object.strip(&site.client).await
+            }
+        };
+        if let Err(error) = stripped {
             all = all.and(Err(failed(site, &format!("release {}", object.text()), &error)));
         }
     }
@@ -54,7 +61,7 @@ async fn remove(site: &Site, found: Vec<Found>, orderly: Duration) -> Result<(),
     }
 }
 
-async fn until_gone(site: &Site, mut found: Vec<Found>, patience: Duration) -> Vec<Found> {
+pub(super) async fn until_gone(site: &Site, mut found: Vec<Found>, patience: Duration) -> Vec<Found> {
     let until = tokio::time::Instant::now() + patience;
     loop {
         let mut left = Vec::new();
@@ -167,6 +174,9 @@ async fn there(site: &Site, kinds: &[Kind], manifest: &Value) -> Result<Option<F
 /// # Errors
 /// Something cannot be removed; of the rest as much as can be is.
 pub async fn clusters(sites: &Sites, traces: &Traces, orderly: Duration) -> Result<(), Refusal> {
+    let ends = join_all(sites.managed().iter().map(|site| disks::end_replication(site, traces))).await;
+    // With their claims the storage would lose sight of what is still replicated.
+    ends.into_iter().collect::<Result<(), Refusal>>()?;
     let works = remove_works(sites, traces, orderly).await;
     // A namespace takes seconds to go, and one cluster does not wait for another.
     let each = sites.all.iter().map(|site| cluster(site, traces, works.is_ok(), orderly));

@@ -221,8 +221,8 @@ fn write_cpu(out: &mut String, world: &WorldReport, size: &Size, processors: Opt
     if world.world == "sandbox" {
         writeln!(
             out,
-            "(hub and spokes: their threads, which also carry out the API servers' part of their requests; busy: the\n\
-             share of the processors' time until the last application was done. At 100% nothing waits for anything else)"
+            "(hub and spokes: their threads, which also carry out the API servers' part of their requests;\n\
+             busy: the share of the processors' time until the last application was done)"
         )?;
     }
     if !here {

@@ -54,7 +54,9 @@ pub async fn a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it() -> an
         let now = audit(&world, "dr2", &app)?;
         for (claim, all) in &written {
             let late = all.iter().filter(|record| record.at > syncs[claim].at).count() as u64;
-            assert_eq!(now.volumes[claim].lost, late, "{claim}, restarted after {millis} ms");
+            // In real time a record that was begun before the snapshot may be written after it: one, for they come in turn.
+            let (lost, most) = (now.volumes[claim].lost, late + either(0, 1));
+            assert!((late..=most).contains(&lost), "{claim}, restarted after {millis} ms: {lost}, not {late}");
         }
         world.revive("dr1")?;
         world.restart_hub();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::{AsyncBufReadExt as _, StreamExt as _};
+use futures::{AsyncBufRead, AsyncBufReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -86,15 +86,41 @@ async fn lines(api: &Api<Pod>, name: &str, previous: bool, mut each: impl FnMut(
         timestamps: true,
         ..LogParams::default()
     };
-    let mut stream = pin!(api.log_stream(name, &params).await.map_err(|error| error.to_string())?);
+    let stream = api.log_stream(name, &params).await.map_err(|error| error.to_string())?;
+    whole(pin!(stream), &mut each).await.map_err(|error| error.to_string())
+}
+
+/// Hands on the lines that have an end: one that is cut off may break in the middle of a number.
+async fn whole(mut stream: impl AsyncBufRead + Unpin, each: &mut impl FnMut(&str)) -> std::io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        stream.read_until(b'\n', &mut line).await.map_err(|error| error.to_string())?;
-        // A line that is cut off may end in the middle of a number.
+        stream.read_until(b'\n', &mut line).await?;
         match line.strip_suffix(b"\n") {
             Some(whole) => each(&String::from_utf8_lossy(whole)),
             None => return Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Books as _;
+
+    /// The same log, cut off behind the first digit of 12 and then whole.
+    #[tokio::test]
+    async fn a_number_that_is_cut_off_is_not_taken_for_another() {
+        let (logs, app) = (Logs::default(), AppId::new("shop", "web"));
+        let mut log = String::new();
+        for told in ["begins a", "found a data b 1 10", "damaged a data 0", "ready a", "wrote a 11", "wrote a 12"] {
+            log += &format!("2026-03-01T03:00:00Z kaedama {told}\n");
+        }
+        let mut line = |line: &str| logs.line(&app, "dr1", line);
+        whole(&log.as_bytes()[..log.len() - 2], &mut line).await.unwrap();
+        assert_eq!(logs.audit(&app).unwrap().acknowledged, 11);
+        whole(log.as_bytes(), &mut line).await.unwrap();
+        let audit = logs.audit(&app).unwrap();
+        assert!(audit.is_clean() && audit.acknowledged == 12, "{audit:#?}");
     }
 }

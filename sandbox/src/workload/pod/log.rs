@@ -182,13 +182,12 @@ impl Told {
         all
     }
 
-    /// Whether one start wrote nothing any more when another looked at the volumes: it found all of it.
+    /// Whether one start wrote nothing any more when another looked at the volumes: it found all of it. Of a start whose log
+    /// was never read no times are known, and so none are compared.
     fn is_before(&self, one: &str, other: &str) -> bool {
-        let wrote = self.starts.get(one).map(|start| &start.wrote);
+        let mut wrote = self.starts.get(one).into_iter().flat_map(|start| start.wrote.keys());
         let found = self.starts.get(other).and_then(|start| start.found.as_ref());
-        wrote.zip(found).is_some_and(|(wrote, found)| {
-            wrote.keys().all(|number| found.volumes.values().all(|volume| volume.has(one, *number)))
-        })
+        found.is_some_and(|found| wrote.all(|number| found.volumes.values().all(|volume| volume.has(one, *number))))
     }
 
     /// The last start: of those whose records no other found, the one that was seen last.
