@@ -28,7 +28,7 @@ generate:
 
 # Protect, fail over, fail back and relocate an application on an embedded world.
 demo *arguments:
-    cargo run --release -- demo {{arguments}}
+    cargo run -- demo {{arguments}}
 
 # How fast, and with how many requests.
 bench *arguments:
