@@ -17,8 +17,7 @@ use kaedama_sandbox::world::{World, array};
 /// # Errors
 /// It never ran.
 pub fn audit(world: &World, cluster: &str, app: &App) -> anyhow::Result<Audit> {
-    let audit = world.audit_on(app, cluster);
-    audit.with_context(|| format!("application {} never started on {cluster}", app.name))
+    world.audit_on(app, cluster).with_context(|| never_started(world, app, cluster))
 }
 
 /// As [`audit`], where the application started last.
@@ -26,7 +25,18 @@ pub fn audit(world: &World, cluster: &str, app: &App) -> anyhow::Result<Audit> {
 /// # Errors
 /// It never ran.
 pub fn audit_at_home(world: &World, app: &App) -> anyhow::Result<Audit> {
-    world.audit(app).with_context(|| format!("application {} never started", app.name))
+    world.audit(app).with_context(|| never_started(world, app, "any cluster"))
+}
+
+fn never_started(world: &World, app: &App, cluster: &str) -> String {
+    match world.options().writers {
+        Writers::Simulated => format!("application {} never started on {cluster}", app.name),
+        Writers::Pods(_) => format!(
+            "no pod of application {} told on {cluster} what is on its volumes: `kubectl describe pods -n {}` says why, \
+             on the cluster where it should run",
+            app.name, app.namespace
+        ),
+    }
 }
 
 /// The handle of each of an application's volumes, by claim. A replica has the handle of its original. None of them where

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kaedama_sandbox::workload::Audit;
 use kaedama_sandbox::world::app::{App, Writers};
 use kaedama_sandbox::world::ground::{Ground, Parts};
 use kaedama_sandbox::world::{Options, Replication, World};
@@ -198,6 +199,19 @@ pub fn ships_every(world: &World) -> Duration {
     }
 }
 
+/// So many seconds of [`pass`] are longer than [`most_lost`], in the sandbox and on storage of others: a replica that gets
+/// nothing of them is found out. The sandbox's storage on real clusters ships more often than its policy says; there the
+/// bytes are compared.
+pub const AT_STAKE: u64 = 160;
+
+/// Seconds of work that a failover cost and that were done before it was ordered. What the old home writes until it is
+/// stopped nobody can bring across.
+#[must_use]
+pub fn lost_before(order: &Audit, after: &Audit) -> f64 {
+    let (Some(first), Some(last)) = (after.first_lost, order.last_written) else { return 0.0 };
+    last.duration_since(first).as_secs_f64().max(0.0)
+}
+
 /// The most seconds of work that a failover may cost: what two intervals of the policy take, and some more.
 #[must_use]
 pub fn most_lost(world: &World) -> f64 {
@@ -219,8 +233,13 @@ fn real_time(seconds: u64, every: Option<Duration>) -> Duration {
     if !in_real_time() || seconds <= REAL_SECONDS {
         return Duration::from_secs(seconds);
     }
+    at_interval(seconds, every.unwrap_or(SHIP_EVERY))
+}
+
+/// What more than a few seconds of the world's time take in real time, where the storage ships so often.
+fn at_interval(seconds: u64, every: Duration) -> Duration {
     let beyond = Duration::from_secs(seconds - REAL_SECONDS);
-    Duration::from_secs(REAL_SECONDS) + beyond.mul_f64(every.unwrap_or(SHIP_EVERY).div_duration_f64(A_MINUTE))
+    Duration::from_secs(REAL_SECONDS) + beyond.mul_f64(every.div_duration_f64(A_MINUTE))
 }
 
 /// Reads an application's DRPlacementControl.
@@ -248,5 +267,21 @@ pub async fn writes(world: &World, app: &App, cluster: &str, records: u64) {
             return;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the sandbox a scenario has seconds; on storage of others as many, or a multiple of its interval.
+    #[test]
+    fn a_storage_that_never_ships_again_is_found_out_at_every_interval() {
+        let most = |interval: u64| Duration::from_secs(2 * interval + 10);
+        assert!(real_time(AT_STAKE, None) > most(60));
+        for minutes in [1, 5, 60, 24 * 60] {
+            let interval = Duration::from_secs(60 * minutes);
+            assert!(at_interval(AT_STAKE, interval) > most(60 * minutes), "{minutes} m");
+        }
     }
 }

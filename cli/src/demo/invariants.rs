@@ -124,12 +124,14 @@ pub(super) mod tests {
             lost,
             lost_seconds,
             first_lost: (lost > 0).then(|| at(100)),
+            last_written: None,
             duplicated: 0,
             out_of_order: 0,
             unacknowledged: 0,
             damaged: 0,
             concurrent_seconds: 0.0,
             writers: vec!["dr1".to_owned(), "dr2".to_owned()],
+            unknown_ends: 0,
             volumes: BTreeMap::new(),
         }
     }

@@ -18,7 +18,7 @@ use super::clusters::{Site, Sites};
 use super::{Refusal, brief};
 
 /// Who replicates volumes, where that is somebody of the installation.
-const REPLICATION: &str = "volumereplications.replication.storage.openshift.io";
+pub(super) const REPLICATION: &str = "volumereplications.replication.storage.openshift.io";
 /// How volumes are replicated there.
 const REPLICATION_CLASSES: &str = "volumereplicationclasses.replication.storage.openshift.io";
 
@@ -84,6 +84,11 @@ impl Look<'_> {
                 format!("applications: installed, and none of its {} nodes is Ready", nodes.len()),
                 "`kubectl get nodes` has to show one that runs pods",
             );
+        } else if !nodes.iter().any(|node| is_ready(node) && is_open(node)) {
+            self.refuse(
+                "applications: installed, and every node that is Ready has a taint",
+                "the pods of applications tolerate none: take it off one node (`kubectl describe nodes` shows them)",
+            );
         }
         Ok(())
     }
@@ -93,6 +98,12 @@ fn is_ready(node: &Node) -> bool {
     let closed = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default();
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     !closed && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Whether nothing keeps pods without tolerations off a node.
+fn is_open(node: &Node) -> bool {
+    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    taints.into_iter().all(|taint| taint.effect == "PreferNoSchedule")
 }
 
 async fn all<K>(site: &Site) -> Result<Vec<K>, Refusal>
@@ -199,6 +210,10 @@ fn pair<'a>(side: &'a Side, class: &str, policy: &DRPolicySpec, labelled: bool) 
         .filter(|one| of(one).as_ref() == Some(interval) && selects(&policy.replication_class_selector, one.labels()))
         .filter(|one| !labelled || same_label(storage, one, names::STORAGE_ID))
         .collect();
+    // Of several for one storage, those of the right pair.
+    let of_pair: Vec<_> =
+        fitting.iter().copied().filter(|one| labelled && same_label(storage, one, names::REPLICATION_ID)).collect();
+    let fitting = if of_pair.is_empty() { fitting } else { of_pair };
     let is_default = |one: &&VolumeReplicationClass| {
         one.annotations().get(names::IS_DEFAULT_CLASS).is_some_and(|value| value == "true")
     };

@@ -91,6 +91,25 @@ fn a_replication_class_of_the_interval_is_needed_and_one_is_enough() {
 }
 
 #[test]
+fn of_several_replication_classes_that_of_the_pair_is_taken() {
+    let mut elsewhere = ids("two");
+    elsewhere[names::REPLICATION_ID] = json!("another");
+    let two = [replication("pair", "5m", &ids("two")), replication("other", "5m", &elsewhere)];
+    let sides = [labelled("dr1", &ids("one")), side("dr2", &[storage("rbd", &ids("two"))], &two)];
+    assert!(judge(&sides, "rbd", &policy()).unwrap()[1].contains("VolumeReplicationClass pair "));
+}
+
+#[test]
+fn a_node_that_takes_only_pods_with_tolerations_takes_none_of_ours() {
+    let node = |effects: &[&str]| -> Node {
+        let taints: Vec<Value> = effects.iter().map(|effect| json!({ "key": "role", "effect": effect })).collect();
+        serde_json::from_value(json!({ "metadata": {}, "spec": { "taints": taints } })).unwrap()
+    };
+    assert!(is_open(&Node::default()) && is_open(&node(&["PreferNoSchedule"])));
+    assert!(!is_open(&node(&["NoSchedule"])) && !is_open(&node(&["PreferNoSchedule", "NoExecute"])));
+}
+
+#[test]
 fn a_policy_chooses_among_the_replication_classes() {
     let labels = Some([("tier".to_owned(), "gold".to_owned())].into());
     let selector = LabelSelector { match_labels: labels, ..LabelSelector::default() };

@@ -246,6 +246,10 @@ impl Description {
                     "remove it, or write storage: installed and applications: installed",
                 ),
             },
+            _ if self.image.as_ref().is_some_and(|image| image.trim().is_empty()) => refused(
+                "image is empty".to_owned(),
+                "write one with a POSIX shell, or remove it: busybox is taken then",
+            ),
             _ if self.storage_class.is_none() => refused(
                 "storage: installed, and no storageClass".to_owned(),
                 "add `storageClass:` with the name of a replicated StorageClass that is on both clusters",

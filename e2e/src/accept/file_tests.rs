@@ -44,6 +44,7 @@ fn installed_storage_goes_with_pods_and_says_what_it_is() {
     let said_with = |fields: &str| said(&format!("{both}\n{fields}"));
     assert!(said_with("").contains("no storageClass; add `storageClass:`"));
     assert!(said_with("storageClass: a").contains("no schedulingInterval; add"));
+    assert!(said_with("storageClass: a\nimage: ''").contains("image is empty; write one"));
     for wrong in ["30s", "m", "0m", "1w", "-1m"] {
         let said = said_with(&format!("storageClass: a\nschedulingInterval: {wrong}"));
         assert!(said.contains(&format!("schedulingInterval is \"{wrong}\"")) && said.contains("5m"), "{said}");

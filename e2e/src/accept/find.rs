@@ -232,14 +232,16 @@ pub(super) struct Volumes {
     pub(super) retained: Vec<Found>,
 }
 
+/// The namespace of the claim that a volume is, or was, bound to.
+pub(super) fn claimed_in(volume: &PersistentVolume) -> Option<&str> {
+    volume.spec.as_ref()?.claim_ref.as_ref()?.namespace.as_deref()
+}
+
 pub(super) async fn volumes(site: &Site, kinds: &[Kind], traces: &Traces) -> Result<Volumes, Refusal> {
     let kind = core(site, kinds, "PersistentVolume")?;
     let all = Api::<PersistentVolume>::all(site.client.clone()).list(&ListParams::default()).await;
     let all = all.map_err(|error| failed(site, "list volumes", &error))?;
-    let ours = |volume: &PersistentVolume| {
-        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-        claim.and_then(|claim| claim.namespace.as_deref()).is_some_and(|namespace| traces.names(namespace))
-    };
+    let ours = |volume: &PersistentVolume| claimed_in(volume).is_some_and(|namespace| traces.names(namespace));
     let mut found = Volumes::default();
     for volume in all.items.into_iter().filter(ours) {
         let spec = volume.spec.clone().unwrap_or_default();
@@ -350,6 +352,10 @@ pub async fn runs<'a>(sites: &Sites, stores: impl Iterator<Item = &'a S3Store>) 
         let definitions = definitions.map_err(|error| failed(site, "list definitions", &error))?;
         runs.extend(definitions.iter().filter_map(|object| object.labels().get(LABEL).cloned()));
         runs.extend(named.iter().filter_map(|object| object.labels().get(LABEL).cloned()));
+        // Volumes outlive the namespaces of their claims.
+        let volumes = Api::<PersistentVolume>::all(client.clone()).list(&ListParams::default()).await;
+        let volumes = volumes.map_err(|error| failed(site, "list volumes", &error))?;
+        runs.extend(volumes.iter().filter_map(|volume| run_of(claimed_in(volume)?)));
         for kind in kinds(site).await? {
             let found = api(&client, &kind, None).list_metadata(&marked).await;
             runs.extend(found.into_iter().flatten().filter_map(|object| object.labels().get(LABEL).cloned()));

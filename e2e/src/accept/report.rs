@@ -56,6 +56,10 @@ pub struct Told {
     /// Records that were acknowledged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records_written: Option<u64>,
+    /// Containers of which nobody read the end of the log: records that were lost with their lines there are not counted,
+    /// and nothing is accepted by that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs_without_end: Option<u64>,
     /// What failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -99,6 +103,15 @@ impl Report {
             let (written, lost) = (number(told.records_written), number(told.records_lost));
             let _ = writeln!(out, "{:width$}  {outcome:11} {:8.1} {written:>8} {lost:>6}", told.name, told.seconds);
         }
+        for told in self.scenarios.iter().filter(|told| told.logs_without_end > Some(0)) {
+            let count = told.logs_without_end.unwrap_or_default();
+            let _ = writeln!(
+                out,
+                "\n{}: the end of {count} of its logs was not read, so that a record that was lost with its line there is not \
+                 counted: tell it again",
+                told.name
+            );
+        }
         for told in &self.scenarios {
             if let Some(why) = &told.why {
                 let _ = writeln!(out, "\n{}: {why}", told.name);
@@ -135,6 +148,7 @@ mod tests {
             seconds: 1.25,
             records_lost: Some(0),
             records_written: Some(120),
+            logs_without_end: Some(u64::from(name == "a")),
             why: why.map(str::to_owned),
         };
         let report = Report {
@@ -149,6 +163,8 @@ mod tests {
         };
         let text = report.text();
         assert!(text.contains("b: it lost 3") && text.contains("dr1: Namespace x"), "{text}");
+        assert_eq!(text.matches("was not read").count(), 1, "{text}");
+        assert!(text.contains("a: the end of 1 of its logs was not read"), "{text}");
         assert!(text.contains("NOT ACCEPTED: 1 of 2 passed, 90 s; logs: /logs"), "{text}");
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["verdict"], &json["scenarios"][1]["outcome"]), (&"rejected".into(), &"failed".into()));

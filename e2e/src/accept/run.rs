@@ -155,7 +155,9 @@ pub async fn run(run: Run<'_>) -> Report {
         report.left_behind.push(refusal.to_string());
     }
     report.left_behind.extend(left(&sites, &stores, &name).await);
-    let passed = report.scenarios.iter().all(|told| told.outcome == Outcome::Passed);
+    // What was perhaps lost and nobody knows of is not accepted.
+    let passed =
+        report.scenarios.iter().all(|told| told.outcome == Outcome::Passed && told.logs_without_end.unwrap_or(0) == 0);
     report.verdict = if stop.is_cancelled() {
         Verdict::Interrupted
     } else if passed && report.left_behind.is_empty() && report.why.is_none() {
@@ -205,6 +207,7 @@ fn not_begun(scenario: &Scenario) -> Told {
         seconds: 0.0,
         records_lost: None,
         records_written: None,
+        logs_without_end: None,
         why: None,
     }
 }
@@ -234,6 +237,7 @@ async fn tell(scenario: &Scenario, visit: &Arc<Visit>, stop: &CancellationToken)
         seconds: began.elapsed().as_secs_f64(),
         records_lost: sum(|audit| audit.lost),
         records_written: sum(|audit| audit.acknowledged),
+        logs_without_end: sum(|audit| audit.unknown_ends),
         why,
     }
 }

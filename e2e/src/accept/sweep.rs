@@ -39,7 +39,7 @@ async fn remove(site: &Site, found: Vec<Found>, orderly: Duration) -> Result<(),
         }
     }
     let left = until_gone(site, going, orderly).await;
-    let real = left.iter().any(disks::is_of_storage) && disks::are_real(site, &kinds(site).await?).await;
+    let real = left.iter().any(disks::is_of_storage) && disks::are_real(site).await;
     for object in &left {
         let stripped = match real && disks::is_of_storage(object) {
             true => object.strip_ours(&site.client).await,
@@ -172,7 +172,8 @@ async fn there(site: &Site, kinds: &[Kind], manifest: &Value) -> Result<Option<F
 /// Removes all traces from the clusters. Whoever made something has `orderly` for what belongs to its end.
 ///
 /// # Errors
-/// Something cannot be removed; of the rest as much as can be is.
+/// Something cannot be removed; of the rest as much as can be is. Where a storage still replicates, nothing is: works bring
+/// claims, and agents bring again what is removed without its work.
 pub async fn clusters(sites: &Sites, traces: &Traces, orderly: Duration) -> Result<(), Refusal> {
     let ends = join_all(sites.managed().iter().map(|site| disks::end_replication(site, traces))).await;
     // With their claims the storage would lose sight of what is still replicated.

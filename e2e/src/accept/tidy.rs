@@ -14,16 +14,19 @@ use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::brief;
 use super::clusters::{Site, Sites};
+use super::find::claimed_in;
+use super::{brief, disks};
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(150);
+/// How long a provisioner may take to give disks back.
+const GIVEN_BACK: Duration = Duration::from_secs(600);
 const STEP: Duration = Duration::from_millis(300);
 
 /// Waits until `gone` says so; nothing more than a warning where it does not.
-async fn until(what: &str, gone: impl AsyncFn() -> kube::Result<bool>) {
-    let until = tokio::time::Instant::now() + PATIENCE;
+async fn until(what: &str, patience: Duration, gone: impl AsyncFn() -> kube::Result<bool>) {
+    let until = tokio::time::Instant::now() + patience;
     let mut said = "it is still there".to_owned();
     while tokio::time::Instant::now() < until {
         match gone().await {
@@ -54,7 +57,7 @@ where
         Err(kube::Error::Api(status)) if status.code == 404 => return,
         Err(error) => tracing::warn!(what, why = brief(&error), "not listed"),
     }
-    until(what, async || Ok(api.list_metadata(&listed).await?.items.is_empty())).await;
+    until(what, PATIENCE, async || Ok(api.list_metadata(&listed).await?.items.is_empty())).await;
 }
 
 async fn namespaces(client: &Client, prefix: &str) -> Vec<String> {
@@ -76,7 +79,7 @@ pub async fn applications(sites: &Sites, prefix: &str) {
         let described = Api::<ConfigMap>::namespaced(hub.clone(), namespace);
         end(described, &format!("{APPLICATION_LABEL}=true"), &format!("the applications in {namespace}")).await;
         let brought = ListParams::default().labels(&format!("{WORK_NAMESPACE_LABEL}={namespace}"));
-        until(&format!("what GitOps brought from {namespace}"), async || {
+        until(&format!("what GitOps brought from {namespace}"), PATIENCE, async || {
             Ok(Api::<ManifestWork>::all(hub.clone()).list_metadata(&brought).await?.items.is_empty())
         })
         .await;
@@ -90,14 +93,13 @@ async fn storage(site: &Site, prefix: &str) {
         let claims = Api::<PersistentVolumeClaim>::namespaced(site.client.clone(), &namespace);
         end(claims, "", &format!("the claims in {namespace} on {}", site.name)).await;
     }
-    until(&format!("the volumes on {}", site.name), async || {
+    let patience = if disks::are_real(site).await { GIVEN_BACK } else { PATIENCE };
+    until(&format!("the volumes on {}", site.name), patience, async || {
         let all = Api::<PersistentVolume>::all(site.client.clone()).list(&ListParams::default()).await?;
         let ours = |volume: &PersistentVolume| {
-            let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
             let deleted = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
             // One that is retained is nobody's to delete but ours, later.
-            deleted == Some("Delete")
-                && claim.and_then(|claim| claim.namespace.as_ref()).is_some_and(|name| name.starts_with(prefix))
+            deleted == Some("Delete") && claimed_in(volume).is_some_and(|name| name.starts_with(prefix))
         };
         Ok(!all.items.iter().any(ours))
     })
@@ -109,7 +111,7 @@ pub async fn policy(sites: &Sites, mark: &str) {
     let hub = sites.hub().client.clone();
     end(Api::<DRPolicy>::all(hub.clone()), mark, "the DRPolicy").await;
     end(Api::<DRCluster>::all(hub.clone()), mark, "the DRClusters").await;
-    until("what the hub operator sent", async || {
+    until("what the hub operator sent", PATIENCE, async || {
         for site in sites.managed() {
             let works = Api::<ManifestWork>::namespaced(hub.clone(), &site.name);
             for name in [names::DRCLUSTER_WORK, names::DRCLUSTERCONFIG_WORK] {

@@ -48,9 +48,9 @@ impl Hold {
                 command.arg("--folder").arg(folder);
             }
         }
-        // A user's ETCD_… or VGW_… would change what the programs do.
+        // A user's ETCD_… or VGW_… would change what the programs do. Those of Go's runtime change only what they take.
         command.env_clear();
-        for name in ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH"] {
+        for name in ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "GOGC", "GOMAXPROCS"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command.envs(environment.iter().map(|(name, value)| (name, value)));

@@ -48,6 +48,14 @@ impl Node {
     }
 }
 
+/// Opens the nodes of a cluster for pods, as the node lifecycle controller does once they are Ready: the API server taints
+/// those that are new.
+pub async fn open(client: Client) {
+    let nodes = Api::<NodeObject>::all(client);
+    let change = json!({ "spec": { "taints": null } });
+    nodes.patch(NODE, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+}
+
 /// A pod on the node.
 struct Placed {
     pod: Pod,

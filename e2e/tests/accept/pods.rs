@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::node::Node;
+use super::node::{self, Node};
 use super::refusals::refused;
 use super::storage::{CLASS, INTERVAL, Storage};
 use super::stranger::{self, Ended, Stranger, create};
@@ -41,6 +41,10 @@ async fn pods_on_storage_that_is_installed_are_accepted_by_what_their_logs_say()
         let driver = storage.fabric.driver(&cluster, super::storage::DRIVER);
         nodes.push(Node::join(stranger.admin(&cluster).await, driver).await);
     }
+    refused(&stranger, &installed(), &["dr2", "every node that is Ready has a taint", "kubectl describe nodes"]).await;
+    for cluster in stranger.real.managed() {
+        node::open(stranger.admin(&cluster).await).await;
+    }
     classes(&stranger).await;
     somebody_who_may_not_read_logs(&stranger).await;
 
@@ -66,6 +70,7 @@ async fn pods_on_storage_that_is_installed_are_accepted_by_what_their_logs_say()
     };
     for name in [RELOCATE, FAILOVER] {
         let of = told(name);
+        assert_eq!(of["logsWithoutEnd"], 0, "{name}: {run}");
         eprintln!("{name}: {} of {} records lost, {} s", of["recordsLost"], of["recordsWritten"], of["seconds"]);
     }
     assert_eq!(told(RELOCATE)["recordsLost"], 0, "{run}");

@@ -104,6 +104,8 @@ async fn healed(world: &World, app: &App) -> anyhow::Result<DRPlacementControl> 
 /// The application runs on `cluster` and nowhere else, with all that it ever wrote.
 async fn unharmed(world: &World, app: &App, cluster: &str) -> anyhow::Result<()> {
     assert_eq!(decisions(world, app).await?, [cluster]);
+    // A pod may still wait for its image.
+    writes(world, app, cluster, 0).await;
     let written = audit(world, cluster, app)?.acknowledged;
     writes(world, app, cluster, written + 10).await;
     let audit = audit(world, cluster, app)?;

@@ -2,7 +2,9 @@
 
 use kaedama_e2e::bytes::{audit, audit_at_home, keys, last_syncs, records, stored, volumes};
 use kaedama_e2e::objects::{conditions, decisions, message, site, stage};
-use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, either, most_lost, pass, regional, writes};
+use kaedama_e2e::start::{
+    AT_STAKE, app, deployed, dr1, dr2, drpc, either, lost_before, most_lost, pass, regional, writes,
+};
 use kaedama_shared::api::{DRAction, DRState};
 use kaedama_shared::names;
 use kube::ResourceExt;
@@ -61,9 +63,11 @@ pub async fn a_failover_from_a_cluster_that_lives_loses_what_was_not_synced_and_
 -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
-    pass(100).await;
+    pass(AT_STAKE).await;
+    writes(&world, &app, dr1(), 0).await;
     let replicas = volumes(&world, dr2(), &app)?;
     assert!(replicas.values().all(|bytes| !bytes.is_empty()), "nothing was replicated");
+    let ordered = audit_at_home(&world, &app)?;
     world.order(&app, DRAction::Failover, dr2()).await?;
     world.completed(&app, DRState::FailedOver).await?;
     world.protected(&app).await?;
@@ -79,7 +83,7 @@ pub async fn a_failover_from_a_cluster_that_lives_loses_what_was_not_synced_and_
     writes(&world, &app, dr2(), 0).await;
     let lost = audit_at_home(&world, &app)?;
     assert_eq!((lost.cluster.as_str(), lost.damaged, lost.out_of_order), (dr2(), 0, 0), "{lost:#?}");
-    assert!(lost.lost_seconds <= most_lost(&world), "more is lost than two intervals: {lost:#?}");
+    assert!(lost_before(&ordered, &lost) <= most_lost(&world), "more is lost than two intervals: {lost:#?}");
     pass(10).await;
 
     world.order(&app, DRAction::Relocate, dr1()).await?;

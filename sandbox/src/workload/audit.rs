@@ -23,6 +23,8 @@ pub struct Audit {
     pub lost_seconds: f64,
     /// When the first lost record was written.
     pub first_lost: Option<Timestamp>,
+    /// When the last acknowledged record was written.
+    pub last_written: Option<Timestamp>,
     /// Numbers that occur more than once on a volume, and how often beyond the first; the worst volume.
     pub duplicated: u64,
     /// Records that follow one with a higher number; the worst volume.
@@ -35,6 +37,9 @@ pub struct Audit {
     pub concurrent_seconds: f64,
     /// Clusters that had writes acknowledged, in order of their first.
     pub writers: Vec<String>,
+    /// Starts of the application of which nobody knows whether they wrote more than is known of them: the end of their log
+    /// was never read. Records that are lost with their lines are not counted.
+    pub unknown_ends: u64,
     /// Each volume by itself, by the name of its claim.
     pub volumes: BTreeMap<String, VolumeAudit>,
 }
@@ -111,12 +116,14 @@ pub(super) fn judge(
         lost: missing.len() as u64,
         lost_seconds,
         first_lost,
+        last_written: acknowledged.last().map(|ack| ack.record.at),
         duplicated: worst(|audit| audit.duplicated),
         out_of_order: worst(|audit| audit.out_of_order),
         unacknowledged: worst(|audit| audit.unacknowledged),
         damaged: worst(|audit| audit.damaged),
         concurrent_seconds: concurrent(acknowledged, ordered),
         writers: writers(acknowledged),
+        unknown_ends: 0,
         volumes: audits,
     }
 }

@@ -19,6 +19,10 @@ use crate::storage::Cluster;
 /// Between two attempts to read a log: a container that has just ended is started again, or its pod goes.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// How long a log says nothing before it is asked for anew: whoever carries it may have forgotten us. A pod writes at least
+/// one record a second.
+const SILENT: Duration = Duration::from_secs(30);
+
 /// Follows the logs of all pods of applications on a cluster until `stop` is cancelled or the future is dropped.
 pub async fn follow(cluster: Cluster, logs: Logs, stop: CancellationToken) {
     let config = watcher::Config::default().labels(APP_LABEL);
@@ -95,7 +99,8 @@ async fn whole(mut stream: impl AsyncBufRead + Unpin, each: &mut impl FnMut(&str
     let mut line = Vec::new();
     loop {
         line.clear();
-        stream.read_until(b'\n', &mut line).await?;
+        let read = tokio::time::timeout(SILENT, stream.read_until(b'\n', &mut line));
+        read.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         match line.strip_suffix(b"\n") {
             Some(whole) => each(&String::from_utf8_lossy(whole)),
             None => return Ok(()),
@@ -105,8 +110,19 @@ async fn whole(mut stream: impl AsyncBufRead + Unpin, each: &mut impl FnMut(&str
 
 #[cfg(test)]
 mod tests {
+    use futures::TryStreamExt as _;
+
     use super::*;
     use crate::workload::Books as _;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_falls_silent_is_given_up_with_all_that_it_said() {
+        let (mut said, one) = (Vec::new(), b"kaedama wrote a 1\n");
+        let silent = futures::stream::iter([Ok::<_, std::io::Error>(one)]).chain(futures::stream::pending());
+        let read = whole(pin!(silent.into_async_read()), &mut |line: &str| said.push(line.to_owned())).await;
+        assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        assert_eq!(said, ["kaedama wrote a 1"]);
+    }
 
     /// The same log, cut off behind the first digit of 12 and then whole.
     #[tokio::test]

@@ -37,6 +37,8 @@ struct Start {
     found: Option<Found>,
     /// Its records, and when they were told.
     wrote: BTreeMap<u64, Timestamp>,
+    /// It said that it wrote no more.
+    has_ended: bool,
 }
 
 /// What a start found, by claim.
@@ -122,13 +124,29 @@ impl Logs {
                 let Ok(number) = number.parse() else { return };
                 // Whatever of its report was not read by now will not come.
                 start.reading = None;
-                start.wrote.entry(number).or_insert(at);
-                if !told.writers.iter().any(|known| known == id) {
-                    told.writers.push((*id).to_owned());
+                // Also where the end was read before: that knows no times.
+                start.wrote.insert(number, at);
+                note(&mut told.writers, id);
+            }
+            // What it wrote altogether: none, if it begins behind its end.
+            ("ended", [first, last]) => {
+                let (Ok(first), Ok(last)) = (first.parse::<u64>(), last.parse::<u64>()) else { return };
+                start.has_ended = true;
+                for number in first..=last {
+                    start.wrote.entry(number).or_insert(at);
+                }
+                if !start.wrote.is_empty() {
+                    note(&mut told.writers, id);
                 }
             }
             _ => {}
         }
+    }
+}
+
+fn note(writers: &mut Vec<String>, id: &str) {
+    if !writers.iter().any(|known| known == id) {
+        writers.push(id.to_owned());
     }
 }
 
@@ -217,7 +235,10 @@ impl Told {
             (claim.clone(), (volume.keys().chain(since).map(record).collect(), volume.damaged))
         });
         let ordered = |one: &str, other: &str| self.is_before(one, other) || self.is_before(other, one);
-        Some(judge(app, &self.cluster(home), &acknowledged, &volumes.collect(), &ordered))
+        let audit = judge(app, &self.cluster(home), &acknowledged, &volumes.collect(), &ordered);
+        let ended = |start: &str| start == home || self.starts.get(start).is_some_and(|start| start.has_ended);
+        let unknown_ends = self.in_order().into_iter().filter(|start| !ended(start)).count() as u64;
+        Some(Audit { unknown_ends, ..audit })
     }
 }
 

@@ -126,6 +126,28 @@ fn lines_that_were_never_read_are_no_loss_and_a_record_that_was_found_can_still_
 }
 
 #[test]
+fn a_record_that_was_lost_with_its_line_is_known_by_the_end_of_the_log() {
+    let mut book = ten();
+    assert_eq!(book.audit().unknown_ends, 0, "the last start may write on");
+    let mut without = ten();
+    for (book, ends) in [(&mut book, true), (&mut without, false)] {
+        if ends {
+            // The lines of 11 and 12 were never read.
+            book.line("dr1", "ended a 1 12");
+        }
+        book.begins("dr2", "b", &[("a", 1, 9)]);
+        book.writes("dr2", "b", 10..=10);
+    }
+    let (audit, unknown) = (book.audit(), without.audit());
+    assert_eq!((audit.acknowledged, audit.lost, audit.unknown_ends), (13, 3, 0), "{audit:#?}");
+    assert_eq!((unknown.acknowledged, unknown.lost, unknown.unknown_ends), (11, 1, 1), "{unknown:#?}");
+    // One that was ended before it wrote.
+    book.begins("dr1", "c", &[("a", 1, 9), ("b", 10, 10)]);
+    book.line("dr1", "ended c 11 10");
+    assert_eq!(book.audit(), audit);
+}
+
+#[test]
 fn a_record_that_is_not_on_all_volumes_was_cut_short() {
     let mut book = Book::new();
     book.begins_with("dr1", "a", &[("data", &[]), ("log", &[])]);

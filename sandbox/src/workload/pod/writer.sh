@@ -3,7 +3,7 @@
 # POD is the pod's uid. $1: seconds between two records; then for each volume its name, "=", and where it is mounted.
 pause=$1
 shift
-ended=
+ended= failed=
 # Whatever is being written is finished: nothing is cut short by an orderly end.
 trap 'ended=1' TERM INT
 files=
@@ -17,6 +17,7 @@ done
 # What is told as found is on the disk, not only in memory.
 sync $files || exit 1
 n=$(($(awk 'NF == 2 && $1 + 0 > top { top = $1 + 0 } END { print top + 0 }' $files) + 1))
+first=$n
 start=$POD-$(date +%s)-$n
 echo "kaedama begins $start"
 for volume in "$@"; do
@@ -34,9 +35,12 @@ for volume in "$@"; do
 done
 echo "kaedama ready $start"
 while [ -z "$ended" ]; do
-  for file in $files; do echo "$n $start" >> "$file" || exit 1; done
-  sync $files || exit 1
+  for file in $files; do echo "$n $start" >> "$file" || { failed=1; break 2; }; done
+  sync $files || { failed=1; break; }
   echo "kaedama wrote $start $n"
   n=$((n + 1))
   sleep "$pause" 2>/dev/null || sleep 1
 done
+# Whoever reads this knows of each record, also where the lines before were lost.
+echo "kaedama ended $start $first $((n - 1))"
+[ -z "$failed" ]
