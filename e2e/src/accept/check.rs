@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kaedama_sandbox::world::app::Writers;
 use kaedama_sandbox::world::ground::{HUB, Parts};
@@ -21,7 +21,6 @@ use serde::de::DeserializeOwned;
 use super::check_storage::{self, NO_STORAGE_RIGHTS, STORAGE_RIGHTS};
 use super::clusters::{Site, Sites};
 use super::file::{Choice, Description, OpenStore, Operators as WhichOperators};
-use super::find::claimed_in;
 use super::mark::{LABEL, PREFIX, is_run, run_of};
 use super::operators::Programs;
 use super::{Refusal, brief};
@@ -341,21 +340,7 @@ impl Look<'_> {
             );
             return Ok(true);
         }
-        if self.is_hub() {
-            return Ok(false);
-        }
-        let all = Api::<PersistentVolume>::all(self.site.client.clone()).list(&ListParams::default()).await;
-        let all = all.map_err(|error| {
-            Refusal::new(format!("cannot list persistentvolumes: {}", brief(&error)), "look at the cluster")
-        })?;
-        let ours = all.iter().find(|volume| claimed_in(volume).and_then(run_of).is_some());
-        if let Some(volume) = ours {
-            self.refuse(
-                format!("PersistentVolume {} of an earlier run is still there", volume.name_any()),
-                "`accept clean` says what keeps it",
-            );
-        }
-        Ok(ours.is_some())
+        Ok(!self.is_hub() && self.volumes_left().await?)
     }
 
     async fn ocm(&mut self) -> Result<(), Refusal> {

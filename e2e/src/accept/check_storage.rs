@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, PersistentVolume};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kaedama_sandbox::world::STORAGE_CLASS;
@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::check::Look;
 use super::clusters::{Site, Sites};
+use super::find::claimed_in;
+use super::mark::run_of;
 use super::{Refusal, brief};
 
 /// Who replicates volumes, where that is somebody of the installation.
@@ -68,6 +70,19 @@ impl Look<'_> {
         Ok(())
     }
 
+    /// Volumes of an earlier run, which is refused.
+    pub(super) async fn volumes_left(&mut self) -> Result<bool, Refusal> {
+        let volumes: Vec<PersistentVolume> = all(self.site).await?;
+        let ours = volumes.iter().find(|volume| claimed_in(volume).and_then(run_of).is_some());
+        if let Some(volume) = ours {
+            self.refuse(
+                format!("PersistentVolume {} of an earlier run is still there", volume.name_any()),
+                "`accept clean` says what keeps it",
+            );
+        }
+        Ok(ours.is_some())
+    }
+
     /// Somebody answers a VolumeReplication, and a node runs pods.
     pub(super) async fn storage(&mut self) -> Result<(), Refusal> {
         for kind in [REPLICATION, REPLICATION_CLASSES] {
@@ -116,7 +131,6 @@ where
             format!("cannot list {}: {}", K::plural(&()), brief(&error)),
             "the user of the kubeconfig needs the rights of a cluster administrator",
         )
-        .within(&site.name)
     })
 }
 
@@ -137,7 +151,7 @@ pub(super) async fn classes(sites: &Sites, class: &str, policy: &DRPolicySpec) -
     for site in sites.managed() {
         let read =
             async { Ok(Side { cluster: site.name.clone(), storage: all(site).await?, replication: all(site).await? }) };
-        sides.push(read.await.map_err(|refusal| vec![refusal])?);
+        sides.push(read.await.map_err(|refusal: Refusal| vec![refusal.within(&site.name)])?);
     }
     judge(&sides, class, policy)
 }

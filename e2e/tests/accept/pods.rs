@@ -95,6 +95,8 @@ async fn killed(stranger: &Stranger) {
     let first = stranger.accept(&["clean", "--yes"]).await;
     assert_eq!(first.code, 2, "{first}");
     assert!(first.stderr.contains("has reclaim policy Retain") && first.stderr.contains("kubectl patch pv"), "{first}");
+    let held_up = stranger.accept(&["check"]).await;
+    assert!(held_up.code == 2 && held_up.stderr.contains("of an earlier run is still there"), "{held_up}");
     for cluster in stranger.real.managed() {
         let volumes = Api::<PersistentVolume>::all(stranger.admin(&cluster).await);
         for volume in volumes.list(&ListParams::default()).await.unwrap() {
