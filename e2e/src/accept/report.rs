@@ -79,6 +79,13 @@ pub enum Outcome {
     NotBegun,
 }
 
+impl Told {
+    /// How many logs were not read to their end.
+    pub(super) fn unread(&self) -> u64 {
+        self.logs_without_end.unwrap_or_default()
+    }
+}
+
 impl Report {
     /// As text for people.
     #[must_use]
@@ -103,13 +110,13 @@ impl Report {
             let (written, lost) = (number(told.records_written), number(told.records_lost));
             let _ = writeln!(out, "{:width$}  {outcome:11} {:8.1} {written:>8} {lost:>6}", told.name, told.seconds);
         }
-        for told in self.scenarios.iter().filter(|told| told.logs_without_end > Some(0)) {
-            let count = told.logs_without_end.unwrap_or_default();
+        for told in self.scenarios.iter().filter(|told| told.unread() > 0) {
             let _ = writeln!(
                 out,
-                "\n{}: the end of {count} of its logs was not read, so that a record that was lost with its line there is not \
+                "\n{}: the end of {} of its logs was not read, so that a record that was lost with its line there is not \
                  counted: tell it again",
-                told.name
+                told.name,
+                told.unread()
             );
         }
         for told in &self.scenarios {

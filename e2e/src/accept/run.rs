@@ -156,8 +156,7 @@ pub async fn run(run: Run<'_>) -> Report {
     }
     report.left_behind.extend(left(&sites, &stores, &name).await);
     // What was perhaps lost and nobody knows of is not accepted.
-    let passed =
-        report.scenarios.iter().all(|told| told.outcome == Outcome::Passed && told.logs_without_end.unwrap_or(0) == 0);
+    let passed = report.scenarios.iter().all(|told| told.outcome == Outcome::Passed && told.unread() == 0);
     report.verdict = if stop.is_cancelled() {
         Verdict::Interrupted
     } else if passed && report.left_behind.is_empty() && report.why.is_none() {
