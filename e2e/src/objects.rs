@@ -68,6 +68,12 @@ impl Site {
     }
 }
 
+/// The namespace of the claim that a volume is, or was, bound to.
+#[must_use]
+pub fn claimed_in(volume: &PersistentVolume) -> Option<&str> {
+    volume.spec.as_ref()?.claim_ref.as_ref()?.namespace.as_deref()
+}
+
 /// Reads what an application has on a cluster, once the group's status has followed what the hub was told. The cluster has
 /// to be up.
 ///
@@ -85,12 +91,8 @@ pub async fn site(world: &World, cluster: &str, app: &App) -> anyhow::Result<Sit
 pub async fn site_now(world: &World, cluster: &str, app: &App) -> anyhow::Result<Site> {
     let client = world.cluster(cluster)?;
     let all = ListParams::default();
-    let mine = |volume: &PersistentVolume| {
-        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-        claim.is_some_and(|claim| claim.namespace.as_ref() == Some(&app.namespace))
-    };
     let mut volumes = Api::<PersistentVolume>::all(client.clone()).list(&all).await?.items;
-    volumes.retain(mine);
+    volumes.retain(|volume| claimed_in(volume) == Some(&app.namespace));
     let replications = Api::<VolumeReplication>::namespaced(client.clone(), &app.namespace);
     let replications = match replications.list(&all).await {
         Ok(list) => list.items,

@@ -170,6 +170,9 @@ pub async fn without_policy() -> anyhow::Result<World> {
 /// # Errors
 /// The world does not come up.
 pub async fn metro() -> anyhow::Result<World> {
+    if let Some(world) = visited().filter(|world| world.options().replication == Replication::Metro) {
+        return Ok(world);
+    }
     at_home("storage system under both clusters")?;
     Ok(World::start(options(Options::metro).await?).await?)
 }

@@ -6,7 +6,6 @@ go 1.25.0
 
 tool (
 	open-cluster-management.io/ocm/cmd/placement
-	open-cluster-management.io/ocm/cmd/registration
 	open-cluster-management.io/ocm/cmd/work
 )
 

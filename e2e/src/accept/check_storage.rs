@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 
 use super::check::Look;
 use super::clusters::{Site, Sites};
-use super::find::claimed_in;
 use super::mark::run_of;
 use super::{Refusal, brief};
+use crate::objects::claimed_in;
 
 /// Who replicates volumes, where that is somebody of the installation.
 pub(super) const REPLICATION: &str = "volumereplications.replication.storage.openshift.io";

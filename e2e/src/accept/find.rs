@@ -20,6 +20,7 @@ use serde_json::json;
 use super::clusters::{Site, Sites};
 use super::mark::{LABEL, PREFIX, is_run, run_of};
 use super::{Refusal, brief};
+use crate::objects::claimed_in;
 
 /// Between two looks.
 pub(super) const STEP: Duration = Duration::from_millis(300);
@@ -230,11 +231,6 @@ pub(super) struct Volumes {
     pub(super) real: Vec<Found>,
     /// Those of the cluster's own storage which nobody removes: their reclaim policy says so.
     pub(super) retained: Vec<Found>,
-}
-
-/// The namespace of the claim that a volume is, or was, bound to.
-pub(super) fn claimed_in(volume: &PersistentVolume) -> Option<&str> {
-    volume.spec.as_ref()?.claim_ref.as_ref()?.namespace.as_deref()
 }
 
 pub(super) async fn volumes(site: &Site, kinds: &[Kind], traces: &Traces) -> Result<Volumes, Refusal> {

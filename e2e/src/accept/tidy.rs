@@ -15,8 +15,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::clusters::{Site, Sites};
-use super::find::claimed_in;
 use super::{brief, disks};
+use crate::objects::claimed_in;
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(150);

@@ -30,6 +30,9 @@ pub struct Args {
     /// Seconds between two synchronisations of the storage. Longer than the run, none of its news falls into a figure.
     #[arg(long, default_value_t = 3600)]
     pub sync_every: u64,
+    /// With `--world real`: how often a second each work agent may ask an API server; its own 50 otherwise.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub agent_qps: Option<u32>,
     /// How the figures are written.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -76,6 +79,9 @@ impl Args {
             let option = if self.claims == 0 { "--claims" } else { "--sync-every" };
             return Err(Unfit(format!("{option} 0 cannot be measured: name a number from 1 on")));
         }
+        if self.agent_qps.is_some() && self.world != "real" {
+            return Err(Unfit("--agent-qps is for the work agents that this starts: add --world real".into()));
+        }
         match self.world.as_str() {
             "sandbox" => Ok(Which::Sandbox),
             "real" => Ok(Which::Real),
@@ -110,6 +116,7 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         assert!(which(&["--world", file]).unwrap_err().contains("--yes"), "nobody agreed yet");
         assert_eq!(which(&["--world", file, "--yes"]), Ok(Which::Given(file.into())));
+        assert!(which(&["--agent-qps", "200"]).unwrap_err().contains("--world real"));
         for nothing in [["--apps", "1,0"], ["--claims", "0"], ["--sync-every", "0"]] {
             let told = which(&nothing).unwrap_err();
             assert!(told.contains("from 1 on") && !told.contains('\n'), "{told}");

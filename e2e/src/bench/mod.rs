@@ -72,7 +72,7 @@ pub fn run(args: &Args, keeper: &Path) -> anyhow::Result<Report> {
     // What is not there is told before anything is measured.
     let other = match &which {
         Which::Sandbox => None,
-        Which::Real => Some(("real", Ground::Real(real::Setup::find(keeper)?))),
+        Which::Real => Some(("real", Ground::Real(real::Setup::find(keeper, args.agent_qps)?))),
         Which::Given(file) => Some(("given", Ground::Given(worlds.wait(visited::Setup::find(file, keeper))??))),
     };
     let mut args = args.clone();

@@ -25,11 +25,12 @@ pub(super) struct Setup {
     keeper: PathBuf,
     operators: Operators,
     parts: Parts,
+    agent_qps: Option<u32>,
 }
 
 impl Setup {
     /// Looks for the programs, and builds the operators as this program was built.
-    pub(super) fn find(keeper: &Path) -> anyhow::Result<Self> {
+    pub(super) fn find(keeper: &Path, agent_qps: Option<u32>) -> anyhow::Result<Self> {
         let parts = suite::parts().map_err(|error| Unfit(error.to_string()))?;
         let options = real::Options::new(keeper)?;
         let mut needed = options.needed();
@@ -42,7 +43,7 @@ impl Setup {
                 programs::OPERATORS
             ))
         })?;
-        Ok(Self { keeper: keeper.to_owned(), operators, parts })
+        Ok(Self { keeper: keeper.to_owned(), operators, parts, agent_qps })
     }
 }
 
@@ -62,6 +63,7 @@ pub(super) async fn measure(plan: Plan, setup: &Setup) -> anyhow::Result<Size> {
 async fn measured(plan: &Plan, setup: &Setup, logs: &Path) -> anyhow::Result<Size> {
     let began = Instant::now();
     let options = suite::options(&setup.keeper, setup.parts, &setup.operators, logs)?;
+    let options = real::Options { agent_qps: setup.agent_qps, ..options };
     let real = Arc::new(Real::start(options).await?);
     let ground = Ground::Given(Arc::new(RealGround::new(real.clone(), setup.parts).await?));
     let world = World::start(Options { ground, ..embedded::options(plan) }).await?;

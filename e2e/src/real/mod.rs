@@ -165,7 +165,12 @@ impl Real {
         let (mut agents, mut gates) = (BTreeMap::new(), BTreeMap::new());
         let mut placement = None;
         if options.ocm {
-            let setup = ocm::Setup { keeper: &options.keeper, programs: &options.programs, patience: options.patience };
+            let setup = ocm::Setup {
+                keeper: &options.keeper,
+                programs: &options.programs,
+                patience: options.patience,
+                agent_qps: options.agent_qps,
+            };
             for cluster in &clusters {
                 let gate = Gate::open(ports.take()?, hub.port()).await?;
                 agents.insert(cluster.name.clone(), ocm::work_agent(&setup, &hub, cluster, gate.port(), &mut ports)?);

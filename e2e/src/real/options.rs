@@ -20,6 +20,8 @@ pub struct Options {
     pub clusters: Vec<String>,
     /// Open Cluster Management's work agents and placement controller run.
     pub ocm: bool,
+    /// How often a second each work agent may ask an API server; its own 50 where it is none.
+    pub agent_qps: Option<u32>,
     /// The clusters are joined, and their leases kept, by the sandbox's stand-ins for registration.
     pub registration: bool,
     /// Whose definitions of Open Cluster Management's kinds are served.
@@ -59,6 +61,7 @@ impl Options {
             programs: Programs::find()?,
             clusters: vec!["dr1".to_owned(), "dr2".to_owned()],
             ocm: true,
+            agent_qps: None,
             registration: true,
             definitions: Definitions::default(),
             lease_seconds: 4,

@@ -46,8 +46,6 @@ pub enum Program {
     Work,
     /// Open Cluster Management's placement controller.
     Placement,
-    /// Open Cluster Management's registration controller and agent.
-    Registration,
     /// A server of S3 on a folder.
     S3,
 }
@@ -63,7 +61,6 @@ impl Program {
             Self::Etcd => "etcd",
             Self::Work => "work",
             Self::Placement => "placement",
-            Self::Registration => "registration",
             Self::S3 => "versitygw",
         }
     }
@@ -105,11 +102,7 @@ pub const MODULES: [Module; 3] = [
         name: "ocm",
         title: "Open Cluster Management",
         variable: "KAEDAMA_OCM_ASSETS",
-        programs: &[
-            (Program::Work, "work"),
-            (Program::Placement, "placement"),
-            (Program::Registration, "registration"),
-        ],
+        programs: &[(Program::Work, "work"), (Program::Placement, "placement")],
         ldflags: "",
         definitions: Some("open-cluster-management.io/ocm"),
     },

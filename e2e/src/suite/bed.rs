@@ -15,18 +15,19 @@ use kaedama_shared::clock::Clock;
 use kaedama_shared::s3::{S3Options, S3Store};
 
 use super::rights::Used;
-use super::{LONGEST, News, Scenario, to_its_end};
+use super::{LONGEST, METRO, News, Scenario, Share, to_its_end};
 use crate::accept::clusters::Sites;
 use crate::accept::find::{self, Traces};
 use crate::accept::run::{depart, new_name};
 use crate::real::{Identity, Operators, Real};
-use crate::start::{Visit, on_a_visit, on_real_ground, regional};
+use crate::start::{Visit, metro, on_a_visit, on_real_ground, regional};
 
 /// Clusters, and what scenarios share on them.
 pub(super) struct Bed {
     real: Arc<Real>,
     parts: Parts,
     logs: PathBuf,
+    share: Share,
     /// None where the one scenario makes a world of its own.
     shared: Option<Shared>,
 }
@@ -42,11 +43,20 @@ struct Shared {
 }
 
 impl Bed {
-    pub(super) async fn start(keeper: &Path, operators: &Operators, logs: &Path, shared: bool) -> anyhow::Result<Self> {
+    pub(super) async fn start(keeper: &Path, operators: &Operators, logs: &Path, share: Share) -> anyhow::Result<Self> {
         let parts = super::parts()?;
         let real = Arc::new(Real::start(super::options(keeper, parts, operators, logs)?).await?);
-        let shared = if shared { Some(Shared::start(&real, parts).await?) } else { None };
-        Ok(Self { real, parts, logs: logs.to_owned(), shared })
+        let shared = match share {
+            Share::Nothing => None,
+            Share::With(METRO) => Some(Shared::start(&real, parts, metro()).await?),
+            Share::With(_) | Share::WithAll => Some(Shared::start(&real, parts, regional()).await?),
+        };
+        Ok(Self { real, parts, logs: logs.to_owned(), share, shared })
+    }
+
+    /// Whether what shares clusters so is told on these.
+    pub(super) fn is_for(&self, share: Share) -> bool {
+        self.shared.is_some() && self.share == share
     }
 
     /// The folder of its logs.
@@ -85,8 +95,12 @@ impl Bed {
 }
 
 impl Shared {
-    async fn start(real: &Arc<Real>, parts: Parts) -> anyhow::Result<Self> {
-        let world = on_real_ground(real.clone(), parts, regional()).await?;
+    async fn start(
+        real: &Arc<Real>,
+        parts: Parts,
+        world: impl Future<Output = anyhow::Result<World>>,
+    ) -> anyhow::Result<Self> {
+        let world = on_real_ground(real.clone(), parts, world).await?;
         let sites = Sites::of(real, &Identity::admin()).await?;
         let mut stores = Vec::new();
         for cluster in real.managed() {

@@ -53,20 +53,62 @@ pub(crate) fn parts() -> anyhow::Result<Parts> {
     Ok(parts)
 }
 
-/// What the names begin with of scenarios that need clusters of their own: with another storage, with their own policies
-/// and configuration, or because of what they leave behind.
-pub(crate) const OWN: [&str; 7] = [
+/// What the names begin with of scenarios that share clusters with each other and with nobody else: they have another
+/// storage, or leave objects behind whose names are fixed.
+pub(crate) const TOGETHER: [&str; 2] = [METRO, "yaml::"];
+
+/// Those on one storage system under both clusters.
+const METRO: &str = "scenarios::metro::";
+
+/// What the names begin with of scenarios that need clusters of their own: with other definitions, without a policy, or
+/// because of what they leave behind.
+pub(crate) const OWN: [&str; 3] = [
     "scenarios::definitions::",
-    "scenarios::metro::",
-    "refusals::claims::a_claim_without_a_replication_class",
-    "refusals::policies::",
-    "refusals::stores::",
+    "refusals::stores::a_profile_that_is_not_configured",
     "only_real::stores::a_store_whose_disk_is_full",
-    "yaml::",
 ];
 
-fn needs_own(scenario: &Scenario) -> bool {
-    OWN.iter().any(|start| scenario.name.starts_with(start))
+/// Which clusters a scenario is told on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Share {
+    /// Those that are there for all.
+    WithAll,
+    /// Those of the scenarios whose names begin so.
+    With(&'static str),
+    /// Its own.
+    Nothing,
+}
+
+impl Share {
+    fn of(scenario: &Scenario) -> Self {
+        if let Some(start) = TOGETHER.into_iter().find(|start| scenario.name.starts_with(start)) {
+            Self::With(start)
+        } else if OWN.into_iter().any(|start| scenario.name.starts_with(start)) {
+            Self::Nothing
+        } else {
+            Self::WithAll
+        }
+    }
+}
+
+/// Scenarios that one worker tells, one after the other.
+struct Course<'a> {
+    share: Share,
+    scenarios: Vec<&'a Scenario>,
+}
+
+/// Those that share clusters with all come first: a worker keeps its own as long as there are any.
+fn courses<'a>(chosen: &[&'a Scenario]) -> Vec<Course<'a>> {
+    let mut courses: Vec<Course<'a>> = Vec::new();
+    for scenario in chosen {
+        let share = Share::of(scenario);
+        match courses.iter_mut().find(|course| matches!(share, Share::With(_)) && course.share == share) {
+            Some(course) => course.scenarios.push(scenario),
+            None => courses.push(Course { share, scenarios: vec![scenario] }),
+        }
+    }
+    courses.sort_by_key(|course| course.share);
+    courses
 }
 
 /// So many scenarios tell which rights nobody needs.
@@ -190,12 +232,11 @@ fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<
     for (scenario, why) in scenarios.iter().filter_map(|scenario| Some((scenario, scenario.not_real?))) {
         println!("NOT ON REAL CLUSTERS: {}: {why}", scenario.name);
     }
-    let mut chosen: Vec<&Scenario> = scenarios.iter().filter(|s| s.not_real.is_none() && wanted.runs(s)).collect();
+    let chosen: Vec<&Scenario> = scenarios.iter().filter(|s| s.not_real.is_none() && wanted.runs(s)).collect();
     if chosen.is_empty() {
         return Ok(true);
     }
-    // Those that share clusters come first: a worker keeps its own as long as there are any.
-    chosen.sort_by_key(|scenario| needs_own(scenario));
+    let courses = courses(&chosen);
     let operators = programs::operators()?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("real-scenarios");
     let _ = std::fs::remove_dir_all(&folder);
@@ -206,9 +247,9 @@ fn run(keeper: &str, scenarios: &[Scenario], wanted: &Wanted) -> anyhow::Result<
     let next = AtomicUsize::new(0);
     let (tell, news) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..wanted.threads.min(chosen.len()) {
-            let (chosen, place, next, tell) = (&chosen, &place, &next, tell.clone());
-            scope.spawn(move || work(chosen, next, place, &tell));
+        for _ in 0..wanted.threads.min(courses.len()) {
+            let (courses, place, next, tell) = (&courses, &place, &next, tell.clone());
+            scope.spawn(move || work(courses, next, place, &tell));
         }
         drop(tell);
         for news in news {
@@ -272,17 +313,19 @@ struct Place<'a> {
 }
 
 /// Tells scenarios until there are none left, on a runtime of its own, and on the same clusters as long as they are fit.
-fn work(chosen: &[&Scenario], next: &AtomicUsize, place: &Place<'_>, tell: &Sender<News>) {
+fn work(courses: &[Course<'_>], next: &AtomicUsize, place: &Place<'_>, tell: &Sender<News>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let mut bed: Option<Bed> = None;
-    while let Some(scenario) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
-        let began = Instant::now();
-        let passed = match &runtime {
-            Ok(runtime) => runtime.block_on(one(scenario, &mut bed, place, tell)),
-            Err(error) => Err((format!("there is no runtime: {error}"), place.folder.to_owned())),
-        };
-        // Nobody hears it only when the receiving side has failed, and then all ends.
-        let _ = tell.send(News::Told(Outcome { name: scenario.name, took: began.elapsed(), passed }));
+    while let Some(course) = courses.get(next.fetch_add(1, Ordering::SeqCst)) {
+        for scenario in &course.scenarios {
+            let began = Instant::now();
+            let passed = match &runtime {
+                Ok(runtime) => runtime.block_on(one(scenario, course.share, &mut bed, place, tell)),
+                Err(error) => Err((format!("there is no runtime: {error}"), place.folder.to_owned())),
+            };
+            // Nobody hears it only when the receiving side has failed, and then all ends.
+            let _ = tell.send(News::Told(Outcome { name: scenario.name, took: began.elapsed(), passed }));
+        }
     }
     if let (Ok(runtime), Some(bed)) = (&runtime, bed) {
         runtime.block_on(async { bed.end(tell, false) });
@@ -291,13 +334,13 @@ fn work(chosen: &[&Scenario], next: &AtomicUsize, place: &Place<'_>, tell: &Send
 
 async fn one(
     scenario: &Scenario,
+    share: Share,
     bed: &mut Option<Bed>,
     place: &Place<'_>,
     tell: &Sender<News>,
 ) -> Result<Around, (String, PathBuf)> {
-    let own = needs_own(scenario);
-    if let Some(shared) = bed.take_if(|_| own) {
-        shared.end(tell, false);
+    if let Some(done) = bed.take_if(|bed| !bed.is_for(share)) {
+        done.end(tell, false);
     }
     let mut up = Duration::ZERO;
     let told_on = match bed {
@@ -305,7 +348,7 @@ async fn one(
         None => {
             let logs = place.folder.join(format!("clusters-{}", place.number.fetch_add(1, Ordering::SeqCst) + 1));
             let began = Instant::now();
-            let new = Bed::start(place.keeper, place.operators, &logs, !own).await;
+            let new = Bed::start(place.keeper, place.operators, &logs, share).await;
             let new = new.map_err(|error| (format!("{error:#}"), logs))?;
             up = began.elapsed();
             bed.insert(new)
@@ -313,10 +356,10 @@ async fn one(
     };
     let told = told_on.tell(scenario).await.map_err(|why| (why, told_on.logs().to_owned()));
     // What a failure left behind is no ground for others.
-    if (own || told.is_err())
+    if told.is_err()
         && let Some(bed) = bed.take()
     {
-        bed.end(tell, told.is_err());
+        bed.end(tell, true);
     }
     told.map(|down| Around { up, down })
 }
@@ -353,4 +396,20 @@ pub(crate) fn options(keeper: &Path, parts: Parts, operators: &Operators, logs: 
         logs: Some(logs.to_owned()),
         ..Options::new(keeper)?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_that_share_clusters_with_some_are_told_by_one_worker() {
+        let all = ["scenarios::definitions::a", "scenarios::metro::b", "scenarios::moves::c", "scenarios::metro::d"]
+            .map(|name| Scenario { name, body: || Box::pin(async { Ok(()) }), not_real: None, core: false });
+        let courses = courses(&all.iter().collect::<Vec<_>>());
+        let told: Vec<Vec<&str>> =
+            courses.iter().map(|course| course.scenarios.iter().map(|scenario| scenario.name).collect()).collect();
+        let metro = vec!["scenarios::metro::b", "scenarios::metro::d"];
+        assert_eq!(told, [vec!["scenarios::moves::c"], metro, vec!["scenarios::definitions::a"]]);
+    }
 }

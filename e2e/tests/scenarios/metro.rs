@@ -2,7 +2,7 @@
 
 use kaedama_e2e::bytes::audit_at_home;
 use kaedama_e2e::objects::{conditions, decisions, message, site, stage};
-use kaedama_e2e::start::{deployed, drpc, metro, pass, writes};
+use kaedama_e2e::start::{app, deployed, drpc, metro, pass, writes};
 use kaedama_sandbox::world::World;
 use kaedama_sandbox::world::app::App;
 use kaedama_shared::api::{DRAction, DRCluster, DRState};
@@ -28,7 +28,7 @@ async fn fence(world: &World, cluster: &str, how: &str) -> anyhow::Result<()> {
 
 pub async fn a_failover_waits_for_the_fence_and_loses_nothing() -> anyhow::Result<()> {
     let world = metro().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let app = deployed(&world, app("web", "dr1").claims(2)).await?;
     pass(20).await;
     world.kill("dr1")?;
     world.order(&app, DRAction::Failover, "dr2").await?;
@@ -69,7 +69,7 @@ pub async fn a_failover_waits_for_the_fence_and_loses_nothing() -> anyhow::Resul
 
 pub async fn a_relocate_to_a_fenced_cluster_is_refused_until_it_is_unfenced() -> anyhow::Result<()> {
     let world = metro().await?;
-    let app = deployed(&world, App::new("web", "dr1").claims(2)).await?;
+    let app = deployed(&world, app("web", "dr1").claims(2)).await?;
     fence(&world, "dr2", "ManuallyFenced").await?;
     pass(5).await;
     world.order(&app, DRAction::Relocate, "dr2").await?;
@@ -92,7 +92,7 @@ pub async fn a_relocate_to_a_fenced_cluster_is_refused_until_it_is_unfenced() ->
 
 pub async fn a_relocate_there_and_back_loses_nothing() -> anyhow::Result<()> {
     let world = metro().await?;
-    let app = deployed(&world, App { records_per_second: 50, ..App::new("web", "dr1").claims(2) }).await?;
+    let app = deployed(&world, App { records_per_second: 50, ..app("web", "dr1").claims(2) }).await?;
     for to in ["dr2", "dr1", "dr2"] {
         pass(5).await;
         world.order(&app, DRAction::Relocate, to).await?;

@@ -53,6 +53,8 @@ pub(super) struct Setup<'a> {
     pub keeper: &'a Path,
     pub programs: &'a Programs,
     pub patience: Duration,
+    /// As [`super::Options::agent_qps`].
+    pub agent_qps: Option<u32>,
 }
 
 /// The work agent of a cluster, which reaches the hub by a port of its own.
@@ -73,7 +75,7 @@ pub(super) fn work_agent(
     let to_hub = folder.join("kubeconfig");
     write_private(&to_hub, &hub.kubeconfig_through(through, &agent_on_hub(name))?)?;
     let port = ports.take()?;
-    let arguments: [OsString; 22] = [
+    let mut arguments: Vec<OsString> = vec![
         "agent".into(),
         "--kubeconfig".into(),
         own.into(),
@@ -97,6 +99,12 @@ pub(super) fn work_agent(
         "--appliedmanifestwork-eviction-grace-period".into(),
         "60m".into(),
     ];
+    if let Some(often) = setup.agent_qps {
+        // A burst is twice as much, as in its own settings.
+        for (flag, value) in [("qps", often), ("burst", 2 * often)] {
+            arguments.extend(["", "hub-"].map(|of| format!("--{of}kube-api-{flag}={value}").into()));
+        }
+    }
     agent(setup, Program::Work, &format!("work agent of {name}"), cluster, arguments, port)
 }
 
