@@ -36,20 +36,8 @@ pub fn namespace(
     annotations: BTreeMap<String, String>,
 ) -> ManifestWork {
     let manifest = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": namespace.metadata });
-    // One watch of the agent serves all namespaces. It would read each every few seconds otherwise, and may ask only so
-    // often for all that it delivers.
-    let watched = ManifestConfig {
-        resource_identifier: ResourceIdentifier {
-            resource: Namespace::plural(&()).into_owned(),
-            name: namespace.metadata.name.clone().unwrap_or_default(),
-            ..Default::default()
-        },
-        feedback_scrape_type: scrape::WATCH.to_owned(),
-        ..Default::default()
-    };
     let spec = ManifestWorkSpec {
         workload: Workload { manifests: vec![manifest] },
-        manifest_configs: vec![watched],
         delete_option: Some(DeleteOption::orphan()),
         ..Default::default()
     };
@@ -173,26 +161,5 @@ pub fn reported(group: &str, resource: String, name: String, path: &str) -> Mani
         feedback_scrape_type: scrape::WATCH.to_owned(),
         feedback_rules: vec![FeedbackRule { type_: feedback::JSON_PATHS.to_owned(), json_paths: vec![path] }],
         ..Default::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The agent matches a configuration by all of group, resource, namespace and name.
-    #[test]
-    fn the_namespace_of_an_application_is_watched_and_survives_its_work() {
-        let metadata = ObjectMeta { name: Some("shop".to_owned()), ..Default::default() };
-        let manifest = Namespace { metadata, ..Default::default() };
-        let work = namespace("web-shop-ns-mw", "dr1", &manifest, BTreeMap::new());
-        let written = serde_json::to_value(&work.spec).unwrap();
-        let identifier = json!({ "group": "", "resource": "namespaces", "namespace": "", "name": "shop" });
-        let config = &written["manifestConfigs"][0];
-        for (member, value) in identifier.as_object().unwrap() {
-            assert_eq!(config["resourceIdentifier"].get(member).unwrap_or(&"".into()), value, "{member}");
-        }
-        assert_eq!(config["feedbackScrapeType"], "Watch");
-        assert_eq!(written["deleteOption"]["propagationPolicy"], "Orphan");
     }
 }

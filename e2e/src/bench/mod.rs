@@ -84,7 +84,7 @@ pub fn run(args: &Args, keeper: &Path) -> anyhow::Result<Report> {
     if let Some((name, ground)) = other {
         reports.push(WorldReport::new(name, args.claims, worlds.sizes(&args, &ground)?));
     }
-    Ok(Report::new(args.claims, reports))
+    Ok(Report { agent_qps: args.agent_qps, ..Report::new(args.claims, reports) })
 }
 
 /// What a world is started on.

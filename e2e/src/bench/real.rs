@@ -32,6 +32,12 @@ impl Setup {
     /// Looks for the programs, and builds the operators as this program was built.
     pub(super) fn find(keeper: &Path, agent_qps: Option<u32>) -> anyhow::Result<Self> {
         let parts = suite::parts().map_err(|error| Unfit(error.to_string()))?;
+        if agent_qps.is_some() && !parts.work_agents {
+            let stand_ins = suite::STAND_INS;
+            return Err(
+                Unfit(format!("--agent-qps is for work agents, which {stand_ins} replaces: leave one out")).into()
+            );
+        }
         let options = real::Options::new(keeper)?;
         let mut needed = options.needed();
         needed.push(Program::Kubectl);

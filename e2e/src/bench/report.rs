@@ -221,6 +221,8 @@ pub struct Report {
     pub processors: usize,
     /// Whether all was built without optimisation: then durations say little.
     pub debug_build: bool,
+    /// How often a second each work agent may ask an API server, where that was chosen.
+    pub agent_qps: Option<u32>,
     /// The sandbox, then the world that was asked for, if that is another.
     pub worlds: Vec<WorldReport>,
     /// How the other world stands to the sandbox.
@@ -236,7 +238,7 @@ impl Report {
             [sandbox, other] => Some(Ratios::of(&sandbox.sizes, &other.world, &other.sizes)),
             _ => None,
         };
-        Report { claims, processors, debug_build: cfg!(debug_assertions), worlds, ratios }
+        Report { claims, processors, debug_build: cfg!(debug_assertions), agent_qps: None, worlds, ratios }
     }
 }
 

@@ -41,6 +41,9 @@ fn write_report(out: &mut String, report: &Report, detail: bool) -> fmt::Result 
                  S3 servers, both operators: a process each, over TLS), all applications at once."
             )?,
         }
+        if let Some(often) = report.agent_qps {
+            writeln!(out, "Each work agent on real clusters may ask {often} times a second.")?;
+        }
         if report.debug_build {
             writeln!(out, "DEBUG BUILD: requests are as they are, durations and processor time are not.")?;
         }

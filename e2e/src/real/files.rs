@@ -77,9 +77,6 @@ impl Files {
             format!("--initial-cluster={name}={peer}"),
             "--client-cert-auth".to_owned(),
             "--peer-client-cert-auth".to_owned(),
-            // It has nobody to convince that it leads, and at rest little else to do. In milliseconds.
-            "--heartbeat-interval=500".to_owned(),
-            "--election-timeout=5000".to_owned(),
             "--logger=zap".to_owned(),
             "--log-level=warn".to_owned(),
         ];

@@ -1,7 +1,7 @@
 //! Clusters that scenarios are told on, one after the other: bringing them up takes most of what they cost.
 //!
-//! Each scenario is a visit, with namespaces of its own. When it has passed, what it broke is mended, and what it made is
-//! removed as `accept` does it on clusters of somebody else; when it has failed, the clusters are not used again.
+//! Each scenario is a visit, with namespaces of its own. When it has passed, what it broke is mended, and what it made in
+//! those is removed as `accept` does it on clusters of somebody else; when it has failed, the clusters are not used again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use kaedama_shared::clock::Clock;
 use kaedama_shared::s3::{S3Options, S3Store};
 
 use super::rights::Used;
-use super::{LONGEST, METRO, News, Scenario, Share, to_its_end};
+use super::share::{METRO, Share};
+use super::{LONGEST, News, Scenario, to_its_end};
 use crate::accept::clusters::Sites;
 use crate::accept::find::{self, Traces};
 use crate::accept::run::{depart, new_name};

@@ -1,6 +1,7 @@
 //! What may be wrong with an application's claims, of which the others must not suffer.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::storage::v1::StorageClass;
 use kaedama_e2e::bytes::last_syncs;
 use kaedama_e2e::objects::{Site, message, site, until_site};
 use kaedama_e2e::start::{app, deployed, dr1, dr2, drpc, pass, regional};
@@ -84,6 +85,12 @@ pub async fn a_claim_without_a_replication_class_says_so_and_the_others_stay_pro
     world.protected(&app).await?;
     let home = site(&world, dr1(), &app).await?;
     assert_eq!(home.replications.len(), 3);
+    // Its application gone, the class can go.
+    world.unprotect(&app).await?;
+    world.until_gone(world.drpcs(&app.namespace), &app.name).await?;
+    for cluster in [dr1(), dr2()] {
+        Api::<StorageClass>::all(world.cluster(cluster)?).delete("slow", &DeleteParams::default()).await?;
+    }
     Ok(())
 }
 

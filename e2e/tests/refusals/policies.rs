@@ -138,7 +138,7 @@ pub async fn what_is_in_use_is_not_deleted_and_goes_when_its_last_user_has_gone(
     world.unprotect(&app).await?;
     world.until_gone(world.drpcs(&app.namespace), &app.name).await?;
     world.until_gone(policies.clone(), &name).await?;
-    world.until_gone(drclusters, "dr2").await?;
+    world.until_gone(drclusters.clone(), "dr2").await?;
     let home = site(&world, "dr1", &app).await?;
     assert_eq!((home.claims.len(), home.role().as_str()), (2, "none"));
     assert!(world.audit(&app).is_some_and(|audit| audit.is_clean()));
@@ -146,6 +146,7 @@ pub async fn what_is_in_use_is_not_deleted_and_goes_when_its_last_user_has_gone(
     for file in &files {
         create(world.hub(), file).await?;
     }
+    says(&world, drclusters, "dr2", (drcluster::VALIDATED, "True", "Succeeded"), &[]).await?;
     says(&world, policies, &name, (drpolicy::VALIDATED, "True", "Succeeded"), &[]).await
 }
 

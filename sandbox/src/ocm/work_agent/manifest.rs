@@ -102,6 +102,8 @@ fn options(meta: &ResourceMeta, spec: &ManifestWorkSpec) -> Options {
         }
         options.watched = config.feedback_scrape_type == scrape::WATCH;
     }
+    // What only asks for a watch says nothing to Open Cluster Management's agent, and is polled.
+    options.watched &= update.is_some() || !options.feedback.is_empty() || !options.conditions.is_empty();
     options.update = update.unwrap_or_default();
     options.orphan = orphaned(meta, spec.delete_option.as_ref());
     options
@@ -226,6 +228,10 @@ mod tests {
         let found = options(&meta("configmaps", "n", "xy"), &spec);
         assert_eq!((found.update.type_.as_str(), found.watched), (strategy::CREATE_ONLY, false));
         assert_eq!(options(&meta("secrets", "n", "xy"), &spec), Options::default());
+        assert!(options(&meta("configmaps", "n", "other"), &spec).watched);
+        let only_watched = ManifestConfig { update_strategy: None, ..config("other", scrape::WATCH, "") };
+        let spec = ManifestWorkSpec { manifest_configs: vec![only_watched], ..Default::default() };
+        assert!(!options(&meta("configmaps", "n", "other"), &spec).watched, "as Open Cluster Management's agent");
     }
 
     #[test]
