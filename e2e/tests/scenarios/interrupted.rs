@@ -113,6 +113,35 @@ pub async fn a_source_that_dies_while_it_comes_to_rest_can_be_failed_over() -> a
     Ok(())
 }
 
+/// The target of a relocate restores from the newest data only, so it waits for every store: also for one that is lost.
+pub async fn a_source_that_dies_with_its_store_while_the_target_is_promoted_can_be_failed_over() -> anyhow::Result<()> {
+    let world = regional().await?;
+    let app = deployed(&world, app("web", dr1()).claims(2)).await?;
+    pass(20).await;
+    world.order(&app, DRAction::Relocate, "dr2").await?;
+    let demoted = |drpc: &DRPlacementControl| stage(drpc) == "Relocating/EnsuringVolumesAreSecondary";
+    world.until_drpc(&app, "the source to be demoted", demoted).await?;
+    world.set_store_down("dr1", true);
+    let restoring = |drpc: &DRPlacementControl| message(drpc, "Available").contains("not every store could be read");
+    let waits = world.until_drpc(&app, "the target to miss a store", restoring).await?;
+    assert_eq!(stage(&waits), "Relocating/WaitingForResourceRestore");
+    world.kill("dr1")?;
+    pass(60).await;
+    assert_eq!(stage(&drpc(&world, &app).await?), "Relocating/WaitingForResourceRestore");
+
+    world.order(&app, DRAction::Failover, "dr2").await?;
+    world.placed(&app, DRState::FailedOver).await?;
+    writes(&world, &app, "dr2", 0).await;
+    let now = audit(&world, "dr2", &app)?;
+    assert!(now.is_clean() && now.cluster == "dr2", "the source had come to rest: {now:#?}");
+    world.revive("dr1")?;
+    world.completed(&app, DRState::FailedOver).await?;
+    assert_eq!(decisions(&world, &app).await?, ["dr2"]);
+    let now = audit_at_home(&world, &app)?;
+    assert!(now.is_clean() && now.cluster == "dr2", "{now:#?}");
+    Ok(())
+}
+
 pub async fn a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source() -> anyhow::Result<()> {
     let world = regional().await?;
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;

@@ -29,6 +29,7 @@ macro_rules! every {
                 a_hub_that_restarts_in_the_middle_of_a_relocate_finishes_it_without_loss,
                 a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it,
                 a_source_that_dies_while_it_comes_to_rest_can_be_failed_over,
+                a_source_that_dies_with_its_store_while_the_target_is_promoted_can_be_failed_over,
                 a_target_that_dies_while_it_is_promoted_leaves_everything_at_the_source,
                 a_target_that_dies_before_the_last_sync_arrives_does_not_keep_the_application_from_home,
                 a_target_that_dies_right_after_a_relocate_can_be_failed_over_from,

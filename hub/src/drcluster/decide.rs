@@ -186,6 +186,8 @@ fn fence(s: &Snapshot, status: &mut DRClusterStatus) {
     use ConditionStatus::{False, True};
     let not_built = "fencing by NetworkFence is not supported by this version yet; fence the cluster by other means, then set \
                      spec.clusterFence to ManuallyFenced";
+    let not_lifted = "fences by NetworkFence are not lifted by this version yet; lift the fence by other means, then set \
+                      spec.clusterFence to ManuallyUnfenced";
     let (phase, fenced, clean, reason, message) = match &s.drcluster.spec.cluster_fence {
         None => (DRClusterPhase::Available, False, True, reasons::CLEAN, "Cluster is not fenced".to_owned()),
         Some(ClusterFence::ManuallyFenced) => {
@@ -213,7 +215,7 @@ fn fence(s: &Snapshot, status: &mut DRClusterStatus) {
             (DRClusterPhase::Unfenced, False, True, reasons::CLEAN, "Cluster is not fenced".to_owned())
         }
         Some(ClusterFence::Unfenced) => {
-            (DRClusterPhase::Unfencing, True, False, reasons::UNFENCE_ERROR, format!("spec.clusterFence: {not_built}"))
+            (DRClusterPhase::Unfencing, True, False, reasons::UNFENCE_ERROR, format!("spec.clusterFence: {not_lifted}"))
         }
         Some(ClusterFence::Other(other)) => (
             status.phase.clone(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kaedama_shared::api::conditions::drpc as types;
 use kaedama_shared::api::{
-    Condition, ConditionStatus, DRPlacementControlStatus, GoDuration, PlacementDecision, Time, VRGConditions,
+    Condition, ConditionStatus, DRPlacementControlStatus, DRState, GoDuration, PlacementDecision, Time, VRGConditions,
     VRGResourceMeta, VolumeReplicationGroup, condition,
 };
 
@@ -115,9 +115,10 @@ fn resources(after: &mut DRPlacementControlStatus, s: &Snapshot, outlook: &Outlo
             ..Default::default()
         },
     };
-    // A relocate reports no sync times while its source comes to rest; the last known ones are kept.
-    let relocating = after.phase == kaedama_shared::api::DRState::Relocating;
-    if status.last_group_sync_time.is_some() || !relocating {
+    // Nobody reports sync times while a source comes to rest or a target is restored; the last known ones are kept: they
+    // say how much a failover may cost.
+    let moving = matches!(after.phase, DRState::Relocating | DRState::FailingOver);
+    if status.last_group_sync_time.is_some() || !moving {
         after.last_group_sync_time = status.last_group_sync_time;
         after.last_group_sync_duration = status.last_group_sync_duration;
         after.last_group_sync_bytes = status.last_group_sync_bytes;

@@ -165,7 +165,8 @@ fn lifting_a_fence_that_was_never_there_is_done_at_once() {
     s.drcluster.spec.cluster_fence = Some(ClusterFence::ManuallyFenced);
     s.drcluster.status = Some(decide(&s).status);
     s.drcluster.spec.cluster_fence = Some(ClusterFence::Unfenced);
-    assert!(condition_of(&decide(&s), types::FENCED).is_true());
+    let kept = condition_of(&decide(&s), types::FENCED).clone();
+    assert!(kept.is_true() && kept.message.contains("ManuallyUnfenced"), "{kept:?}");
     s.drcluster.spec.cluster_fence = Some(ClusterFence::ManuallyUnfenced);
     assert!(condition_of(&decide(&s), types::FENCED).is_false());
 }

@@ -8,6 +8,7 @@
 //! | Quiescing, on that way back | Failover to the source | the same without the other cluster, which is given up |
 //! | Quiescing (relocate) | Failover to the target | replaces it: nothing has been promoted |
 //! | Promoting | Failover to another cluster | replaces it: the target may have been lost meanwhile |
+//! | Promoting (relocate) | Failover to the target | replaces it: the source may have been lost meanwhile |
 //! | Promoting | anything else | taken up when the action has ended |
 //! | Placed | Failover to another cluster | replaces it |
 //! | Placed | Relocate, also to where the failover has put it | taken up when the old home is a clean secondary again |
@@ -62,6 +63,9 @@ pub(super) fn course(s: &Snapshot, record: &ActionRecord) -> Course {
     }
     let home = home(record);
     if kind == ActionKind::Failover && to == home {
+        if can_be_forced(record) {
+            return new(s, record, kind, &record.from, to);
+        }
         let other = s.others(home).next().map(|site| site.cluster.as_str()).unwrap_or_default();
         return Course::Refuse(format!(
             "spec.{field} is {to}, where the application already lives; name the other cluster ({other}), or remove \
@@ -128,6 +132,13 @@ fn without_action(s: &Snapshot, record: &ActionRecord, preferred: &str) -> Cours
         "spec.preferredCluster is {preferred}, and the application lives on {home}; it stays there until spec.action is \
          set to Relocate"
     ))
+}
+
+/// The target of a relocate waits for every store, and for volumes that are in step. A failover to it waits for neither:
+/// the only way on when the source, and its store with it, is lost after it came to rest.
+pub(super) fn can_be_forced(record: &ActionRecord) -> bool {
+    let moves = !record.from.is_empty() && !record.is_way_back();
+    record.kind == ActionKind::Relocate && record.step == Step::Promoting && moves
 }
 
 fn is_quiescing(record: &ActionRecord) -> bool {

@@ -50,8 +50,10 @@ pub fn needs_stores(s: &Snapshot) -> bool {
     let vanished = !s.sites.is_empty()
         && s.sites.iter().all(|site| site.vrg.is_absent())
         && placed_before(s, memory.record.as_ref()).is_some();
-    // Where it is, or is on its way to, every gate was passed.
-    let is_there = memory.record.is_some_and(|record| memory.is_sound && home(&record) == s.drpc.spec.failover_cluster);
+    // Where it is, or is on its way to, every gate was passed; but for those of a failover that forces a relocate.
+    let is_there = memory.record.is_some_and(|record| {
+        memory.is_sound && home(&record) == s.drpc.spec.failover_cluster && !course::can_be_forced(&record)
+    });
     is_rebuilt && (lost_sight || vanished) || !is_there && gates::needs_stores(s)
 }
 

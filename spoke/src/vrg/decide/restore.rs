@@ -59,7 +59,19 @@ pub fn restore(snapshot: &Snapshot, order: &Order) -> Restore {
     }
     if order.profiles.is_empty() {
         return match order.without_store {
-            true => settled("nothing to restore: the group is kept without a store"),
+            true if order.deploys || is_consented(snapshot, order) || snapshot.volumes.iter().any(|it| it.selected) => {
+                settled("nothing to restore: the group is kept without a store")
+            }
+            true => Restore::Blocked(Verdict::waits(
+                reason::ERROR,
+                format!(
+                    "the group is kept without a store, and none of its claims is here: the application would start on \
+                     empty volumes. Make its volumes and claims here by hand; or, to start without them, annotate the \
+                     group with {}={}",
+                    names::ACCEPT_EMPTY_S3,
+                    choice::consent(order)
+                ),
+            )),
             false => Restore::Blocked(Verdict::no(
                 reason::ERROR,
                 "spec.s3Profiles is empty: there is no store to restore from",
@@ -103,12 +115,16 @@ fn volsync(snapshot: &Snapshot) -> Option<String> {
     })
 }
 
+/// A person has said that the application may start without its data.
+fn is_consented(snapshot: &Snapshot, order: &Order) -> bool {
+    snapshot.annotation(names::ACCEPT_EMPTY_S3) == Some(choice::consent(order))
+}
+
 fn from_stores(snapshot: &Snapshot, order: &Order, recovery: &Recovery) -> Restore {
     if let EpochClaim::Refused(why) = &recovery.claim {
         return Restore::Blocked(Verdict::no(reason::ERROR, why.clone()));
     }
-    let consent = snapshot.annotation(names::ACCEPT_EMPTY_S3) == Some(choice::consent(order));
-    let chosen = match choice::choose(order, recovery, consent || lives_here(snapshot)) {
+    let chosen = match choice::choose(order, recovery, is_consented(snapshot, order) || lives_here(snapshot)) {
         Ok(chosen) => chosen,
         Err(verdict) => return Restore::Blocked(verdict),
     };

@@ -90,6 +90,40 @@ fn a_dead_home_is_failed_over_at_once_and_cleaned_up_when_it_returns() {
     world.assert_at_rest("dr2", DRState::FailedOver);
 }
 
+/// The time of the last synchronisation says what a failover may cost, when it is wanted most.
+#[test]
+fn a_failover_keeps_the_time_of_the_last_synchronisation_in_sight() {
+    let mut world = World::deployed();
+    let synced = |world: &World| world.drpc().status.as_ref().and_then(|status| status.last_group_sync_time.clone());
+    let before = synced(&world);
+    assert!(before.is_some());
+    world.lose("dr1");
+    world.fail_over("dr2");
+    run(&mut world, |world| world.phase() == DRState::FailingOver);
+    assert_eq!(synced(&world), before);
+}
+
+/// The target of a relocate waits for every store: where the source is lost with its own, somebody has to give it up.
+#[test]
+fn a_relocate_whose_source_is_lost_while_its_target_is_promoted_becomes_a_failover() {
+    let mut world = World::deployed();
+    world.relocate("dr2");
+    run(&mut world, |world| world.record().unwrap().step == Step::Promoting);
+    let relocate = world.record().unwrap();
+    world.lose("dr1");
+    world.fail_over("dr2");
+    run(&mut world, |world| world.record().unwrap().kind == ActionKind::Failover);
+    let failover = world.record().unwrap();
+    assert_eq!((failover.from.as_str(), failover.to.as_str()), ("dr1", "dr2"));
+    assert!(failover.epoch > relocate.epoch);
+    world.settle();
+    assert_eq!(world.phase(), DRState::FailedOver);
+    assert_eq!(world.decided(), ["dr2"]);
+    world.restore("dr1");
+    world.settle();
+    world.assert_at_rest("dr2", DRState::FailedOver);
+}
+
 #[test]
 fn a_relocate_loses_no_write() {
     let mut world = World::deployed();

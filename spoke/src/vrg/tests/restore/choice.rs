@@ -4,7 +4,7 @@ use kaedama_shared::record::{ActionKind, ActionRecord};
 
 use super::*;
 use crate::vrg::plan::Action;
-use crate::vrg::snapshot::{EpochClaim, StoreRead};
+use crate::vrg::snapshot::{EpochClaim, StoreRead, Volume};
 
 #[test]
 fn each_change_of_sides_restores_once_and_an_edit_does_not() {
@@ -53,6 +53,25 @@ fn silence_is_never_nothing() {
             assert_eq!(ready(&plan).1, "Error");
             assert!(plan.outlook.retry, "{case}");
         }
+    }
+}
+
+#[test]
+fn without_a_store_nothing_is_moved_onto_empty_volumes() {
+    let plan = |action: Option<&str>, consent: bool, volumes: Vec<Volume>| {
+        let mut vrg = group(json!({"spec": {"s3Profiles": ["NoS3"], "action": action}}));
+        if consent {
+            vrg.metadata.annotations = Some([(names::ACCEPT_EMPTY_S3.to_owned(), "true".to_owned())].into());
+        }
+        decide(&Snapshot { stores: vec![], ..snapshot(vrg, volumes) })
+    };
+    assert!(settled(&plan(None, false, vec![])), "a first placement has nothing to bring");
+    for action in ["Failover", "Relocate"] {
+        let (status, _, message) = ready(&plan(Some(action), false, vec![]));
+        assert_eq!(status, "False");
+        assert!(message.contains("without a store") && message.contains(names::ACCEPT_EMPTY_S3), "{message}");
+        assert!(settled(&plan(Some(action), true, vec![])), "somebody has said that this is right");
+        assert!(settled(&plan(Some(action), false, vec![volume("a", json!({}))])), "somebody has made the claims");
     }
 }
 
