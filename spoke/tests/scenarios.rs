@@ -164,10 +164,7 @@ async fn failback_restores_on_the_first_cluster_again() {
     world.dr1.order("secondary", Some("Failover"), 2, "dr2").await;
     world.dr1.settles_as("Secondary").await;
     world.dr2.order("secondary", Some("Relocate"), 3, "dr1").await;
-    for name in CLAIMS {
-        world.dr2.api::<PersistentVolumeClaim>().delete(name, &Default::default()).await.unwrap();
-    }
-    world.dr2.settles_as("Secondary").await;
+    world.dr2.stops().await;
     world.dr1.order("primary", Some("Relocate"), 3, "dr1").await;
     world.dr1.settles_as("Primary").await;
     world.dr1.is_stored().await;

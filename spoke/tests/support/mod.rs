@@ -272,14 +272,21 @@ impl Cluster {
         .await
     }
 
-    /// A relocate from here: the application goes after the order was seen. A claim that a primary is not told to give up
-    /// and that is deleted all the same leaves protection, and the stores.
+    /// A relocate from here.
     pub async fn lets_go(&self) {
         let order = Patch::Merge(json!({"spec": {"replicationState": "secondary", "action": "Relocate"}}));
-        let groups = self.api::<VolumeReplicationGroup>();
-        let ordered = groups.patch("web", &Default::default(), &order).await.unwrap().metadata.generation;
-        self.until("see the order", |group| group.status.as_ref().map(|status| status.observed_generation) == ordered)
-            .await;
+        self.api::<VolumeReplicationGroup>().patch("web", &Default::default(), &order).await.unwrap();
+        self.stops().await;
+    }
+
+    /// The application goes after the order was seen. A claim that a primary is not told to give up and that is deleted all
+    /// the same leaves protection, and the stores.
+    pub async fn stops(&self) {
+        let seen = |group: &VolumeReplicationGroup| {
+            let seen = group.status.as_ref().map(|status| status.observed_generation);
+            seen.is_some() && seen == group.metadata.generation
+        };
+        self.until("see the order", seen).await;
         for name in crate::CLAIMS {
             self.api::<PersistentVolumeClaim>().delete(name, &Default::default()).await.unwrap();
         }
