@@ -118,10 +118,13 @@ pub async fn a_source_that_dies_with_its_store_while_the_target_is_promoted_can_
     let world = regional().await?;
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(20).await;
+    // For as long as the last sync does not arrive, nothing is promoted.
+    world.set_replication_link("dr1", "dr2", false);
     world.order(&app, DRAction::Relocate, "dr2").await?;
     let demoted = |drpc: &DRPlacementControl| stage(drpc) == "Relocating/EnsuringVolumesAreSecondary";
     world.until_drpc(&app, "the source to be demoted", demoted).await?;
     world.set_store_down("dr1", true);
+    world.set_replication_link("dr1", "dr2", true);
     let restoring = |drpc: &DRPlacementControl| message(drpc, "Available").contains("not every store could be read");
     let waits = world.until_drpc(&app, "the target to miss a store", restoring).await?;
     assert_eq!(stage(&waits), "Relocating/WaitingForResourceRestore");
