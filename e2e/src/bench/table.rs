@@ -41,8 +41,8 @@ fn write_report(out: &mut String, report: &Report, detail: bool) -> fmt::Result 
                  S3 servers, both operators: a process each, over TLS), all applications at once."
             )?,
         }
-        if let Some(often) = report.agent_qps {
-            writeln!(out, "Each work agent on real clusters may ask {often} times a second.")?;
+        if let Some(often) = report.agent_qps.filter(|_| world.world == "real") {
+            writeln!(out, "Each work agent may ask {often} times a second.")?;
         }
         if report.debug_build {
             writeln!(out, "DEBUG BUILD: requests are as they are, durations and processor time are not.")?;

@@ -66,6 +66,16 @@ pub async fn a_hub_that_restarts_in_the_middle_of_a_failover_finishes_it() -> an
     Ok(())
 }
 
+/// Orders a relocate to dr2 whose source is demoted, and whose last sync does not arrive: until the link between the two is
+/// mended, nothing is promoted.
+async fn held_before_the_last_sync(world: &World, app: &App) -> anyhow::Result<()> {
+    world.set_replication_link("dr1", "dr2", false);
+    world.order(app, DRAction::Relocate, "dr2").await?;
+    let demoted = |drpc: &DRPlacementControl| stage(drpc) == "Relocating/EnsuringVolumesAreSecondary";
+    world.until_drpc(app, "the source to be demoted", demoted).await?;
+    Ok(())
+}
+
 /// Orders a relocate to dr2 and returns as soon as its record has come to this step.
 async fn relocating(world: &World, app: &App, step: Step) -> anyhow::Result<()> {
     world.order(app, DRAction::Relocate, "dr2").await?;
@@ -118,11 +128,7 @@ pub async fn a_source_that_dies_with_its_store_while_the_target_is_promoted_can_
     let world = regional().await?;
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(20).await;
-    // For as long as the last sync does not arrive, nothing is promoted.
-    world.set_replication_link("dr1", "dr2", false);
-    world.order(&app, DRAction::Relocate, "dr2").await?;
-    let demoted = |drpc: &DRPlacementControl| stage(drpc) == "Relocating/EnsuringVolumesAreSecondary";
-    world.until_drpc(&app, "the source to be demoted", demoted).await?;
+    held_before_the_last_sync(&world, &app).await?;
     world.set_store_down("dr1", true);
     world.set_replication_link("dr1", "dr2", true);
     let restoring = |drpc: &DRPlacementControl| message(drpc, "Available").contains("not every store could be read");
@@ -175,10 +181,7 @@ pub async fn a_target_that_dies_before_the_last_sync_arrives_does_not_keep_the_a
     let world = regional().await?;
     let app = deployed(&world, app("web", dr1()).claims(2)).await?;
     pass(20).await;
-    world.set_replication_link("dr1", "dr2", false);
-    world.order(&app, DRAction::Relocate, "dr2").await?;
-    let demoted = |drpc: &DRPlacementControl| stage(drpc) == "Relocating/EnsuringVolumesAreSecondary";
-    world.until_drpc(&app, "the source to be demoted", demoted).await?;
+    held_before_the_last_sync(&world, &app).await?;
     pass(20).await;
     world.kill("dr2")?;
     let written = volumes(&world, "dr1", &app)?;
