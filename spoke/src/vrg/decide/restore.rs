@@ -57,26 +57,22 @@ pub fn restore(snapshot: &Snapshot, order: &Order) -> Restore {
     if let Some(why) = volsync(snapshot) {
         return Restore::Blocked(Verdict::no(reason::ERROR, why));
     }
+    if order.without_store {
+        let is_fit = order.deploys || is_consented(snapshot, order) || snapshot.volumes.iter().any(|it| it.selected);
+        if is_fit {
+            return settled("nothing to restore: the group is kept without a store");
+        }
+        let why = format!(
+            "the group is kept without a store, and none of its claims is here: the application would start on empty volumes. \
+             Make its volumes and claims here by hand; or, to start without them, annotate the group with {}={}",
+            names::ACCEPT_EMPTY_S3,
+            choice::consent(order)
+        );
+        return Restore::Blocked(Verdict::waits(reason::ERROR, why));
+    }
     if order.profiles.is_empty() {
-        return match order.without_store {
-            true if order.deploys || is_consented(snapshot, order) || snapshot.volumes.iter().any(|it| it.selected) => {
-                settled("nothing to restore: the group is kept without a store")
-            }
-            true => Restore::Blocked(Verdict::waits(
-                reason::ERROR,
-                format!(
-                    "the group is kept without a store, and none of its claims is here: the application would start on \
-                     empty volumes. Make its volumes and claims here by hand; or, to start without them, annotate the \
-                     group with {}={}",
-                    names::ACCEPT_EMPTY_S3,
-                    choice::consent(order)
-                ),
-            )),
-            false => Restore::Blocked(Verdict::no(
-                reason::ERROR,
-                "spec.s3Profiles is empty: there is no store to restore from",
-            )),
-        };
+        let why = "spec.s3Profiles is empty: there is no store to restore from";
+        return Restore::Blocked(Verdict::no(reason::ERROR, why));
     }
     match &snapshot.recovery {
         None => Restore::Read,
